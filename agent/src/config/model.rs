@@ -1,0 +1,280 @@
+//! The settings, typed: one structure per room of the program.
+//!
+//! Invariants: a value of these types is valid, because each checks itself while it is read; [`Settings::default`] is a
+//! complete, working configuration. The doc comment of a field is its documentation: what it means, its unit.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{ByteSize, Endpoint, Pattern, Period, Ratio, Secret, Template};
+
+/// Everything that the agent can be told.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the data goes, and how.
+    pub collector: CollectorSettings,
+    /// What every signal says of its origin.
+    pub resource: ResourceSettings,
+    /// Metrics of this machine.
+    pub host: HostSettings,
+    /// Metrics of the io.Connect processes.
+    pub processes: ProcessSettings,
+    /// Where io.Connect is found.
+    pub connect: ConnectSettings,
+    /// How io.Connect's log files are read, once their sharing is on.
+    pub logs: LogSettings,
+    /// The durable queue between the sources and the collector.
+    pub queue: QueueSettings,
+    /// The agent's own log file.
+    pub program_log: ProgramLogSettings,
+}
+
+/// Where the data goes, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollectorSettings {
+    /// Address of the OTLP receiver, with scheme: `http://host:4317`. Over HTTP the signal's path (`/v1/metrics`, ...)
+    /// is added to it.
+    pub endpoint: Endpoint,
+    /// How OTLP is carried.
+    pub protocol: Protocol,
+    /// Headers (gRPC: metadata) sent with every request, for example `authorization`. Values are masked wherever they are shown.
+    pub headers: BTreeMap<String, Secret>,
+    /// Compression of the requests. Every OTLP receiver takes `gzip`; `zstd` is smaller and faster where it is taken.
+    pub compression: Compression,
+    /// How long one request may take.
+    pub timeout: Period,
+    /// PEM file with the certificate authorities to trust, instead of the operating system's.
+    pub certificate: Option<PathBuf>,
+}
+
+impl Default for CollectorSettings {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::default(),
+            protocol: Protocol::default(),
+            headers: BTreeMap::new(),
+            compression: Compression::default(),
+            timeout: Period::from_secs(10),
+            certificate: None,
+        }
+    }
+}
+
+/// How OTLP is carried. The names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    #[default]
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// Compression of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Sent as it is.
+    None,
+    /// RFC 1952.
+    #[default]
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// What every signal says of its origin.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceSettings {
+    /// What is said of the user: `name`, `hash` (HMAC-SHA256 of the name) or `none`.
+    pub user: UserPolicy,
+    /// Key of the user's hash. The same key on every machine gives a user the same hash on every machine; without one
+    /// each installation makes its own.
+    pub user_hash_key: Option<Secret>,
+    /// `deployment.environment.name` of every signal.
+    pub environment: Option<Template>,
+    /// The company's own attributes. `%VAR%` and `%VAR?default%` take environment variables.
+    pub attributes: BTreeMap<String, Template>,
+}
+
+/// What is said of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserPolicy {
+    /// `user.name`.
+    Name,
+    /// `user.hash`.
+    #[default]
+    Hash,
+    /// Nothing.
+    None,
+}
+
+/// Metrics of this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostSettings {
+    /// Whether they are collected.
+    pub enabled: bool,
+    /// How often metrics are put into the queue, those of the processes too.
+    pub export_interval: Period,
+    /// How often CPU and memory are looked at. What lies above a threshold is counted in these steps.
+    pub sample_interval: Period,
+    /// Busy share of the CPU from which on time counts as being at the limit.
+    pub cpu_threshold: Ratio,
+    /// Used share of memory from which on time counts as being at the limit.
+    pub memory_threshold: Ratio,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            export_interval: Period::from_secs(60),
+            sample_interval: Period::from_secs(5),
+            cpu_threshold: Ratio::constant(0.9),
+            memory_threshold: Ratio::constant(0.9),
+        }
+    }
+}
+
+/// Metrics of the io.Connect processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessSettings {
+    /// Whether they are collected.
+    pub enabled: bool,
+    /// How often the process list is read.
+    pub sample_interval: Period,
+}
+
+impl Default for ProcessSettings {
+    fn default() -> Self {
+        Self { enabled: true, sample_interval: Period::from_secs(30) }
+    }
+}
+
+/// Where io.Connect is found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectSettings {
+    /// Folders that hold one folder for each environment and region (`DEMO-INTEROP.IO`). Empty: the places where
+    /// io.Connect and Glue42 put them. `%VAR%` takes environment variables.
+    pub user_data: Vec<Template>,
+    /// File names of the platform's program, without `.exe`, in any case. A rebranded platform has its own.
+    pub process_names: Vec<String>,
+}
+
+impl Default for ConnectSettings {
+    fn default() -> Self {
+        Self {
+            user_data: Vec::new(),
+            process_names: ["io-connect-desktop", "io-connect-desktop-inner", "tick42-glue-desktop"]
+                .map(String::from)
+                .to_vec(),
+        }
+    }
+}
+
+/// How io.Connect's log files are read, once their sharing is on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Where reading starts in files that are there when sharing is switched on.
+    pub start_at: StartAt,
+    /// How long a record may wait for a line that continues it, and a batch for more records.
+    pub flush_interval: Period,
+    /// How often folders and files are looked through, whether or not the system told of a change.
+    pub poll_interval: Period,
+    /// Layouts of this company's own, tried in this order before the ones that are known.
+    pub layouts: Vec<LayoutSettings>,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            start_at: StartAt::default(),
+            flush_interval: Period::from_millis(500),
+            poll_interval: Period::from_secs(10),
+            layouts: Vec::new(),
+        }
+    }
+}
+
+/// Where reading starts in a file that is seen for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartAt {
+    /// With the first line.
+    Beginning,
+    /// With what is written from now on.
+    #[default]
+    End,
+}
+
+/// A log layout of the company's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayoutSettings {
+    /// The files it is for: a file name in which `*` stands for any characters.
+    pub files: String,
+    /// A regular expression for the first line of a record, with the named groups `message`, and as far as there are
+    /// such: `time`, `level`, `category`, `instance`, `thread`.
+    pub pattern: Pattern,
+    /// Format of the group `time`, in strptime's letters.
+    #[serde(default = "LayoutSettings::default_time_format")]
+    pub time_format: String,
+}
+
+impl LayoutSettings {
+    fn default_time_format() -> String {
+        "%Y-%m-%dT%H:%M:%S%.f".to_owned()
+    }
+}
+
+/// The durable queue between the sources and the collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSettings {
+    /// How much disk the queue may take. When it is full, log files wait and the oldest metrics give way.
+    pub max_bytes: ByteSize,
+    /// How old queued data may become before it is dropped.
+    pub max_age: Period,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { max_bytes: ByteSize::from_mib(256), max_age: Period::from_duration(Duration::from_hours(14 * 24)) }
+    }
+}
+
+/// The agent's own log file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProgramLogSettings {
+    /// The least serious level that is written.
+    pub level: LogLevel,
+}
+
+/// Levels of the agent's own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something was lost or does not work.
+    Error,
+    /// Something needs a look, nothing was lost.
+    Warn,
+    /// Starts, stops, changes of state.
+    #[default]
+    Info,
+    /// For finding faults; still nothing sensitive.
+    Debug,
+}

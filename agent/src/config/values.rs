@@ -1,0 +1,366 @@
+//! Values that check themselves while they are read, so that an error of serde already names line, column and what is
+//! allowed.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A span of time, written as in `10s`, `500ms`, `2h 30m`. At least 10 ms and at most 365 days.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(Duration);
+
+impl Period {
+    /// Shorter periods would only burn CPU time.
+    const LEAST: Duration = Duration::from_millis(10);
+    /// Longer ones are surely a slip of the unit.
+    const MOST: Duration = Duration::from_hours(365 * 24);
+
+    /// A period of whole seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// A period of milliseconds.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// Any duration, unchecked: for defaults.
+    #[must_use]
+    pub const fn from_duration(duration: Duration) -> Self {
+        Self(duration)
+    }
+
+    /// As the standard library's type.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = || {
+            format!("`{text}` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `36h`")
+        };
+        let signed: jiff::SignedDuration = text.parse().map_err(|_| help())?;
+        let duration = Duration::try_from(signed).map_err(|_| help())?;
+        if (Self::LEAST..=Self::MOST).contains(&duration) {
+            Ok(Self(duration))
+        } else {
+            Err(format!("`{text}` is out of range; allowed is 10ms to 8760h (365 days)"))
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::SignedDuration::try_from(self.0) {
+            Ok(signed) => write!(f, "{signed:#}"),
+            Err(_) => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// An amount of bytes, written as in `64 MiB`, `500 KiB`, `1 GiB`, or as a plain number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(u64);
+
+impl ByteSize {
+    const UNITS: [(&'static str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+    /// Mebibytes.
+    #[must_use]
+    pub const fn from_mib(mib: u64) -> Self {
+        Self(mib << 20)
+    }
+
+    /// In bytes.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = Self::UNITS
+            .iter()
+            .find_map(|(name, factor)| text.trim().strip_suffix(name).map(|number| (number.trim(), *factor)))
+            .unwrap_or((text.trim(), 1));
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(unit))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not an amount of bytes; write a whole number with its unit, as in `256 MiB` (B, KiB, MiB, GiB)"))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, factor) =
+            Self::UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0).unwrap_or(&("B", 1));
+        write!(f, "{} {name}", self.0 / factor)
+    }
+}
+
+impl fmt::Debug for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A share, greater than 0 and at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+pub struct Ratio(f64);
+
+impl Ratio {
+    pub(super) const fn constant(value: f64) -> Self {
+        Self(value)
+    }
+
+    /// Between 0 and 1.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Ratio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(deserializer)?;
+        if value > 0.0 && value <= 1.0 {
+            Ok(Self(value))
+        } else {
+            Err(D::Error::custom(format!(
+                "{value} is not a share; allowed is a number greater than 0 and at most 1, as in 0.9"
+            )))
+        }
+    }
+}
+
+/// Address of an OTLP receiver: an `http` or `https` URL with a host, without user, query or fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(url::Url);
+
+impl Endpoint {
+    /// The parsed address.
+    #[must_use]
+    pub fn url(&self) -> &url::Url {
+        &self.0
+    }
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        // invariant: a literal that the tests parse
+        Self(url::Url::parse("http://localhost:4317").unwrap_or_else(|_| unreachable!()))
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| {
+            format!(
+                "`{text}` {why}; write the collector's address with its scheme, as in `https://collector.example.com:4317`"
+            )
+        };
+        let url = url::Url::parse(text).map_err(|error| wrong(&format!("is not an address ({error})")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong(&format!("has the scheme `{}`, and only http and https are known", url.scheme())));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("names no host"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "an address must not hold a user or password; put credentials into `collector.headers`".to_owned()
+            );
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("has a query or fragment, which OTLP does not use"));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A value that is never shown: `Debug` and `Display` print a mask. Serialization writes the true value, because the
+/// layers of settings are merged in serialized form; whoever prints settings masks them first.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What is shown in place of a secret.
+    pub const MASK: &'static str = "********";
+
+    /// The value itself, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::MASK)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::MASK)
+    }
+}
+
+/// A text in which `%VAR%` and `%VAR?default%` stand for environment variables, as in io.Connect's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Template(String);
+
+impl Template {
+    /// The text with every variable that `lookup` knows put in, else its default, else nothing. A lone `%` stays.
+    pub fn expand(&self, lookup: impl Fn(&str) -> Option<String>) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        let mut rest = self.0.as_str();
+        while let Some((before, after)) = rest.split_once('%') {
+            out.push_str(before);
+            let Some((inner, tail)) = after.split_once('%') else {
+                out.push('%');
+                rest = after;
+                continue;
+            };
+            let (name, default) = inner.split_once('?').unwrap_or((inner, ""));
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_()-.".contains(c)) {
+                out.push('%');
+                rest = after;
+                continue;
+            }
+            out.push_str(&lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()));
+            rest = tail;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// The text with this process's environment put in.
+    #[must_use]
+    pub fn expand_env(&self) -> String {
+        self.expand(|name| std::env::var(name).ok())
+    }
+}
+
+impl From<&str> for Template {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A regular expression that has been compiled, with at least a group `message`.
+#[derive(Debug, Clone)]
+pub struct Pattern(regex::Regex);
+
+impl Pattern {
+    /// Named groups that mean something.
+    pub const GROUPS: [&'static str; 6] = ["time", "level", "category", "instance", "thread", "message"];
+
+    /// The compiled expression.
+    #[must_use]
+    pub fn regex(&self) -> &regex::Regex {
+        &self.0
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let regex =
+            regex::Regex::new(text).map_err(|error| format!("the pattern is not a regular expression: {error}"))?;
+        let names: Vec<&str> = regex.capture_names().flatten().collect();
+        if let Some(unknown) = names.iter().find(|name| !Self::GROUPS.contains(name)) {
+            return Err(format!("the pattern has a group `{unknown}`; known are {}", Self::GROUPS.join(", ")));
+        }
+        if !names.contains(&"message") {
+            return Err("the pattern needs a named group `message`, as in `(?<message>.*)`".to_owned());
+        }
+        Ok(Self(regex))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+macro_rules! serde_as_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text!(Period, Endpoint, Pattern);
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "an amount of bytes, as in \"256 MiB\"")]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(bytes) => Ok(Self(bytes)),
+            Form::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What is known of io.Connect: its folders and processes.

@@ -1,0 +1,27 @@
+//! Insights Agent: desktop observability for io.Connect.
+//!
+//! Data flows one way, from the sources through one durable hand-off to the company's collector:
+//!
+//! ```text
+//! sources::host       ─┐ OpenTelemetry SDK, encoded by opentelemetry-otlp ─┐
+//! sources::processes  ─┘                                                   ├─► pipeline::queue ─► pipeline::exporter ─► collector
+//! sources::logs        ── records and file positions, one transaction ─────┘        (SQLite)         gRPC | HTTP
+//! ```
+//!
+//! What everybody may know and what knows nobody: [`config`], [`connect`], [`consent`], [`resource`], [`signals`],
+//! [`status`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of
+//! the same user ask the running agent. [`collector`] is a small receiver for trying things out and for tests.
+
+pub mod agent;
+pub mod collector;
+pub mod config;
+pub mod connect;
+pub mod consent;
+pub mod control;
+pub mod paths;
+pub mod pipeline;
+pub mod program_log;
+pub mod resource;
+pub mod signals;
+pub mod sources;
+pub mod status;

@@ -1,0 +1,16 @@
+//! Every name that the agent gives to data, in tables: metrics, and attributes of log records.
+//!
+//! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
+//! exists; what has none begins with `ioconnect.`.
+
+pub mod logs;
+pub mod metrics;
+
+/// One attribute, as documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its key.
+    pub name: &'static str,
+    /// What it says, and with which values.
+    pub meaning: &'static str,
+}

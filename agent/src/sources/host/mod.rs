@@ -1,0 +1,1 @@
+//! Host metrics (to come).

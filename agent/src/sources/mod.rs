@@ -1,0 +1,5 @@
+//! Where the data comes from: this machine, the io.Connect processes, and io.Connect's log files.
+
+pub mod host;
+pub mod logs;
+pub mod processes;
