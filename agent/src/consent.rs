@@ -1,1 +1,141 @@
-//! (to come)
+//! Who agreed to the sharing of logs, to what, and when.
+//!
+//! Invariants: nothing of a log file is read before its kind is shared; a file that is missing, damaged or of a newer
+//! version means "not shared". The record is `consent.json` in the data folder, written whole and renamed into place.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::paths::write_atomically;
+
+/// Version of the words that the user agreed to. A new version asks again.
+pub const CONSENT_VERSION: u32 = 1;
+
+/// Kinds of logs, each agreed to by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// What the io.Connect platform writes of itself.
+    Platform,
+    /// What the applications write.
+    Applications,
+}
+
+impl LogKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Platform, Self::Applications];
+
+    /// As written in text and in the queue's file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Applications => "applications",
+        }
+    }
+}
+
+impl std::fmt::Display for LogKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A decision on one kind of logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whether logs of this kind are shared.
+    pub shared: bool,
+    /// When it was decided, RFC 3339.
+    pub at: jiff::Timestamp,
+    /// Version of the words that were agreed to: [`CONSENT_VERSION`].
+    pub version: u32,
+}
+
+/// What the user has decided. The default is: nothing is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Consent {
+    /// On the platform's logs.
+    pub platform: Option<Decision>,
+    /// On the applications' logs.
+    pub applications: Option<Decision>,
+}
+
+impl Consent {
+    /// Whether logs of this kind may be read.
+    #[must_use]
+    pub fn shares(&self, kind: LogKind) -> bool {
+        self.decision(kind).is_some_and(|decision| decision.shared && decision.version == CONSENT_VERSION)
+    }
+
+    /// The decision on a kind, if there was one.
+    #[must_use]
+    pub fn decision(&self, kind: LogKind) -> Option<&Decision> {
+        match kind {
+            LogKind::Platform => self.platform.as_ref(),
+            LogKind::Applications => self.applications.as_ref(),
+        }
+    }
+
+    /// Writes down a decision on some kinds.
+    pub fn decide(&mut self, kinds: &[LogKind], shared: bool, at: jiff::Timestamp) {
+        for kind in kinds {
+            let decision = Some(Decision { shared, at, version: CONSENT_VERSION });
+            match kind {
+                LogKind::Platform => self.platform = decision,
+                LogKind::Applications => self.applications = decision,
+            }
+        }
+    }
+
+    /// The record on disk; whatever cannot be understood counts as "not shared".
+    #[must_use]
+    pub fn load(file: &Path) -> Self {
+        match std::fs::read(file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(file = %file.display(), %error, "the consent record is damaged: logs are not shared until it is given again");
+                Self::default()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "the consent record cannot be read: logs are not shared");
+                Self::default()
+            }
+        }
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the old one is then still whole.
+    pub fn store(&self, file: &Path) -> io::Result<()> {
+        write_atomically(file, &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_shared_without_a_readable_record_of_this_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("consent.json");
+        assert_eq!(Consent::load(&file), Consent::default());
+
+        std::fs::write(&file, "{ damaged").unwrap();
+        assert!(LogKind::ALL.iter().all(|kind| !Consent::load(&file).shares(*kind)));
+
+        let mut consent = Consent::default();
+        consent.decide(&[LogKind::Platform], true, jiff::Timestamp::UNIX_EPOCH);
+        consent.store(&file).unwrap();
+        let loaded = Consent::load(&file);
+        assert!(loaded.shares(LogKind::Platform) && !loaded.shares(LogKind::Applications));
+
+        let newer = std::fs::read_to_string(&file).unwrap().replace("\"version\": 1", "\"version\": 2");
+        std::fs::write(&file, newer).unwrap();
+        assert!(!Consent::load(&file).shares(LogKind::Platform));
+    }
+}

@@ -1,1 +1,139 @@
-//! (to come)
+//! Where the agent keeps things, and how it writes small files.
+//!
+//! One data folder holds all state: `queue.db`, `consent.json`, `session.json`, `settings.last-good.json`, `log/`, and
+//! while an agent runs `agent.lock` and on Unix `control.sock`. Another data folder is another, independent agent.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Folder name under the platform's places for data and settings.
+const NAME: &str = "insights-agent";
+
+/// The data folder and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// A folder of the caller's choice.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// `$XDG_DATA_HOME/insights-agent`, `%LocalAppData%\insights-agent`.
+    #[must_use]
+    pub fn of_user() -> Option<Self> {
+        directories::BaseDirs::new().map(|dirs| Self(dirs.data_local_dir().join(NAME)))
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the folder, readable by this user only where the system knows that.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.0)
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> PathBuf {
+        self.0.join("queue.db")
+    }
+
+    /// The consent record.
+    #[must_use]
+    pub fn consent(&self) -> PathBuf {
+        self.0.join("consent.json")
+    }
+
+    /// The identifier of the user's session.
+    #[must_use]
+    pub fn session(&self) -> PathBuf {
+        self.0.join("session.json")
+    }
+
+    /// The key of the user's hash, if the settings give none.
+    #[must_use]
+    pub fn user_hash_key(&self) -> PathBuf {
+        self.0.join("user-hash.key")
+    }
+
+    /// The last settings file that was without fault.
+    #[must_use]
+    pub fn last_good_settings(&self) -> PathBuf {
+        self.0.join("settings.last-good.json")
+    }
+
+    /// The agent's own log.
+    #[must_use]
+    pub fn program_log(&self) -> PathBuf {
+        self.0.join("log").join("insights-agent.log")
+    }
+
+    /// The control socket on Unix.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// Takes the folder for this process; the operating system gives it back when the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`LockError::Taken`] while another process has it.
+    pub fn lock(&self) -> Result<File, LockError> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.0.join("agent.lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken(self.0.clone())),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Why the data folder could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another agent runs on it.
+    #[error("another agent is already running on {}; `insights-agent status` shows it", .0.display())]
+    Taken(PathBuf),
+    /// The lock file cannot be made.
+    #[error("the lock file cannot be made: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// `$XDG_CONFIG_HOME/insights-agent/config.json`, `%AppData%\insights-agent\config.json`.
+#[must_use]
+pub fn user_config_file() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|dirs| dirs.config_dir().join(NAME).join("config.json"))
+}
+
+/// Writes a file whole or not at all: beside it, then renamed over it; readable by this user only where the system
+/// knows that.
+///
+/// # Errors
+/// When it cannot be written or renamed; a file that was there is then unchanged.
+pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    let beside = PathBuf::from(name);
+    let mut options = File::options();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut out = options.open(&beside)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    drop(out);
+    fs::rename(&beside, file)
+}

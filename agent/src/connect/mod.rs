@@ -1,1 +1,3 @@
 //! What is known of io.Connect: its folders and processes.
+
+pub mod folders;

@@ -1,0 +1,128 @@
+//! Where io.Connect writes its logs.
+//!
+//! `<user data>/<ENV>-<REGION>/logs/*.log` are the platform's, `.../logs/applications/<app>.log` the applications'
+//! (docs.interop.io, Desktop > Capabilities > Logging; InteropIO/community-articles, "Understanding logs"). Names of
+//! environments and regions may hold dashes themselves, so the folder's name is not taken apart.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::ConnectSettings;
+use crate::consent::LogKind;
+
+/// Where io.Connect Desktop and its predecessor keep user data, under `%LocalAppData%` (on Linux, where io.Connect has
+/// no such place, under `$XDG_DATA_HOME`).
+const USUAL: [&[&str]; 2] = [&["interop.io", "io.Connect Desktop", "UserData"], &["Tick42", "UserData"]];
+
+/// A folder with log files of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct LogFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whose logs.
+    pub kind: LogKind,
+    /// Name of the folder of the environment and region, as `DEMO-INTEROP.IO`.
+    pub env_region: String,
+}
+
+/// The folders that may hold a folder for each environment and region: those of the settings, else the usual ones.
+#[must_use]
+pub fn user_data(settings: &ConnectSettings) -> Vec<PathBuf> {
+    if !settings.user_data.is_empty() {
+        return settings.user_data.iter().map(|path| PathBuf::from(path.expand_env())).collect();
+    }
+    let Some(dirs) = directories::BaseDirs::new() else { return Vec::new() };
+    USUAL.iter().map(|parts| dirs.data_local_dir().join(parts.iter().collect::<PathBuf>())).collect()
+}
+
+/// The log folders that are there now.
+#[must_use]
+pub fn log_folders(user_data: &[PathBuf]) -> Vec<LogFolder> {
+    let mut found = Vec::new();
+    for root in user_data {
+        for env_region in subfolders(root) {
+            let name = env_region.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let logs = env_region.join("logs");
+            for (kind, path) in [(LogKind::Applications, logs.join("applications")), (LogKind::Platform, logs)] {
+                if path.is_dir() {
+                    found.push(LogFolder { path, kind, env_region: name.clone() });
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The log files of a folder: `*.log`, and what rotation makes of them (`x.1.log`, `x.log.1`), but nothing compressed.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if is_log_name(&entry.file_name().to_string_lossy()) && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The application that an application's log file is named after.
+#[must_use]
+pub fn app_name(file_name: &str) -> Option<&str> {
+    let (stem, _) = file_name.split_once(".log")?;
+    Some(stem).filter(|stem| !stem.is_empty())
+}
+
+fn is_log_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    match lower.rsplit_once(".log") {
+        Some((stem, "")) => !stem.is_empty(),
+        Some((stem, tail)) => {
+            let number = tail.strip_prefix('.').unwrap_or_default();
+            !stem.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        None => false,
+    }
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_log_files_and_of_their_apps() {
+        for name in ["application.log", "application.1.log", "clientlist.log.3", "GW.LOG"] {
+            assert!(is_log_name(name), "{name}");
+        }
+        for name in ["application.1.log.gz", ".log", "shot.png", "x.log.old", "x.log.", "logger"] {
+            assert!(!is_log_name(name), "{name}");
+        }
+        assert_eq!(app_name("client-list.log"), Some("client-list"));
+        assert_eq!(app_name("clientlist.log.2"), Some("clientlist"));
+        assert_eq!(app_name(".log"), None);
+    }
+
+    /// Every environment and region under every root is found, each kind by itself; what is missing is no error.
+    #[test]
+    fn folders_of_both_kinds_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("DEMO-INTEROP.IO/logs/applications")).unwrap();
+        std::fs::create_dir_all(dir.path().join("PROD-EMEA-2/logs")).unwrap();
+        std::fs::create_dir_all(dir.path().join("Installer")).unwrap();
+        let found = log_folders(&[dir.path().to_owned(), dir.path().join("missing")]);
+        let seen: Vec<_> = found.iter().map(|f| (f.env_region.as_str(), f.kind.name())).collect();
+        assert_eq!(
+            seen,
+            [("DEMO-INTEROP.IO", "platform"), ("DEMO-INTEROP.IO", "applications"), ("PROD-EMEA-2", "platform")]
+        );
+    }
+}

@@ -1,0 +1,295 @@
+//! From the queue to the collector.
+//!
+//! Each signal has a lane of its own: one task that takes the oldest batch, sends it, and does what [`decide`] says of
+//! the answer. So a collector without a pipeline for logs does not stop the metrics. What a lane is doing is published
+//! as a [`Delivery`] after every change.
+
+mod client;
+mod decision;
+mod failure;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use client::{Client, ClientError};
+pub use decision::{Decision, Outcome, decide};
+pub use failure::Failure;
+
+use super::Signal;
+use super::queue::{Batch, DropReason, Queue, QueueStats};
+
+/// What a lane is doing, and how the last deliveries went.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What it is doing.
+    pub state: LaneState,
+    /// When the collector last acknowledged a batch.
+    pub acknowledged_unix_ms: Option<i64>,
+    /// Items acknowledged since the start of the program.
+    pub acknowledged_items: u64,
+    /// Items that the collector refused in partial successes since the start of the program.
+    pub rejected_items: u64,
+    /// What went wrong last, or what the collector said of rejected items; gone with the next full success.
+    pub problem: Option<Problem>,
+}
+
+/// What a lane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneState {
+    /// Nothing waits, or the next batch is on its way.
+    #[default]
+    Working,
+    /// A batch could not be delivered; it is sent again at `Delivery::problem`'s `again_unix_ms`.
+    Retrying,
+    /// The settings are wrong; it is tried again slowly.
+    Held,
+}
+
+/// What went wrong, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// When.
+    pub at_unix_ms: i64,
+    /// What is wrong, where, what to do.
+    pub sentence: String,
+    /// When it will be tried again.
+    pub again_unix_ms: Option<i64>,
+}
+
+/// The running lanes.
+#[derive(Debug)]
+pub struct Exporter {
+    lanes: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
+}
+
+impl Exporter {
+    /// Starts a lane for every signal, on the current tokio runtime.
+    #[must_use]
+    pub fn start(queue: &Queue, client: &Client) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut lanes = JoinSet::new();
+        let mut deliveries = Vec::new();
+        for signal in Signal::ALL {
+            let (publish, delivery) = watch::channel(Delivery::default());
+            let lane = Lane {
+                signal,
+                queue: queue.clone(),
+                client: client.clone(),
+                stats: queue.watch(),
+                stop: stopped.clone(),
+                publish,
+                failures: 0,
+            };
+            lanes.spawn(lane.run());
+            deliveries.push((signal, delivery));
+        }
+        Self { lanes, stop, deliveries }
+    }
+
+    /// What the lane of a signal is doing.
+    #[must_use]
+    pub fn delivery(&self, signal: Signal) -> Delivery {
+        self.deliveries.iter().find(|(of, _)| *of == signal).map(|(_, d)| d.borrow().clone()).unwrap_or_default()
+    }
+
+    /// A way to see [`Self::delivery`] from elsewhere.
+    #[must_use]
+    pub fn watch(&self) -> Vec<(Signal, watch::Receiver<Delivery>)> {
+        self.deliveries.clone()
+    }
+
+    /// Sends what waits, as long as it goes without fault and within `limit`, and ends.
+    pub async fn stop(mut self, limit: Duration) {
+        let _ = self.stop.send(true);
+        let all = async { while self.lanes.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::info!("the time to send the rest is over; it stays in the queue");
+        }
+    }
+}
+
+struct Lane {
+    signal: Signal,
+    queue: Queue,
+    client: Client,
+    stats: watch::Receiver<QueueStats>,
+    stop: watch::Receiver<bool>,
+    publish: watch::Sender<Delivery>,
+    failures: u32,
+}
+
+impl Lane {
+    async fn run(mut self) {
+        while let Some(batch) = self.next().await {
+            let outcome = self.client.send(&batch).await;
+            let decision = decide(&outcome);
+            let wait = match decision {
+                Decision::Done => {
+                    self.acknowledge(&batch, &outcome).await;
+                    None
+                }
+                Decision::Retry { at_least } => {
+                    self.failures = self.failures.saturating_add(1);
+                    Some((LaneState::Retrying, decision::backoff(self.failures, at_least, fastrand::f64())))
+                }
+                Decision::Hold => Some((LaneState::Held, decision::hold(fastrand::f64()))),
+                Decision::Split => {
+                    self.problem(&outcome, LaneState::Working, None);
+                    self.queue.split(batch).await;
+                    None
+                }
+                Decision::Drop => {
+                    self.problem(&outcome, LaneState::Working, None);
+                    self.queue.drop_batch(batch.id, DropReason::Refused).await;
+                    None
+                }
+            };
+            if let Some((state, wait)) = wait {
+                self.problem(&outcome, state, Some(wait));
+                let stopped = self.stop.wait_for(|stop| *stop);
+                if tokio::time::timeout_at(Instant::now() + wait, stopped).await.is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The next batch; none when the agent stops and nothing waits.
+    async fn next(&mut self) -> Option<Batch> {
+        loop {
+            // Marked as seen before looking, so that no append between looking and waiting is missed.
+            self.stats.borrow_and_update();
+            if let Some(batch) = self.queue.next(self.signal).await {
+                return Some(batch);
+            }
+            if *self.stop.borrow() {
+                return None;
+            }
+            tokio::select! {
+                changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => { changed.ok()?; }
+                stopped = self.stop.wait_for(|stop| *stop) => { stopped.ok()?; }
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, batch: &Batch, outcome: &Outcome) {
+        let Outcome::Accepted { rejected, message } = outcome else { return };
+        let rejected = (*rejected).min(u64::from(batch.items));
+        self.queue.acknowledge(batch.id, rejected).await;
+        self.failures = 0;
+        let signal = self.signal;
+        if rejected > 0 || !message.is_empty() {
+            tracing::warn!(%signal, rejected, message, "the collector answered with a partial success");
+        }
+        self.publish.send_modify(|delivery| {
+            if delivery.state != LaneState::Working {
+                tracing::info!(%signal, "delivering again");
+            }
+            delivery.state = LaneState::Working;
+            delivery.acknowledged_unix_ms = Some(now_unix_ms());
+            delivery.acknowledged_items += u64::from(batch.items) - rejected;
+            delivery.rejected_items += rejected;
+            delivery.problem = (rejected > 0 || !message.is_empty()).then(|| Problem {
+                at_unix_ms: now_unix_ms(),
+                sentence: sentence(outcome, signal, &self.client.address()),
+                again_unix_ms: None,
+            });
+        });
+    }
+
+    fn problem(&self, outcome: &Outcome, state: LaneState, wait: Option<Duration>) {
+        let signal = self.signal;
+        let sentence = sentence(outcome, signal, &self.client.address());
+        self.publish.send_modify(|delivery| {
+            let known = delivery.problem.as_ref().is_some_and(|problem| problem.sentence == sentence);
+            if !known {
+                tracing::warn!(%signal, "{sentence}");
+            }
+            let at_unix_ms = now_unix_ms();
+            let again_unix_ms = wait.map(|wait| at_unix_ms + i64::try_from(wait.as_millis()).unwrap_or_default());
+            delivery.state = state;
+            delivery.problem = Some(Problem { at_unix_ms, sentence, again_unix_ms });
+        });
+    }
+}
+
+/// What an outcome says to people: the one table from answers to sentences.
+fn sentence(outcome: &Outcome, signal: Signal, address: &str) -> String {
+    let says = |message: &str| if message.is_empty() { String::new() } else { format!(" It says: {message}") };
+    match outcome {
+        Outcome::Accepted { rejected: 0, message } => {
+            format!("The collector at {address} took all {signal}, with a remark.{}", says(message))
+        }
+        Outcome::Accepted { rejected, message } => {
+            format!(
+                "The collector at {address} refused {rejected} of the {signal} it was sent; they are not sent again.{}",
+                says(message)
+            )
+        }
+        Outcome::Http { status: 401 | 407, message, .. }
+        | Outcome::Grpc { code: tonic::Code::Unauthenticated, message, .. } => {
+            format!("{address} wants credentials for {signal}. Check `collector.headers`.{}", says(message))
+        }
+        Outcome::Http { status: 403, message, .. }
+        | Outcome::Grpc { code: tonic::Code::PermissionDenied, message, .. } => {
+            format!(
+                "{address} does not allow us to send {signal}. Check `collector.headers` and the rights behind them.{}",
+                says(message)
+            )
+        }
+        Outcome::Http { status: 404 | 405, .. } | Outcome::Grpc { code: tonic::Code::Unimplemented, .. } => {
+            format!(
+                "{address} takes no {signal}: its address has no such service. Check `collector.endpoint` and the collector's pipelines."
+            )
+        }
+        Outcome::Http { status: status @ 300..=399, .. } => {
+            format!(
+                "{address} points to another address (HTTP {status}). Write the collector's own address into `collector.endpoint`."
+            )
+        }
+        Outcome::Http { status: 413, .. } => {
+            format!("{address} calls a request with {signal} too large; it is halved.")
+        }
+        Outcome::Http { status: status @ (429 | 502 | 503 | 504), message, .. } => {
+            format!(
+                "{address} takes no {signal} at the moment (HTTP {status}); they are kept and sent later.{}",
+                says(message)
+            )
+        }
+        Outcome::Http { status, message, .. } => {
+            format!(
+                "{address} refused {signal} for good (HTTP {status}); the request was dropped and counted.{}",
+                says(message)
+            )
+        }
+        Outcome::Grpc { code, message, .. } => match decide(outcome) {
+            Decision::Split => format!("{address} calls a request with {signal} too large; it is halved."),
+            Decision::Retry { .. } => {
+                format!(
+                    "{address} takes no {signal} at the moment (gRPC {code:?}); they are kept and sent later.{}",
+                    says(message)
+                )
+            }
+            Decision::Done | Decision::Hold | Decision::Drop => {
+                format!(
+                    "{address} refused {signal} for good (gRPC {code:?}); the request was dropped and counted.{}",
+                    says(message)
+                )
+            }
+        },
+        Outcome::None(failure) => failure.to_string(),
+    }
+}
+
+fn now_unix_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

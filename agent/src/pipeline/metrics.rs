@@ -1,0 +1,77 @@
+//! Metrics of the OpenTelemetry SDK into the queue: the SDK aggregates and opentelemetry-otlp encodes, but what it takes
+//! for an HTTP client appends the request to the queue.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use prost::Message;
+
+use super::Signal;
+use super::queue::{AppendError, NewBatch, Queue};
+
+/// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue.
+///
+/// # Errors
+/// When opentelemetry-otlp refuses to build its exporter.
+pub fn provider(queue: Queue, resource: Resource, interval: Duration) -> Result<SdkMeterProvider, ExporterBuildError> {
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_http_client(QueueClient(queue))
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://queue.invalid/v1/metrics")
+        .with_temporality(Temporality::Cumulative)
+        .build()?;
+    let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
+    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build())
+}
+
+/// Number of data points in a request: the items that OTLP's partial success counts.
+#[must_use]
+pub fn data_points(request: &ExportMetricsServiceRequest) -> u32 {
+    let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+    let points = metrics.map(|metric| match &metric.data {
+        Some(Data::Gauge(data)) => data.data_points.len(),
+        Some(Data::Sum(data)) => data.data_points.len(),
+        Some(Data::Histogram(data)) => data.data_points.len(),
+        Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
+        Some(Data::Summary(data)) => data.data_points.len(),
+        None => 0,
+    });
+    points.sum::<usize>() as u32
+}
+
+#[derive(Debug)]
+struct QueueClient(Queue);
+
+#[async_trait]
+impl HttpClient for QueueClient {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let payload = request.into_body();
+        let items = data_points(&ExportMetricsServiceRequest::decode(payload.clone())?);
+        let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
+        let batch = NewBatch {
+            signal: Signal::Metrics,
+            consent: None,
+            items,
+            oldest_unix_nano: now,
+            newest_unix_nano: now,
+            payload: payload.to_vec(),
+        };
+        let status = match self.0.append(batch).await {
+            Ok(()) => StatusCode::OK,
+            Err(AppendError::Full) => StatusCode::SERVICE_UNAVAILABLE,
+            Err(error) => return Err(error.into()),
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        Ok(response)
+    }
+}
