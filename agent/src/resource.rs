@@ -46,13 +46,13 @@ impl Resource {
         put(semconv::SERVICE_NAME, Some(SERVICE_NAME.to_owned()));
         put(semconv::SERVICE_VERSION, Some(env!("CARGO_PKG_VERSION").to_owned()));
         put(semconv::SERVICE_INSTANCE_ID, Some(Uuid::new_v4().to_string()));
-        put(semconv::HOST_NAME, sysinfo::System::host_name());
+        put(semconv::HOST_NAME, sysinfo::System::host_name().ok());
         put(semconv::HOST_ID, platform::machine_id());
         put(semconv::HOST_ARCH, Some(host_arch(std::env::consts::ARCH).to_owned()));
         put(semconv::OS_TYPE, Some(std::env::consts::OS.to_owned()));
-        put(semconv::OS_NAME, sysinfo::System::name());
-        put(semconv::OS_VERSION, sysinfo::System::os_version());
-        put(semconv::OS_DESCRIPTION, sysinfo::System::long_os_version());
+        put(semconv::OS_NAME, sysinfo::System::name().ok());
+        put(semconv::OS_VERSION, sysinfo::System::os_version().ok());
+        put(semconv::OS_DESCRIPTION, sysinfo::System::long_os_version().ok());
         put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionMark::now())?));
         put(semconv::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.as_ref().map(|t| t.expand_env()));
         if let Some(name) = user_name() {
@@ -151,7 +151,7 @@ struct StoredSession {
 
 impl SessionMark {
     fn now() -> Self {
-        Self { boot_unix_secs: sysinfo::System::boot_time(), system_session: platform::session() }
+        Self { boot_unix_secs: sysinfo::System::boot_time().unwrap_or_default(), system_session: platform::session() }
     }
 
     fn is_same(&self, other: &Self) -> bool {

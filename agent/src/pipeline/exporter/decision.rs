@@ -110,7 +110,7 @@ fn is_too_large(message: &str) -> bool {
 
 /// How long to wait after the `failures`-th failure in a row (1 is the first): full jitter, `random` is from 0 to 1.
 #[must_use]
-pub fn backoff(failures: u32, at_least: Option<Duration>, random: f64) -> Duration {
+pub(super) fn backoff(failures: u32, at_least: Option<Duration>, random: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let ceiling = BACKOFF_FIRST.saturating_mul(1 << doublings).min(BACKOFF_LONGEST);
     // The wait that was asked for is obeyed, and spread beyond it: a fleet must not come back in one instant.
@@ -119,13 +119,13 @@ pub fn backoff(failures: u32, at_least: Option<Duration>, random: f64) -> Durati
 
 /// How long to wait when the settings are wrong: half a minute to a minute.
 #[must_use]
-pub fn hold(random: f64) -> Duration {
+pub(super) fn hold(random: f64) -> Duration {
     BACKOFF_LONGEST.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
 /// The delay of a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date.
 #[must_use]
-pub fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
+pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
