@@ -1,0 +1,89 @@
+//! The clock against jiff itself.
+
+use super::*;
+use jiff::civil::date;
+use proptest::prelude::*;
+
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap()
+}
+
+/// What jiff says of a local time: its compatible disambiguation.
+fn by_jiff(zone: &TimeZone, civil: DateTime) -> Option<u64> {
+    u64::try_from(zone.to_ambiguous_timestamp(civil).compatible().ok()?.as_nanosecond()).ok()
+}
+
+fn shown(civil: DateTime) -> LocalTime {
+    LocalTime { civil, offset: None }
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_its_first_instant() {
+    let mut clock = Clock::new(zone("Europe/London"));
+    let twice = date(2026, 10, 25).at(1, 30, 0, 0);
+    assert_eq!(clock.unix_nanos(shown(twice)), Some(1_792_888_200_000_000_000)); // 00:30Z, still summer time
+    let once = date(2026, 10, 25).at(2, 0, 0, 0);
+    assert_eq!(clock.unix_nanos(shown(once)), Some(1_792_893_600_000_000_000)); // 02:00Z
+}
+
+#[test]
+fn a_time_that_clocks_skip_is_read_as_if_they_were_not_changed() {
+    let mut clock = Clock::new(zone("Europe/London"));
+    let skipped = date(2026, 3, 29).at(1, 30, 0, 0);
+    assert_eq!(clock.unix_nanos(shown(skipped)), Some(1_774_747_800_000_000_000)); // 01:30Z
+}
+
+#[test]
+fn a_distance_from_utc_in_the_line_beats_the_zone() {
+    let mut clock = Clock::new(zone("Asia/Kolkata"));
+    let civil = date(2026, 11, 23).at(8, 18, 10, 936_000_000);
+    let told = LocalTime { civil, offset: Some(Offset::constant(1)) };
+    assert_eq!(clock.unix_nanos(told), Some(1_795_418_290_936_000_000));
+    assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone("Asia/Kolkata"), civil));
+}
+
+#[test]
+fn times_that_otlp_cannot_hold_are_no_times() {
+    let mut clock = Clock::new(TimeZone::UTC);
+    assert_eq!(clock.unix_nanos(shown(date(1969, 12, 31).at(23, 59, 59, 999_999_999))), None);
+    assert_eq!(clock.unix_nanos(shown(date(1970, 1, 1).at(0, 0, 0, 0))), Some(0));
+    assert_eq!(clock.unix_nanos(shown(date(2555, 1, 1).at(0, 0, 0, 0))), None);
+}
+
+const ZONES: [&str; 7] = [
+    "Europe/London",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Pacific/Apia",
+    "Etc/UTC",
+];
+
+fn civil_times() -> impl Strategy<Value = DateTime> {
+    (1970..2100_i16, 1..=12_i8, 1..=28_i8, 0..24_i8, 0..60_i8, 0..60_i8, 0..1_000_000_000_i32).prop_map(
+        |(year, month, day, hour, minute, second, nano)| date(year, month, day).at(hour, minute, second, nano),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever was asked before, the answer is jiff's: far away, and shortly before and after each change of the clocks.
+    #[test]
+    fn the_memory_of_the_clock_never_changes_its_answer(
+        name in prop::sample::select(&ZONES[..]),
+        times in prop::collection::vec((civil_times(), prop::collection::vec(-7200..7200_i64, 0..6)), 1..6),
+    ) {
+        let zone = zone(name);
+        let mut clock = Clock::new(zone.clone());
+        for (civil, near) in times {
+            prop_assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone, civil));
+            let Some(change) = zone.following(zone.to_timestamp(civil).unwrap()).next() else { continue };
+            for seconds in near {
+                let civil = change.offset().to_datetime(change.timestamp() + SignedDuration::from_secs(seconds));
+                prop_assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone, civil), "{} in {}", civil, name);
+            }
+        }
+    }
+}

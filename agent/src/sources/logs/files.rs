@@ -1,0 +1,165 @@
+//! The files that are followed: which they are, and that they still are the same.
+//!
+//! Identity: volume and number on it, and the first bytes. A file that was renamed keeps its position; one that has
+//! become shorter than its position, or begins otherwise than before, is another file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use super::encode::FileOrigin;
+use super::layout::Layout;
+use crate::config::LayoutSettings;
+use crate::connect::folders::{LogFolder, app_name};
+use crate::consent::LogKind;
+use crate::pipeline::queue::FileState;
+
+/// How many first bytes are compared: some lines, which begin with a time to the millisecond.
+const FINGERPRINT_BYTES: usize = 256;
+
+/// A file that is followed.
+pub(super) struct Followed {
+    pub(super) state: FileState,
+    pub(super) kind: LogKind,
+    pub(super) layout: Layout,
+    pub(super) origin: FileOrigin,
+    /// Its size when it was last looked at.
+    pub(super) size: u64,
+    /// When its size was last seen to change.
+    pub(super) changed: Instant,
+    /// There is more than one turn could take.
+    pub(super) backlog: bool,
+    /// The size up to which there is nothing more to take, because the last line is not finished.
+    pub(super) exhausted: Option<u64>,
+}
+
+impl Followed {
+    pub(super) fn new(
+        state: FileState,
+        folder: &LogFolder,
+        path: &Path,
+        layouts: &[LayoutSettings],
+        size: u64,
+        now: Instant,
+    ) -> Self {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (shown, app) = match folder.kind {
+            LogKind::Platform => (name.clone(), None),
+            LogKind::Applications => (format!("applications/{name}"), app_name(&name)),
+        };
+        let origin = FileOrigin::new(&state.id, &shown, Some(&folder.env_region), app);
+        let layout = Layout::for_file(&name, layouts);
+        Self { state, kind: folder.kind, layout, origin, size, changed: now, backlog: false, exhausted: None }
+    }
+
+    /// Whether there may be something to take.
+    pub(super) fn has_more(&self) -> bool {
+        self.size > self.state.position && self.exhausted != Some(self.size)
+    }
+
+    /// Takes note of a size.
+    pub(super) fn sized(&mut self, size: u64, now: Instant) {
+        if size != self.size {
+            self.size = size;
+            self.changed = now;
+        }
+    }
+}
+
+/// What the system says of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looked {
+    pub(super) volume: u64,
+    pub(super) index: u64,
+    pub(super) size: u64,
+    /// Not every file system knows.
+    pub(super) created: Option<SystemTime>,
+}
+
+impl Looked {
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        platform::look(path)
+    }
+
+    pub(super) fn is(&self, state: &FileState) -> bool {
+        (self.volume, self.index) == (state.volume, state.index)
+    }
+}
+
+/// The state of a file that is seen for the first time.
+pub(super) fn first_state(path: &Path, looked: &Looked, position: u64) -> FileState {
+    FileState {
+        id: format!("{:016x}", fastrand::u64(..)),
+        path: path.to_string_lossy().into_owned(),
+        volume: looked.volume,
+        index: looked.index,
+        fingerprint: Vec::new(),
+        position,
+        headed: false,
+    }
+}
+
+/// Whether a file still begins as it did and is not shorter than what was taken of it; keeps more of its first bytes if
+/// there are more by now.
+pub(super) fn is_continued(file: &mut File, size: u64, state: &mut FileState) -> io::Result<bool> {
+    if size < state.position {
+        return Ok(false);
+    }
+    let known = state.fingerprint.len();
+    if known == FINGERPRINT_BYTES || size > known as u64 || known > 0 {
+        let mut first = Vec::with_capacity(FINGERPRINT_BYTES);
+        file.seek(SeekFrom::Start(0))?;
+        file.by_ref().take(FINGERPRINT_BYTES as u64).read_to_end(&mut first)?;
+        if !first.starts_with(&state.fingerprint) {
+            return Ok(false);
+        }
+        state.fingerprint = first;
+    }
+    Ok(true)
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::{Looked, Path, io};
+
+    pub(super) fn look(path: &Path) -> io::Result<Looked> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Looked {
+            volume: metadata.dev(),
+            index: metadata.ino(),
+            size: metadata.len(),
+            created: metadata.created().ok(),
+        })
+    }
+}
+
+#[cfg(windows)]
+#[allow(unsafe_code)]
+mod platform {
+    use std::fs::File;
+    use std::os::windows::io::AsRawHandle;
+
+    use windows::Win32::Foundation::HANDLE;
+    use windows::Win32::Storage::FileSystem::{BY_HANDLE_FILE_INFORMATION, GetFileInformationByHandle};
+
+    use super::{Looked, Path, io};
+
+    /// The index needs an open handle. The standard library opens with every kind of sharing, deletion included, so
+    /// that the writer is never disturbed.
+    pub(super) fn look(path: &Path) -> io::Result<Looked> {
+        let file = File::open(path)?;
+        let mut information = BY_HANDLE_FILE_INFORMATION::default();
+        // SAFETY: the handle is open as long as `file` lives, and `information` lives through the call.
+        unsafe { GetFileInformationByHandle(HANDLE(file.as_raw_handle()), &raw mut information) }?;
+        let wide = |high: u32, low: u32| (u64::from(high) << 32) | u64::from(low);
+        Ok(Looked {
+            volume: u64::from(information.dwVolumeSerialNumber),
+            index: wide(information.nFileIndexHigh, information.nFileIndexLow),
+            size: wide(information.nFileSizeHigh, information.nFileSizeLow),
+            created: file.metadata()?.created().ok(),
+        })
+    }
+}

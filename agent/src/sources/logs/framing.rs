@@ -1,0 +1,180 @@
+//! From the bytes of a log file to its records.
+//!
+//! A record begins with a line that has a header and goes on until the next such line. A file in which no header has
+//! been seen is plain text: each line is a record. The file itself is the buffer: between two reads nothing is
+//! remembered but the position, which always lies between two records, and whether a header has been seen.
+//!
+//! Invariants, held by property tests:
+//! - every byte belongs to exactly one record, or to one of the blank lines that are skipped between records;
+//! - what [`End::MoreMayCome`] yields does not depend on how much of the file has been read by then;
+//! - with [`WINDOW_BYTES`] at hand there is always a record, so a reader with a buffer of that size never gets stuck.
+
+use super::layout::{HEADER_BYTES, Header, Layout};
+
+#[cfg(test)]
+mod tests;
+
+/// Longer records are cut. Log backends take lines of 256 KiB (Grafana Loki's default of `max_line_size`), and a gRPC
+/// message may have 4 MiB, so that several of such records still fit into one request.
+pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+
+/// The longest record, and enough behind it to see whether the next line begins another one.
+pub const WINDOW_BYTES: usize = MAX_RECORD_BYTES + HEADER_BYTES;
+
+/// What comes after the bytes at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Unknown: the file is growing, or has not been read to its end. A record is complete once the next one begins.
+    MoreMayCome,
+    /// The bytes reach the end of the file, and it has been quiet for a while: what has been written in whole lines is
+    /// complete. An unfinished last line still waits for its end.
+    Idle,
+    /// The bytes reach the end of the file, and nobody writes to it any more: everything is complete.
+    Closed,
+}
+
+/// One record, as it lies in the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it begins in the bytes that were given to [`Framer::new`].
+    pub start: usize,
+    /// What its first line says before the message.
+    pub header: Option<Header<'a>>,
+    /// The message with all its lines, as they were written, without line ends behind the last. Not always UTF-8.
+    pub message: &'a [u8],
+    /// It has no header although the file has them: it continues a record that was taken before.
+    pub continuation: bool,
+    /// It was too long, or became so with its next line. The next record goes on where it ends.
+    pub cut: bool,
+}
+
+/// Takes record after record from the bytes of a file. It ends where a record is not complete yet.
+#[derive(Debug, Clone)]
+pub struct Framer<'a> {
+    bytes: &'a [u8],
+    layout: &'a Layout,
+    end: End,
+    position: usize,
+    headed: bool,
+    /// The line at `position`, if the search for the end of the record before it has come upon it.
+    next_line: Option<Line<'a>>,
+}
+
+impl<'a> Framer<'a> {
+    /// `bytes` begin between two records of the file. `headed` is what [`Framer::headed`] said at that place; at the begin
+    /// of a file it is false.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], layout: &'a Layout, headed: bool, end: End) -> Self {
+        Self { bytes, layout, end, position: 0, headed, next_line: None }
+    }
+
+    /// How many bytes have been taken, blank lines between records included.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Whether a header has been seen in this file up to [`Framer::position`].
+    #[must_use]
+    pub fn headed(&self) -> bool {
+        self.headed
+    }
+}
+
+impl<'a> Iterator for Framer<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        loop {
+            let start = self.position;
+            let first = self.next_line.take().unwrap_or_else(|| self.line(start, start));
+            let (end, cut) = self.end_of_record(start, &first)?;
+            let header = first.header;
+            let message_start = start + header.map_or(0, |header| header.message_start);
+            let record = Record {
+                start,
+                header,
+                message: trim_line_ends(&self.bytes[message_start..end]),
+                continuation: header.is_none() && self.headed,
+                cut,
+            };
+            self.position = end;
+            self.headed |= header.is_some();
+            if header.is_some() || !record.message.is_empty() {
+                return Some(record);
+            }
+        }
+    }
+}
+
+/// A line that may be unfinished.
+#[derive(Debug, Clone, Copy)]
+struct Line<'a> {
+    header: Option<Header<'a>>,
+    /// Where the line ends, its line end included; nothing, if that is not at hand, or too far away to matter.
+    end: Option<usize>,
+}
+
+impl<'a> Framer<'a> {
+    /// Where the record that begins at `start` ends, and whether it was cut; nothing, if that cannot be said yet.
+    ///
+    /// Only bytes that are there count, never that some are not there yet: so it does not matter how the file was read.
+    fn end_of_record(&mut self, start: usize, first: &Line<'a>) -> Option<(usize, bool)> {
+        let at_hand = self.bytes.len();
+        let limit = start + MAX_RECORD_BYTES;
+        let too_long = |line: &Line<'_>| line.end.unwrap_or(at_hand) > limit;
+        let mut end = match first.end {
+            _ if too_long(first) => return Some((character_start(self.bytes, limit), true)),
+            Some(end) => end,
+            None if self.end == End::Closed && start < at_hand => return Some((at_hand, false)),
+            None => return None,
+        };
+        if first.header.is_none() && !self.headed {
+            return Some((end, false));
+        }
+        loop {
+            let next = self.line(start, end);
+            let has_its_head = next.end.is_some() || at_hand - end >= HEADER_BYTES || self.end == End::Closed;
+            if has_its_head && next.header.is_some() {
+                self.next_line = next.end.is_some().then_some(next);
+                return Some((end, false));
+            }
+            if has_its_head && too_long(&next) {
+                return Some((end, true));
+            }
+            end = match (next.end, self.end) {
+                (Some(end), _) => end,
+                (None, End::MoreMayCome) => return None,
+                (None, End::Idle) => return Some((end, false)),
+                (None, End::Closed) => return Some((at_hand, false)),
+            };
+        }
+    }
+
+    /// The line at `from`, as a part of the record that begins at `record_start`.
+    fn line(&self, record_start: usize, from: usize) -> Line<'a> {
+        let bytes = &self.bytes[from..self.bytes.len().min(record_start + WINDOW_BYTES)];
+        let newline = find_newline(bytes);
+        let head = &bytes[..newline.unwrap_or(bytes.len()).min(HEADER_BYTES)];
+        let header = self.layout.header(head.strip_suffix(b"\r").unwrap_or(head));
+        Line { header, end: newline.map(|at| from + at + 1) }
+    }
+}
+
+fn find_newline(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n')
+}
+
+/// `at`, or the begin of the character that it would cut in two.
+fn character_start(bytes: &[u8], at: usize) -> usize {
+    let continues = |at: &usize| bytes.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    let longest_character = 4;
+    (at - (longest_character - 1)..=at).rev().find(|at| !continues(at)).unwrap_or(at)
+}
+
+fn trim_line_ends(mut text: &[u8]) -> &[u8] {
+    while let Some((b'\n' | b'\r', before)) = text.split_last() {
+        text = before;
+    }
+    text
+}

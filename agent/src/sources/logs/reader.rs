@@ -1,0 +1,529 @@
+//! The reader's thread: looks for files, reads what has come, hands it to the queue.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use notify::{EventKind, RecursiveMode, Watcher};
+use tokio::sync::watch;
+
+use super::clock::Clock;
+use super::encode::LogBatch;
+use super::files::{Followed, Looked, first_state, is_continued};
+use super::framing::{End, Framer, WINDOW_BYTES};
+use super::{LogContext, LogStatus, wake};
+use crate::config::StartAt;
+use crate::connect::folders::{LogFolder, log_files, log_folders};
+use crate::consent::{Consent, LogKind};
+use crate::pipeline::Signal;
+use crate::pipeline::queue::{AppendError, FileState, NewBatch};
+
+/// How much is read at once: at least what the framer needs to find the end of the longest record.
+const READ_BYTES: usize = 512 * 1024;
+const _: () = assert!(READ_BYTES >= WINDOW_BYTES);
+/// Size from which on a batch is handed over: a quarter of what gRPC servers take by default (4 MiB).
+const BATCH_BYTES: usize = 1 << 20;
+/// Most that is read of one file before the others have their turn.
+const TURN_BYTES: u64 = 8 << 20;
+/// Shortest time between two turns: a chatty logger wakes us for every line.
+const TURN_GAP: Duration = Duration::from_millis(50);
+/// How long to wait before the queue is asked again for room.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// A file that is gone for so long will not come back under another name.
+const GONE: Duration = Duration::from_mins(10);
+/// Nothing is shared: there is nothing to do until a command comes.
+const NOTHING_TO_DO: Duration = Duration::from_hours(24);
+/// A file's time of creation may lie this much before the decision to share although it was made after it: file systems
+/// use a coarser clock.
+const CREATION_SLACK: Duration = Duration::from_millis(50);
+
+/// What the reader is told.
+pub(super) enum Command {
+    /// A file has changed.
+    Changed(PathBuf),
+    /// Files have come, gone, or been renamed.
+    Look,
+    /// What is shared from now on; answered once it is obeyed.
+    Consent(Consent, SyncSender<()>),
+    /// End.
+    Stop,
+}
+
+/// Whether the reader goes on.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+pub(super) struct Reader {
+    context: LogContext,
+    consent: Consent,
+    inbox: Receiver<Command>,
+    commands: SyncSender<Command>,
+    publish: watch::Sender<LogStatus>,
+    clock: Clock,
+    buffer: Vec<u8>,
+    followed: HashMap<PathBuf, Followed>,
+    /// Files that have been followed and are not there now, with the time since when.
+    gone: Vec<(FileState, Instant)>,
+    pending: BTreeMap<LogKind, Pending>,
+    watcher: Option<notify::RecommendedWatcher>,
+    watched: HashSet<PathBuf>,
+    look_due: Instant,
+    last_turn: Option<Instant>,
+    status: LogStatus,
+}
+
+/// Records of one kind on their way to the queue, and the files whose positions go with them.
+struct Pending {
+    batch: LogBatch,
+    files: HashSet<PathBuf>,
+    since: Instant,
+}
+
+impl Reader {
+    pub(super) fn new(
+        context: LogContext,
+        consent: Consent,
+        inbox: Receiver<Command>,
+        commands: SyncSender<Command>,
+        publish: watch::Sender<LogStatus>,
+    ) -> Self {
+        let clock = Clock::new(context.zone.clone());
+        let now = Instant::now();
+        Self {
+            context,
+            consent,
+            inbox,
+            commands,
+            publish,
+            clock,
+            buffer: Vec::new(),
+            followed: HashMap::new(),
+            gone: Vec::new(),
+            pending: BTreeMap::new(),
+            watcher: None,
+            watched: HashSet::new(),
+            look_due: now,
+            last_turn: None,
+            status: LogStatus::default(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        self.gone = self.context.queue.files().into_iter().map(|state| (state, Instant::now())).collect();
+        if self.turn(&mut HashSet::new()) == Flow::Stop {
+            return;
+        }
+        let mut changed = HashSet::new();
+        loop {
+            let wait = self.next_turn(&changed).saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(wait) {
+                Ok(Command::Changed(path)) => {
+                    changed.insert(path);
+                    continue;
+                }
+                Ok(Command::Look) => {
+                    self.look_due = Instant::now();
+                    continue;
+                }
+                Ok(Command::Consent(consent, done)) => {
+                    self.obey(consent);
+                    let _ = done.send(());
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.turn(&mut changed) == Flow::Stop {
+                return;
+            }
+        }
+        for kind in LogKind::ALL {
+            if self.hand_over(kind, false) == Flow::Stop {
+                return;
+            }
+        }
+    }
+
+    /// When there is something to do, if no command comes before.
+    fn next_turn(&self, changed: &HashSet<PathBuf>) -> Instant {
+        let now = Instant::now();
+        if !LogKind::ALL.iter().any(|kind| self.consent.shares(*kind)) {
+            return now + NOTHING_TO_DO;
+        }
+        let flush = self.context.settings.flush_interval.get();
+        let batches = self.pending.values().map(|pending| pending.since + flush);
+        let tails = self.followed.values().filter(|file| file.has_more()).map(|file| file.changed + flush);
+        let events = (!changed.is_empty()).then_some(now);
+        if self.followed.values().any(|file| file.backlog) {
+            return now;
+        }
+        let next = batches.chain(tails).chain(events).chain([self.look_due]).min().unwrap_or(now);
+        next.max(self.last_turn.map_or(now, |last| last + TURN_GAP))
+    }
+
+    /// Looks for files when that is due, reads what has come, hands over what has waited long enough.
+    fn turn(&mut self, changed: &mut HashSet<PathBuf>) -> Flow {
+        if Instant::now() >= self.look_due {
+            changed.clear();
+            if self.look() == Flow::Stop {
+                return Flow::Stop;
+            }
+            self.look_due = Instant::now() + self.context.settings.poll_interval.get();
+        }
+        for path in changed.drain() {
+            self.look_at(&path);
+        }
+        let waiting: Vec<PathBuf> =
+            self.followed.iter().filter(|(_, file)| file.has_more()).map(|(path, _)| path.clone()).collect();
+        for path in waiting {
+            match self.read(&path) {
+                Ok(Flow::On) => {}
+                Ok(Flow::Stop) => return Flow::Stop,
+                Err(error) => self.complain(&path, &error),
+            }
+        }
+        let flush = self.context.settings.flush_interval.get();
+        let quiet = !self.followed.values().any(Followed::has_more);
+        for kind in LogKind::ALL {
+            let due = self.pending.get(&kind).is_some_and(|pending| quiet || pending.since.elapsed() >= flush);
+            if due && self.hand_over(kind, true) == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        self.last_turn = Some(Instant::now());
+        self.report();
+        Flow::On
+    }
+
+    /// Follows the new consent: forgets every file of a kind that is not shared any more, and what was read of it.
+    fn obey(&mut self, consent: Consent) {
+        let newly_shared: Vec<LogKind> =
+            LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind) && !self.consent.shares(*kind)).collect();
+        self.consent = consent;
+        for kind in LogKind::ALL.into_iter().filter(|kind| !self.consent.shares(*kind)) {
+            self.pending.remove(&kind);
+            for (_, file) in self.followed.extract_if(|_, file| file.kind == kind) {
+                self.context.queue.forget_file(&file.state.id);
+            }
+        }
+        if self.followed.is_empty() {
+            self.watcher = None;
+            self.watched.clear();
+            self.buffer = Vec::new();
+        }
+        for kind in newly_shared {
+            for folder in self.folders().into_iter().filter(|folder| folder.kind == kind) {
+                // What was written before the decision is not read, however the file came about.
+                self.look_into(&folder, true);
+            }
+        }
+        self.look_due = Instant::now();
+    }
+
+    fn folders(&self) -> Vec<LogFolder> {
+        let folders = log_folders(&self.context.user_data);
+        folders.into_iter().filter(|folder| self.consent.shares(folder.kind)).collect()
+    }
+
+    /// Looks through all folders: which files are there, which are new, which have another name, which are gone.
+    fn look(&mut self) -> Flow {
+        let now = Instant::now();
+        let folders = self.folders();
+        for folder in &folders {
+            self.watch(&folder.path);
+            self.look_into(folder, false);
+        }
+        for (state, since) in self.gone.extract_if(.., |(_, since)| since.elapsed() >= GONE) {
+            // A folder that cannot be seen, as of a network drive, says nothing of its files.
+            let folder = Path::new(&state.path).parent();
+            if folders.iter().any(|known| Some(known.path.as_path()) == folder) {
+                self.context.queue.forget_file(&state.id);
+            } else {
+                tracing::debug!(waited = ?(now - since), "a folder with followed files is not there");
+            }
+        }
+        Flow::On
+    }
+
+    fn look_into(&mut self, folder: &LogFolder, from_now: bool) {
+        let files = match log_files(&folder.path) {
+            Ok(files) => files,
+            Err(error) => return self.complain(&folder.path, &error),
+        };
+        let now = Instant::now();
+        let mut before: Vec<(PathBuf, Followed)> =
+            self.followed.extract_if(|path, _| path.parent() == Some(folder.path.as_path())).collect();
+        let known_paths: HashSet<String> = before
+            .iter()
+            .map(|(_, file)| file.state.path.clone())
+            .chain(self.gone.iter().map(|(state, _)| state.path.clone()))
+            .collect();
+        let mut first_seen = Vec::new();
+        for path in files {
+            let looked = match Looked::at(&path) {
+                Ok(looked) => looked,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    self.complain(&path, &error);
+                    continue;
+                }
+            };
+            if let Some(at) = before.iter().position(|(_, file)| looked.is(&file.state)) {
+                let (old_path, mut file) = before.swap_remove(at);
+                if old_path != path {
+                    file.state.path = path.to_string_lossy().into_owned();
+                    file = Followed { changed: file.changed, ..self.follow(file.state, folder, &path, &looked, now) };
+                }
+                file.sized(looked.size, now);
+                self.followed.insert(path, file);
+                continue;
+            }
+            let state = match self.gone.iter().position(|(state, _)| looked.is(state)) {
+                Some(at) => {
+                    let (mut state, _) = self.gone.swap_remove(at);
+                    state.path = path.to_string_lossy().into_owned();
+                    state
+                }
+                None => {
+                    let successor = known_paths.contains(path.to_string_lossy().as_ref());
+                    let from_beginning = !from_now && (successor || self.is_newer_than_consent(folder.kind, &looked))
+                        || self.context.settings.start_at == StartAt::Beginning;
+                    let state = first_state(&path, &looked, if from_beginning { 0 } else { looked.size });
+                    first_seen.push(state.clone());
+                    state
+                }
+            };
+            let file = self.follow(state, folder, &path, &looked, now);
+            self.followed.insert(path, file);
+        }
+        self.gone.extend(before.into_iter().map(|(_, file)| (file.state, now)));
+        if !first_seen.is_empty()
+            && let Err(error) = self.context.queue.append_logs(None, first_seen)
+        {
+            tracing::error!(%error, "the positions of new log files could not be kept");
+        }
+    }
+
+    fn follow(&self, state: FileState, folder: &LogFolder, path: &Path, looked: &Looked, now: Instant) -> Followed {
+        Followed::new(state, folder, path, &self.context.settings.layouts, looked.size, now)
+    }
+
+    /// Whether a file was made after its kind was shared. Where the file system does not tell, it counts as older: what
+    /// was written before the decision must not be read.
+    fn is_newer_than_consent(&self, kind: LogKind, looked: &Looked) -> bool {
+        let shared = self.consent.decision(kind).and_then(|decision| std::time::SystemTime::try_from(decision.at).ok());
+        matches!((looked.created, shared), (Some(created), Some(shared)) if created + CREATION_SLACK >= shared)
+    }
+
+    /// Looks at one file that is said to have changed.
+    fn look_at(&mut self, path: &Path) {
+        let now = Instant::now();
+        match (Looked::at(path), self.followed.get_mut(path)) {
+            (Ok(looked), Some(file)) if looked.is(&file.state) => file.sized(looked.size, now),
+            _ => self.look_due = now,
+        }
+    }
+
+    /// Reads a file from its position on, as far as its turn goes.
+    fn read(&mut self, path: &Path) -> io::Result<Flow> {
+        let flush = self.context.settings.flush_interval.get();
+        let mut input = File::open(path)?;
+        let size = input.metadata()?.len();
+        let Some(file) = self.followed.get_mut(path) else { return Ok(Flow::On) };
+        file.sized(size, Instant::now());
+        if !is_continued(&mut input, size, &mut file.state)? {
+            tracing::info!(file = %path.display(), "the file was cut short or replaced; it is read from its beginning");
+            let looked = Looked::at(path)?;
+            file.state = first_state(path, &looked, 0);
+            self.look_due = Instant::now();
+            let folder = self.folders().into_iter().find(|folder| Some(folder.path.as_path()) == path.parent());
+            if let (Some(folder), Some(file)) = (folder, self.followed.remove(path)) {
+                let file = self.follow(file.state, &folder, path, &looked, Instant::now());
+                self.followed.insert(path.to_owned(), file);
+            }
+            return Ok(Flow::On);
+        }
+        self.buffer.resize(READ_BYTES, 0);
+        let mut taken = 0;
+        while taken < TURN_BYTES {
+            let Some(file) = self.followed.get_mut(path) else { break };
+            let start = file.state.position;
+            input.seek(SeekFrom::Start(start))?;
+            let read = fill(&mut input, &mut self.buffer)?;
+            let at_end = read < self.buffer.len();
+            let end = if at_end && file.changed.elapsed() >= flush { End::Idle } else { End::MoreMayCome };
+            let kind = file.kind;
+            let pending = self.pending.entry(kind).or_insert_with(|| Pending {
+                batch: LogBatch::new(&self.context.resource),
+                files: HashSet::new(),
+                since: Instant::now(),
+            });
+            let observed = now_unix_nano();
+            let mut framer = Framer::new(&self.buffer[..read], &file.layout, file.state.headed, end);
+            for record in framer.by_ref() {
+                let time = record.header.and_then(|header| header.time).and_then(|time| self.clock.unix_nanos(time));
+                pending.batch.push(&file.origin, &record, start + record.start as u64, time, observed);
+                self.status.records += 1;
+                if pending.batch.len() >= BATCH_BYTES {
+                    break;
+                }
+            }
+            let consumed = framer.position() as u64;
+            file.state.position += consumed;
+            file.state.headed = framer.headed();
+            taken += consumed;
+            if consumed > 0 {
+                pending.files.insert(path.to_owned());
+            }
+            if pending.batch.len() >= BATCH_BYTES {
+                file.backlog = true;
+                if self.hand_over(kind, true) == Flow::Stop || self.wait_for_commands(Duration::ZERO) == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+            } else if at_end {
+                file.backlog = false;
+                file.exhausted = (end == End::Idle).then_some(size);
+                break;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Puts what waits of a kind into the queue, with the positions of its files. While there is no room it waits, if
+    /// it may, and so does reading.
+    fn hand_over(&mut self, kind: LogKind, may_wait: bool) -> Flow {
+        while let Some(pending) = self.pending.get_mut(&kind) {
+            let batch = pending.batch.finish().map(|encoded| NewBatch {
+                signal: Signal::Logs,
+                consent: Some(kind),
+                items: encoded.items,
+                oldest_unix_nano: encoded.oldest_unix_nano as i64,
+                newest_unix_nano: encoded.newest_unix_nano as i64,
+                payload: encoded.payload.to_vec(),
+            });
+            let files = pending.files.iter().filter_map(|path| self.followed.get(path));
+            let states: Vec<FileState> = files.map(|file| file.state.clone()).collect();
+            if batch.is_none() && states.is_empty() {
+                self.pending.remove(&kind);
+                break;
+            }
+            match self.context.queue.append_logs(batch, states) {
+                Ok(()) => {
+                    self.status.waiting_for_room = false;
+                    self.pending.remove(&kind);
+                }
+                Err(AppendError::Closed) => return Flow::Stop,
+                Err(error @ (AppendError::Full | AppendError::Store(_))) => {
+                    if !self.status.waiting_for_room {
+                        tracing::warn!(%error, "log files wait for the queue");
+                    }
+                    self.status.waiting_for_room = true;
+                    self.report();
+                    if !may_wait {
+                        return Flow::On;
+                    }
+                    if self.wait_for_commands(ROOM_WAIT) == Flow::Stop {
+                        return Flow::Stop;
+                    }
+                }
+            }
+        }
+        Flow::On
+    }
+
+    /// Waits for a time, or until a command comes that must be obeyed at once.
+    fn wait_for_commands(&mut self, time: Duration) -> Flow {
+        let until = Instant::now() + time;
+        loop {
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Command::Changed(_) | Command::Look) => self.look_due = Instant::now(),
+                Ok(Command::Consent(consent, done)) => {
+                    self.obey(consent);
+                    let _ = done.send(());
+                    return Flow::On;
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Flow::Stop,
+                Err(RecvTimeoutError::Timeout) => return Flow::On,
+            }
+        }
+    }
+
+    /// Asks the system to tell of changes in a folder. Where it cannot, as on many network drives, the poll serves.
+    fn watch(&mut self, folder: &Path) {
+        if self.watched.contains(folder) {
+            return;
+        }
+        if self.watcher.is_none() {
+            let commands = self.commands.clone();
+            self.watcher = notify::recommended_watcher(move |event| tell(&commands, event)).ok();
+        }
+        if let Some(watcher) = &mut self.watcher
+            && watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
+        {
+            self.watched.insert(folder.to_owned());
+        }
+    }
+
+    fn complain(&mut self, path: &Path, error: &io::Error) {
+        let problem = format!("{} cannot be read: {error}", path.display());
+        if self.status.problem.as_ref() != Some(&problem) {
+            tracing::warn!("{problem}");
+            self.status.problem = Some(problem);
+        }
+    }
+
+    fn report(&mut self) {
+        self.status.files = self.followed.len();
+        self.status.behind_bytes =
+            self.followed.values().map(|file| file.size.saturating_sub(file.state.position)).sum();
+        self.publish.send_if_modified(|published| {
+            let changed = *published != self.status;
+            if changed {
+                published.clone_from(&self.status);
+            }
+            changed
+        });
+    }
+}
+
+/// Passes on what concerns us of an event of the file system; our own reading does not.
+fn tell(commands: &SyncSender<Command>, event: notify::Result<notify::Event>) {
+    match event {
+        Ok(event) => match event.kind {
+            EventKind::Access(_) => {}
+            EventKind::Modify(notify::event::ModifyKind::Data(_) | notify::event::ModifyKind::Any) => {
+                for path in event.paths {
+                    wake(commands, Command::Changed(path));
+                }
+            }
+            EventKind::Modify(notify::event::ModifyKind::Metadata(_)) => {}
+            EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => {
+                wake(commands, Command::Look);
+            }
+        },
+        Err(_) => wake(commands, Command::Look),
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(input: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn now_unix_nano() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
+}
