@@ -1,1 +1,271 @@
-//! (to come)
+//! The agent: its parts, wired.
+//!
+//! Start: data folder locked, queue opened, exporter, sources, control socket. Stop, in the order of the data: sources
+//! hand over what they have, the SDK exports once more, the exporter sends what it can within [`FLUSH_LIMIT`], the queue
+//! is written out.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use tokio::sync::watch;
+
+use crate::config::{Protocol, Settings};
+use crate::connect::folders;
+use crate::consent::{Consent, LogKind};
+use crate::control::{Answer, Reply, Request, Server};
+use crate::paths::{DataDir, LockError};
+use crate::pipeline::Signal;
+use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter};
+use crate::pipeline::metrics;
+use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
+use crate::resource::Resource;
+use crate::sources::host::HostSource;
+use crate::sources::logs::{LogContext, LogControl, LogSource, LogStatus};
+use crate::sources::processes::ProcessSource;
+use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
+
+/// Time to send what waits when the agent ends: with the rest of the stop it stays within the 2 s that a logoff gives.
+pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error("the data folder {0} cannot be used: {1}")]
+    DataDir(String, io::Error),
+    /// It is taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The queue.
+    #[error("the queue cannot be opened: {0}")]
+    Queue(#[from] StoreError),
+    /// The settings of the collector.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The SDK.
+    #[error("the metrics pipeline cannot be built: {0}")]
+    Metrics(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Something else of the system.
+    #[error("{0}: {1}")]
+    Io(&'static str, io::Error),
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    shared: Arc<Shared>,
+    server: Server,
+    host: Option<Arc<HostSource>>,
+    processes: Option<Arc<ProcessSource>>,
+    logs: LogSource,
+    provider: SdkMeterProvider,
+    exporter: Exporter,
+    queue: QueueThread,
+    lock: File,
+}
+
+impl Agent {
+    /// Starts everything, on the current tokio runtime. `problems` are things to show that came up before.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running then.
+    pub fn start(settings: &Settings, data: &DataDir, mut problems: Vec<String>) -> Result<Self, StartError> {
+        data.create().map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
+        let lock = data.lock()?;
+        let resource = Resource::detect(&settings.resource, data)
+            .map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
+        let client = Client::new(&settings.collector)?;
+        let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
+        if let Some(aside) = &opened.set_aside {
+            let aside = aside.display();
+            tracing::error!(%aside, "the queue's file could not be used and was set aside");
+            problems.push(format!(
+                "The queue's file was damaged or of a newer version. It was set aside as {aside}, and a new one was begun; what waited in it has not been sent."
+            ));
+        }
+        let queue = opened.queue;
+        let exporter = Exporter::start(&queue, &client);
+        let provider = metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get())?;
+        let thread = |error| StartError::Io("a thread could not be started", error);
+        let host = settings
+            .host
+            .enabled
+            .then(|| HostSource::start(&provider, &settings.host))
+            .transpose()
+            .map_err(thread)?
+            .map(Arc::new);
+        let processes = settings
+            .processes
+            .enabled
+            .then(|| ProcessSource::start(&provider, &settings.processes, &settings.connect))
+            .transpose()
+            .map_err(thread)?
+            .map(Arc::new);
+        let consent = Consent::load(&data.consent());
+        let context = LogContext {
+            settings: settings.logs.clone(),
+            user_data: folders::user_data(&settings.connect),
+            queue: queue.clone(),
+            resource: resource.to_protobuf(),
+            zone: jiff::tz::TimeZone::system(),
+        };
+        let logs = LogSource::start(context, consent.clone()).map_err(thread)?;
+        let shared = Arc::new(Shared {
+            data: data.clone(),
+            started_unix_ms: now_unix_ms(),
+            endpoint: settings.collector.endpoint.to_string(),
+            protocol: settings.collector.protocol,
+            consent: Mutex::new(consent),
+            consent_turn: tokio::sync::Mutex::new(()),
+            log_control: logs.control(),
+            deliveries: exporter.watch(),
+            stats: queue.watch(),
+            log_status: logs.watch(),
+            host: host.clone(),
+            processes: processes.clone(),
+            queue,
+            problems,
+        });
+        let server = Server::start(data, Arc::clone(&shared))
+            .map_err(|error| StartError::Io("the control socket could not be opened", error))?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), endpoint = %settings.collector.endpoint, "started");
+        Ok(Self { shared, server, host, processes, logs, provider, exporter, queue: opened.thread, lock })
+    }
+
+    /// How the agent is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// Ends everything; what could not be sent is on disk when this returns.
+    pub async fn stop(self) {
+        let Self { shared, server, host, processes, logs, provider, exporter, queue, lock } = self;
+        drop(server);
+        // These wait for threads, which wait for the queue.
+        let handed_over = tokio::task::spawn_blocking(move || {
+            logs.stop();
+            if let Err(error) = provider.shutdown() {
+                tracing::warn!(%error, "the last export of metrics failed");
+            }
+            drop((host, processes));
+        });
+        if handed_over.await.is_err() {
+            tracing::error!("a source ended by a panic");
+        }
+        exporter.stop(FLUSH_LIMIT).await;
+        drop(shared);
+        if tokio::task::spawn_blocking(move || queue.stop()).await.is_err() {
+            tracing::error!("the queue ended by a panic");
+        }
+        tracing::info!("stopped");
+        drop(lock);
+    }
+}
+
+/// What the control socket answers from.
+#[derive(Debug)]
+struct Shared {
+    data: DataDir,
+    started_unix_ms: i64,
+    endpoint: String,
+    protocol: Protocol,
+    consent: Mutex<Consent>,
+    /// Held while a decision is carried out, so that two cannot overtake each other.
+    consent_turn: tokio::sync::Mutex<()>,
+    log_control: LogControl,
+    deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
+    stats: watch::Receiver<QueueStats>,
+    log_status: watch::Receiver<LogStatus>,
+    host: Option<Arc<HostSource>>,
+    processes: Option<Arc<ProcessSource>>,
+    queue: Queue,
+    problems: Vec<String>,
+}
+
+impl Shared {
+    fn status(&self) -> Status {
+        let delivery = |of: Signal| {
+            let found = self.deliveries.iter().find(|(signal, _)| *signal == of);
+            found.map(|(_, delivery)| delivery.borrow().clone()).unwrap_or_default()
+        };
+        let consent = self.consent();
+        let mut status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            started_unix_ms: self.started_unix_ms,
+            taken_unix_ms: now_unix_ms(),
+            data_dir: self.data.path().display().to_string(),
+            health: Health::Starting,
+            sentence: String::new(),
+            collector: CollectorStatus {
+                endpoint: self.endpoint.clone(),
+                protocol: match self.protocol {
+                    Protocol::Grpc => "grpc",
+                    Protocol::HttpProtobuf => "http/protobuf",
+                }
+                .to_owned(),
+                metrics: delivery(Signal::Metrics),
+                traces: delivery(Signal::Traces),
+                logs: delivery(Signal::Logs),
+            },
+            queue: self.stats.borrow().clone(),
+            logs: LogsStatus {
+                shared: LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).collect(),
+                reading: self.log_status.borrow().clone(),
+            },
+            host: self.host.as_ref().map(|host| host.latest()).unwrap_or_default(),
+            processes: self.processes.as_ref().map(|of| of.latest()).unwrap_or_default(),
+            problems: self.problems.clone(),
+        };
+        (status.health, status.sentence) = judge(&status);
+        status
+    }
+
+    fn consent(&self) -> Consent {
+        self.consent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Carries out a decision: on disk first, then the reader, then, of what is withdrawn, the queue. Returns how many
+    /// queued records were deleted.
+    async fn share_logs(&self, kinds: &[LogKind], shared: bool) -> Result<u64, String> {
+        let _turn = self.consent_turn.lock().await;
+        let mut consent = self.consent();
+        consent.decide(kinds, shared, jiff::Timestamp::now());
+        consent
+            .store(&self.data.consent())
+            .map_err(|error| format!("the decision could not be written down: {error}"))?;
+        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = consent.clone();
+        let control = self.log_control.clone();
+        tokio::task::spawn_blocking(move || control.set_consent(consent))
+            .await
+            .map_err(|_| "the log reader could not be told".to_owned())?;
+        let mut deleted = 0;
+        if !shared {
+            for kind in kinds {
+                deleted += self
+                    .queue
+                    .withdraw(*kind)
+                    .await
+                    .map_err(|error| format!("queued logs could not be deleted: {error}"))?;
+            }
+        }
+        tracing::info!(?kinds, shared, "the user decided on sharing logs");
+        Ok(deleted)
+    }
+}
+
+impl Answer for Shared {
+    async fn answer(&self, request: Request) -> Reply {
+        match request {
+            Request::Status => Reply::Status(Box::new(self.status())),
+            Request::ShareLogs { kinds, shared } => match self.share_logs(&kinds, shared).await {
+                Ok(deleted) => Reply::LogsShared { deleted },
+                Err(why) => Reply::Failed { why },
+            },
+        }
+    }
+}

@@ -35,6 +35,12 @@ impl LogKind {
             Self::Applications => "applications",
         }
     }
+
+    /// The kind of a name, if it is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 impl std::fmt::Display for LogKind {

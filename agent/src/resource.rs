@@ -17,7 +17,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::{ResourceSettings, UserPolicy};
+use crate::config::{ResourceSettings, Template, UserPolicy};
 use crate::paths::{DataDir, write_atomically};
 
 /// `service.name` of the agent's own data.
@@ -54,7 +54,7 @@ impl Resource {
         put(semconv::OS_VERSION, sysinfo::System::os_version().ok());
         put(semconv::OS_DESCRIPTION, sysinfo::System::long_os_version().ok());
         put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionMark::now())?));
-        put(semconv::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.as_ref().map(|t| t.expand_env()));
+        put(semconv::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.as_ref().map(Template::expand_env));
         if let Some(name) = user_name() {
             match settings.user {
                 UserPolicy::Name => put(semconv::USER_NAME, Some(name)),
@@ -108,15 +108,14 @@ fn host_arch(arch: &str) -> &str {
 }
 
 fn user_name() -> Option<String> {
-    ["USERNAME", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+    whoami::username().ok()
 }
 
-/// HMAC-SHA256 in hexadecimal. Windows does not tell `Anna` from `anna`, so the hash does not either.
+/// The first 128 bits of the name's HMAC-SHA256, in hexadecimal. Windows does not tell `Anna` from `anna`, so the hash
+/// does not either.
 fn user_hash(key: &[u8], name: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), name.to_lowercase().as_bytes());
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    tag.as_ref().first_chunk().map(|first| format!("{:032x}", u128::from_be_bytes(*first))).unwrap_or_default()
 }
 
 /// This installation's own key, made at the first call.
@@ -253,7 +252,7 @@ mod tests {
     fn the_users_hash_depends_on_the_key_and_not_on_case() {
         assert_eq!(user_hash(b"key", "Anna"), user_hash(b"key", "anna"));
         assert_ne!(user_hash(b"key", "anna"), user_hash(b"other", "anna"));
-        assert_eq!(user_hash(b"key", "anna").len(), 64);
+        assert_eq!(user_hash(b"key", "anna").len(), 32);
         assert!(!user_hash(b"key", "anna").contains("anna"));
     }
 

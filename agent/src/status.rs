@@ -1,1 +1,261 @@
-//! (to come)
+//! How the agent is: one snapshot of what each part publishes, and the one sentence that it comes to.
+//!
+//! Health is what arrived: it comes from acknowledgements, the age of what waits, drops and refusals, never from a
+//! program being alive.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::consent::LogKind;
+use crate::pipeline::Signal;
+use crate::pipeline::exporter::{Delivery, LaneState};
+use crate::pipeline::queue::QueueStats;
+use crate::sources::host::HostFigures;
+use crate::sources::logs::LogStatus;
+use crate::sources::processes::ProcessFigures;
+
+/// Data that waits longer than this without any acknowledgement means that delivery stands still, whatever a lane says
+/// of itself: longer than a request's timeout and one backoff together.
+const STANDSTILL_MS: i64 = 120_000;
+
+/// A snapshot of the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// Its process.
+    pub process_id: u32,
+    /// When it started.
+    pub started_unix_ms: i64,
+    /// When this snapshot was taken.
+    pub taken_unix_ms: i64,
+    /// Where it keeps its data.
+    pub data_dir: String,
+    /// How it is.
+    pub health: Health,
+    /// The same in a sentence.
+    pub sentence: String,
+    /// Where data goes, and how.
+    pub collector: CollectorStatus,
+    /// What waits, and what has left the queue.
+    pub queue: QueueStats,
+    /// Log sharing and reading.
+    pub logs: LogsStatus,
+    /// This machine.
+    pub host: HostFigures,
+    /// The io.Connect processes.
+    pub processes: ProcessFigures,
+    /// What is wrong with the settings or was set aside, in words.
+    pub problems: Vec<String>,
+}
+
+/// Where data goes, and how that works.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CollectorStatus {
+    /// The address.
+    pub endpoint: String,
+    /// How OTLP is carried.
+    pub protocol: String,
+    /// Delivery of metrics.
+    pub metrics: Delivery,
+    /// Delivery of traces.
+    pub traces: Delivery,
+    /// Delivery of logs.
+    pub logs: Delivery,
+}
+
+impl CollectorStatus {
+    /// Delivery of a signal.
+    #[must_use]
+    pub fn of(&self, signal: Signal) -> &Delivery {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    /// When the collector last acknowledged anything.
+    #[must_use]
+    pub fn acknowledged_unix_ms(&self) -> Option<i64> {
+        Signal::ALL.iter().filter_map(|signal| self.of(*signal).acknowledged_unix_ms).max()
+    }
+}
+
+/// Log sharing and reading.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LogsStatus {
+    /// Kinds of logs that are shared.
+    pub shared: Vec<LogKind>,
+    /// What the reader is doing.
+    pub reading: LogStatus,
+}
+
+/// How the agent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Nothing has been acknowledged yet, and nothing is wrong.
+    Starting,
+    /// Data arrives at the collector.
+    Delivering,
+    /// The collector cannot be reached or does not take data at the moment; data is kept.
+    Buffering,
+    /// Somebody has to do something, or data was lost.
+    Attention,
+}
+
+/// The health, and the sentence for it, of a snapshot.
+#[must_use]
+pub fn judge(status: &Status) -> (Health, String) {
+    let now = status.taken_unix_ms;
+    let lanes = || Signal::ALL.into_iter().map(|signal| (signal, status.collector.of(signal)));
+    let problem_of = |delivery: &Delivery| delivery.problem.as_ref().map(|p| p.sentence.clone()).unwrap_or_default();
+
+    if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
+        return (Health::Attention, problem_of(delivery));
+    }
+    if let Some(problem) = status.problems.first() {
+        return (Health::Attention, problem.clone());
+    }
+    let waiting = || format!("{} wait", count(status.queue.batches(), "request"));
+    if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Retrying) {
+        return (Health::Buffering, format!("{} {}.", problem_of(delivery), waiting()));
+    }
+    if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.problem.is_some()) {
+        return (Health::Attention, problem_of(delivery));
+    }
+    let acknowledged = status.collector.acknowledged_unix_ms();
+    let last_sign = acknowledged.unwrap_or(status.started_unix_ms);
+    let oldest = status.queue.oldest_unix_ms().unwrap_or(now);
+    if now - oldest.max(last_sign) > STANDSTILL_MS {
+        return (
+            Health::Buffering,
+            format!("Nothing has been acknowledged for {}; {}.", ago(now - last_sign), waiting()),
+        );
+    }
+    match acknowledged {
+        None => (Health::Starting, "Nothing has been delivered yet.".to_owned()),
+        Some(at) => (Health::Delivering, format!("Delivering; the last data was acknowledged {} ago.", ago(now - at))),
+    }
+}
+
+/// The snapshot as a page of text.
+#[must_use]
+pub fn page(status: &Status) -> String {
+    let mut out = String::new();
+    let now = status.taken_unix_ms;
+    let mut line = |name: &str, text: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:<12}{text}");
+    };
+    line("Insights", status.sentence.clone());
+    line("Collector", format!("{} ({})", status.collector.endpoint, status.collector.protocol));
+    for signal in Signal::ALL {
+        let (delivery, queued) = (status.collector.of(signal), status.queue.of(signal));
+        let last = delivery.acknowledged_unix_ms.map_or_else(
+            || "nothing acknowledged yet".to_owned(),
+            |at| format!("{} acknowledged, last {} ago", count(delivery.acknowledged_items, "item"), ago(now - at)),
+        );
+        let rejected = match delivery.rejected_items {
+            0 => String::new(),
+            rejected => format!(", {rejected} refused by the collector"),
+        };
+        let waits = match queued.batches {
+            0 => String::new(),
+            _ => format!(", {} wait in {}", count(queued.items, "item"), count(queued.batches, "request")),
+        };
+        line(&format!("  {signal}"), format!("{last}{rejected}{waits}"));
+        if let Some(problem) = &delivery.problem {
+            let again = problem.again_unix_ms.map(|at| format!(" Next try in {}.", ago((at - now).max(0))));
+            line("", format!("{}{}", problem.sentence, again.unwrap_or_default()));
+        }
+    }
+    let age = status.queue.oldest_unix_ms().map(|at| format!(", oldest {} ago", ago(now - at))).unwrap_or_default();
+    let queue = format!("{}, {}{age}", count(status.queue.batches(), "request"), bytes(status.queue.bytes()));
+    line("Queue", if status.queue.batches() == 0 { "empty".to_owned() } else { queue });
+    for (name, items) in status.queue.counters.iter().filter(|(name, _)| name.starts_with("dropped.")) {
+        line("", format!("{name}: {items}"));
+    }
+    let shared: Vec<&str> = status.logs.shared.iter().map(|kind| kind.name()).collect();
+    let logs = if shared.is_empty() {
+        "not shared; `insights-agent logs share on` shares them".to_owned()
+    } else {
+        let reading = &status.logs.reading;
+        let room = if reading.waiting_for_room { ", waiting for room in the queue" } else { "" };
+        format!(
+            "sharing {}: {} followed, {} taken, {} behind{room}",
+            shared.join(" and "),
+            count(reading.files as u64, "file"),
+            count(reading.records, "record"),
+            bytes(reading.behind_bytes)
+        )
+    };
+    line("Logs", logs);
+    if let Some(problem) = &status.logs.reading.problem {
+        line("", problem.clone());
+    }
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let cpu = status.host.cpu.map_or_else(|| "not measured yet".to_owned(), percent);
+    let memory = status
+        .host
+        .memory
+        .map_or_else(|| "unknown".to_owned(), |memory| format!("{} of {}", bytes(memory.used), bytes(memory.total)));
+    line("Machine", format!("CPU {cpu}, memory {memory}"));
+    let platform = if status.processes.platforms() == 0 {
+        "not running".to_owned()
+    } else {
+        let (processes, memory) = status.processes.total();
+        format!("running, {}, memory {}", count(processes, "process"), bytes(memory))
+    };
+    line("io.Connect", platform);
+    for problem in &status.problems {
+        line("Problem", problem.replace('\n', "\n            "));
+    }
+    line(
+        "Agent",
+        format!("{}, process {}, running for {}", status.version, status.process_id, ago(now - status.started_unix_ms)),
+    );
+    line("Data", status.data_dir.clone());
+    out
+}
+
+/// Bytes for people.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+fn count(number: u64, thing: &str) -> String {
+    match (number, thing) {
+        (1, _) => format!("1 {thing}"),
+        (_, "process") => format!("{number} processes"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
+fn ago(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// The time, in Unix milliseconds.
+#[must_use]
+pub fn now_unix_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,60 @@
-fn main() {}
+//! The project's own commands: `cargo xtask run`, `cargo xtask test`, and the parts of them.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod demo;
+mod machine;
+mod step;
+mod suite;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the agent with a small collector beside it and show what arrives.
+    Run {
+        /// End by itself after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
+    /// Everything that has to be green: format, lints, licences, Windows, tests.
+    Test {
+        /// Without the real collector, `VictoriaMetrics` and the Python decoder.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Format, lints, licences.
+    Lint,
+    /// Check the code for Windows.
+    WindowsCheck,
+    /// Get the real receivers for the end-to-end tests, and print where they are.
+    Receivers,
+    /// Measure the budgets of the design, with peers beside.
+    Bench {
+        /// Lines of log in the backlog.
+        #[arg(long, default_value_t = 1_000_000)]
+        lines: u64,
+        /// Seconds of the idle measurement.
+        #[arg(long, default_value_t = 60)]
+        idle_seconds: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Run { seconds } => demo::run(seconds),
+        Command::Test { quick } => suite::test(quick),
+        Command::Lint => suite::lint(),
+        Command::WindowsCheck => suite::windows_check(),
+        Command::Receivers => suite::receivers(),
+        Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
+    }
+}

@@ -1,7 +1,195 @@
 //! What the agent is told: settings in layers, each value with its origin.
+//!
+//! A layer is a sparse tree. Each is checked alone, with the defaults under it, so that a fault is blamed on the layer
+//! that brought it; then they are laid over each other in the order of [`Origin`]. A fault in the file or a flag is an
+//! error, one in an `OTEL_*` variable a [`Problem`], as OpenTelemetry wants it. If the file is broken and there is a copy
+//! of its last good state, that stays in force.
+//!
+//! Nothing here reads the environment or the clock: all comes with [`Inputs`], except the files that these name.
 
+mod check;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod key;
+mod layers;
 mod model;
+mod positions;
+mod show;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use error::{ConfigError, ErrorKind, Place, Problem};
+pub use file::MAX_FILE_BYTES;
+pub use layers::Origin;
 pub use model::*;
 pub use values::*;
+
+use file::FileLayer;
+use key::KeyPath;
+use layers::Merged;
+
+/// Where OTLP over HTTP goes if nobody says where:
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options>. The default of
+/// [`CollectorSettings::endpoint`] is that of gRPC.
+const DEFAULT_HTTP_ENDPOINT: &str = "http://localhost:4318";
+
+/// The user's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChoice {
+    /// Where it is by default: it need not be there.
+    Default(PathBuf),
+    /// Where the user says it is: it must be there.
+    Named(PathBuf),
+}
+
+impl FileChoice {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        let (Self::Default(path) | Self::Named(path)) = self;
+        path
+    }
+}
+
+/// All that settings are made of. It holds secrets in the clear, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Inputs {
+    /// The user's file.
+    pub file: FileChoice,
+    /// Copy of the last file that could be used, kept with [`Loaded::keep_as_last_good`].
+    pub last_good: Option<PathBuf>,
+    /// The environment, name and value.
+    pub environment: Vec<(String, String)>,
+    /// Flags of the form `key=value`, as in `collector.protocol=http/protobuf`.
+    pub flags: Vec<String>,
+}
+
+/// Settings that can be used, and how they came about. `Debug` shows no secrets.
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What is wrong and was left out or put off.
+    pub problems: Vec<Problem>,
+    merged: Merged,
+    last_good: LastGood,
+}
+
+/// What [`Loaded::keep_as_last_good`] has to do.
+enum LastGood {
+    /// Nothing: there is no place for it, or it was what has been loaded.
+    Leave,
+    /// Store this text.
+    Store(PathBuf, String),
+    /// Remove it: the settings in force have no file.
+    Remove(PathBuf),
+}
+
+impl Loaded {
+    /// Keeps the file that has been loaded, for the day when it is broken. To be called once the settings have proved
+    /// to work; does nothing if they came from that copy.
+    ///
+    /// # Errors
+    /// If the copy cannot be written; the old one is then still there.
+    pub fn keep_as_last_good(&self) -> io::Result<()> {
+        match &self.last_good {
+            LastGood::Leave => Ok(()),
+            LastGood::Store(path, text) => file::replace(path, text),
+            LastGood::Remove(path) => file::remove(path),
+        }
+    }
+
+    /// Who had the last word on a setting, named as in `collector.endpoint`.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> &Origin {
+        self.merged.origin(&KeyPath::from_dotted(key))
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { settings, problems, .. } = self;
+        f.debug_struct("Loaded").field("settings", settings).field("problems", problems).finish_non_exhaustive()
+    }
+}
+
+/// Puts the settings together.
+///
+/// # Errors
+/// If the file or a flag is wrong, or a named file is not there. A file that is there but wrong or unreadable is only a
+/// [`Problem`] if its last good copy can be used.
+pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
+    let mut problems = Vec::new();
+    let mut from_copy = false;
+    let file = match read_file(&inputs.file) {
+        Ok(file) => file,
+        Err(error) => {
+            let copy = inputs.last_good.as_deref().filter(|_| error.kind != ErrorKind::Missing);
+            let Some((copy, effect)) = copy.and_then(read_last_good) else { return Err(error) };
+            problems.push(Problem { error, effect });
+            from_copy = true;
+            Some(copy)
+        }
+    };
+
+    let mut merged = Merged::new();
+    if let Some(file) = &file {
+        merged.put(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
+    }
+    problems.extend(environment::put(&mut merged, &inputs.environment));
+    flags::put(&mut merged, &inputs.flags)?;
+    put_http_endpoint(&mut merged);
+
+    let settings = check::check(merged.tree()).map_err(|finding| ConfigError {
+        kind: finding.kind,
+        place: Place::File { path: inputs.file.path().to_owned(), position: None },
+        key: Some(finding.path.to_string()),
+        message: finding.message,
+        help: finding.help,
+        excerpt: None,
+    })?;
+    let last_good = match (&inputs.last_good, file) {
+        (Some(path), Some(file)) if !from_copy => LastGood::Store(path.clone(), file.text),
+        (Some(path), None) => LastGood::Remove(path.clone()),
+        _ => LastGood::Leave,
+    };
+    Ok(Loaded { settings, problems, merged, last_good })
+}
+
+/// JSON Schema (draft 2020-12) of the user's file, for editors.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let inline = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    inline.into_generator().into_root_schema_for::<Settings>().to_value()
+}
+
+fn read_file(choice: &FileChoice) -> Result<Option<FileLayer>, ConfigError> {
+    match (file::read(choice.path())?, choice) {
+        (None, FileChoice::Named(path)) => Err(file::missing(path)),
+        (file, _) => Ok(file),
+    }
+}
+
+/// The copy, if it can be used, and what to say of it.
+fn read_last_good(path: &Path) -> Option<(FileLayer, String)> {
+    let copy = file::read(path).ok().flatten()?;
+    let written = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let when = jiff::Timestamp::try_from(written).map(|time| format!("{time:.0}")).unwrap_or_default();
+    Some((copy, format!("the settings of {when} stay in force")))
+}
+
+fn put_http_endpoint(merged: &mut Merged) {
+    let endpoint = KeyPath::from_dotted("collector.endpoint");
+    let http = merged.tree().pointer("/collector/protocol").is_some_and(|protocol| protocol == "http/protobuf");
+    if http && *merged.origin(&endpoint) == Origin::Default {
+        merged.put(&endpoint.tree(DEFAULT_HTTP_ENDPOINT.into()), &|_| Origin::Default);
+    }
+}

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{ByteSize, Endpoint, Pattern, Period, Ratio, Secret, Template};
 
 /// Everything that the agent can be told.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where the data goes, and how.
@@ -34,11 +35,11 @@ pub struct Settings {
 }
 
 /// Where the data goes, and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollectorSettings {
     /// Address of the OTLP receiver, with scheme: `http://host:4317`. Over HTTP the signal's path (`/v1/metrics`, ...)
-    /// is added to it.
+    /// is added to it. Where none is given, `http/protobuf` goes to `http://localhost:4318`.
     pub endpoint: Endpoint,
     /// How OTLP is carried.
     pub protocol: Protocol,
@@ -46,7 +47,7 @@ pub struct CollectorSettings {
     pub headers: BTreeMap<String, Secret>,
     /// Compression of the requests. Every OTLP receiver takes `gzip`; `zstd` is smaller and faster where it is taken.
     pub compression: Compression,
-    /// How long one request may take.
+    /// How long one request may take, its answer included.
     pub timeout: Period,
     /// PEM file with the certificate authorities to trust, instead of the operating system's.
     pub certificate: Option<PathBuf>,
@@ -66,7 +67,7 @@ impl Default for CollectorSettings {
 }
 
 /// How OTLP is carried. The names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Protocol {
     /// OTLP/gRPC.
     #[default]
@@ -78,7 +79,7 @@ pub enum Protocol {
 }
 
 /// Compression of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Sent as it is.
@@ -91,7 +92,7 @@ pub enum Compression {
 }
 
 /// What every signal says of its origin.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceSettings {
     /// What is said of the user: `name`, `hash` (HMAC-SHA256 of the name) or `none`.
@@ -106,7 +107,7 @@ pub struct ResourceSettings {
 }
 
 /// What is said of the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserPolicy {
     /// `user.name`.
@@ -119,7 +120,7 @@ pub enum UserPolicy {
 }
 
 /// Metrics of this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostSettings {
     /// Whether they are collected.
@@ -147,7 +148,7 @@ impl Default for HostSettings {
 }
 
 /// Metrics of the io.Connect processes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessSettings {
     /// Whether they are collected.
@@ -163,7 +164,7 @@ impl Default for ProcessSettings {
 }
 
 /// Where io.Connect is found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectSettings {
     /// Folders that hold one folder for each environment and region (`DEMO-INTEROP.IO`). Empty: the places where
@@ -185,7 +186,7 @@ impl Default for ConnectSettings {
 }
 
 /// How io.Connect's log files are read, once their sharing is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// Where reading starts in files that are there when sharing is switched on.
@@ -210,7 +211,7 @@ impl Default for LogSettings {
 }
 
 /// Where reading starts in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartAt {
     /// With the first line.
@@ -221,7 +222,7 @@ pub enum StartAt {
 }
 
 /// A log layout of the company's own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutSettings {
     /// The files it is for: a file name in which `*` stands for any characters.
@@ -235,13 +236,13 @@ pub struct LayoutSettings {
 }
 
 impl LayoutSettings {
-    fn default_time_format() -> String {
+    pub(super) fn default_time_format() -> String {
         "%Y-%m-%dT%H:%M:%S%.f".to_owned()
     }
 }
 
 /// The durable queue between the sources and the collector.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
     /// How much disk the queue may take. When it is full, log files wait and the oldest metrics give way.
@@ -257,7 +258,7 @@ impl Default for QueueSettings {
 }
 
 /// The agent's own log file.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramLogSettings {
     /// The least serious level that is written.
@@ -265,7 +266,7 @@ pub struct ProgramLogSettings {
 }
 
 /// Levels of the agent's own log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Something was lost or does not work.

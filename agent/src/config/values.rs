@@ -1,12 +1,14 @@
 //! Values that check themselves while they are read, so that an error of serde already names line, column and what is
 //! allowed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A span of time, written as in `10s`, `500ms`, `2h 30m`. At least 10 ms and at most 365 days.
+/// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(Duration);
 
@@ -46,21 +48,27 @@ impl std::str::FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let help = || {
-            format!("`{text}` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `36h`")
+            format!("`{text}` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `14d`")
         };
-        let signed: jiff::SignedDuration = text.parse().map_err(|_| help())?;
+        let span: jiff::Span = text.parse().map_err(|_| help())?;
+        let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| help())?;
         let duration = Duration::try_from(signed).map_err(|_| help())?;
         if (Self::LEAST..=Self::MOST).contains(&duration) {
             Ok(Self(duration))
         } else {
-            Err(format!("`{text}` is out of range; allowed is 10ms to 8760h (365 days)"))
+            Err(format!("`{text}` is out of range; allowed is `10ms` to `365d`"))
         }
     }
 }
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: u64 = 24 * 3600;
+        let seconds = self.0.as_secs();
         match jiff::SignedDuration::try_from(self.0) {
+            Ok(_) if self.0.subsec_nanos() == 0 && seconds.is_multiple_of(DAY) && seconds > 0 => {
+                write!(f, "{}d", seconds / DAY)
+            }
             Ok(signed) => write!(f, "{signed:#}"),
             Err(_) => write!(f, "{:?}", self.0),
         }
@@ -112,8 +120,10 @@ impl std::str::FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, factor) =
-            Self::UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0).unwrap_or(&("B", 1));
+        let (name, factor) = Self::UNITS
+            .iter()
+            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor))
+            .unwrap_or(&("B", 1));
         write!(f, "{} {name}", self.0 / factor)
     }
 }
@@ -176,25 +186,26 @@ impl std::str::FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            return Err(
+                "an address must not hold a user or password; put credentials into `collector.headers`".to_owned()
+            );
+        }
         let wrong = |why: &str| {
             format!(
                 "`{text}` {why}; write the collector's address with its scheme, as in `https://collector.example.com:4317`"
             )
         };
+        if text.contains(['?', '#']) {
+            // not repeated: a query may well hold a key
+            return Err("an address must not have a query or fragment, which OTLP does not use".to_owned());
+        }
         let url = url::Url::parse(text).map_err(|error| wrong(&format!("is not an address ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong(&format!("has the scheme `{}`, and only http and https are known", url.scheme())));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(wrong("names no host"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "an address must not hold a user or password; put credentials into `collector.headers`".to_owned()
-            );
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("has a query or fragment, which OTLP does not use"));
         }
         Ok(Self(url))
     }
@@ -309,8 +320,12 @@ impl std::str::FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let regex =
-            regex::Regex::new(text).map_err(|error| format!("the pattern is not a regular expression: {error}"))?;
+        let regex = regex::Regex::new(text).map_err(|error| {
+            // the last line says what is wrong; those before it draw the pattern
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("the pattern is not a regular expression: {reason}")
+        })?;
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         if let Some(unknown) = names.iter().find(|name| !Self::GROUPS.contains(name)) {
             return Err(format!("the pattern has a group `{unknown}`; known are {}", Self::GROUPS.join(", ")));
@@ -328,8 +343,26 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Reads a text and nothing else; `expected` is for the message.
+struct TextVisitor<T> {
+    expected: &'static str,
+    value: std::marker::PhantomData<T>,
+}
+
+impl<T: std::str::FromStr<Err = String>> serde::de::Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 macro_rules! serde_as_text {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $expected:literal),*) => {$(
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -337,12 +370,16 @@ macro_rules! serde_as_text {
         }
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                deserializer.deserialize_str(TextVisitor { expected: $expected, value: std::marker::PhantomData })
             }
         }
     )*};
 }
-serde_as_text!(Period, Endpoint, Pattern);
+serde_as_text!(
+    Period: "a duration in quotes, as in \"10s\"",
+    Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
+    Pattern: "a regular expression in quotes"
+);
 
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -353,7 +390,7 @@ impl Serialize for ByteSize {
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "an amount of bytes, as in \"256 MiB\"")]
+        #[serde(untagged, expecting = "expected an amount of bytes, as in \"256 MiB\"")]
         enum Form {
             Number(u64),
             Text(String),
@@ -363,4 +400,29 @@ impl<'de> Deserialize<'de> for ByteSize {
             Form::Text(text) => text.parse().map_err(D::Error::custom),
         }
     }
+}
+
+/// The title is what the documentation and editors call the type.
+macro_rules! schema {
+    ($($type:ident: $title:literal $schema:tt),* $(,)?) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($schema);
+                schema.insert("title".to_owned(), $title.into());
+                schema
+            }
+        }
+    )*};
+}
+schema! {
+    Period: "duration" { "type": "string", "examples": ["10s", "500ms", "2m 30s", "14d"] },
+    ByteSize: "amount of bytes" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB"] },
+    Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+    Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
+    Secret: "secret text" { "type": "string" },
+    Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
+    Pattern: "regular expression" { "type": "string" },
 }

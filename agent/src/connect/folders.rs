@@ -77,6 +77,22 @@ pub fn app_name(file_name: &str) -> Option<&str> {
     Some(stem).filter(|stem| !stem.is_empty())
 }
 
+/// The name that a log file had before it was rotated: log4js writes `x.log.1` or, with `keepFileExt`, `x.1.log`.
+#[must_use]
+pub fn unrotated(file_name: &str) -> String {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<&str> = file_name.split('.').collect();
+    match parts.as_slice() {
+        [stem @ .., log, number] if log.eq_ignore_ascii_case("log") && is_number(number) && !stem.is_empty() => {
+            format!("{}.{log}", stem.join("."))
+        }
+        [stem @ .., number, log] if log.eq_ignore_ascii_case("log") && is_number(number) && !stem.is_empty() => {
+            format!("{}.{log}", stem.join("."))
+        }
+        _ => file_name.to_owned(),
+    }
+}
+
 fn is_log_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     match lower.rsplit_once(".log") {
@@ -109,6 +125,14 @@ mod tests {
         assert_eq!(app_name("client-list.log"), Some("client-list"));
         assert_eq!(app_name("clientlist.log.2"), Some("clientlist"));
         assert_eq!(app_name(".log"), None);
+        for (rotated, before) in [
+            ("application.1.log", "application.log"),
+            ("clientlist.log.3", "clientlist.log"),
+            ("client-list.log", "client-list.log"),
+            ("1.log", "1.log"),
+        ] {
+            assert_eq!(unrotated(rotated), before);
+        }
     }
 
     /// Every environment and region under every root is found, each kind by itself; what is missing is no error.

@@ -1,3 +1,4 @@
 //! What is known of io.Connect: its folders and processes.
 
 pub mod folders;
+pub mod processes;

@@ -35,7 +35,7 @@ pub fn provider(queue: Queue, resource: Resource, interval: Duration) -> Result<
 
 /// Number of data points in a request: the items that OTLP's partial success counts.
 #[must_use]
-pub fn data_points(request: &ExportMetricsServiceRequest) -> u32 {
+pub fn data_points(request: &ExportMetricsServiceRequest) -> usize {
     let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
     let points = metrics.map(|metric| match &metric.data {
         Some(Data::Gauge(data)) => data.data_points.len(),
@@ -45,7 +45,7 @@ pub fn data_points(request: &ExportMetricsServiceRequest) -> u32 {
         Some(Data::Summary(data)) => data.data_points.len(),
         None => 0,
     });
-    points.sum::<usize>() as u32
+    points.sum()
 }
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl HttpClient for QueueClient {
         let batch = NewBatch {
             signal: Signal::Metrics,
             consent: None,
-            items,
+            items: u32::try_from(items)?,
             oldest_unix_nano: now,
             newest_unix_nano: now,
             payload: payload.to_vec(),

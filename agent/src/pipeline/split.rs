@@ -39,7 +39,7 @@ macro_rules! part {
 
 /// Two requests, each with its count of items, that together hold what the one held, in order. None if the payload
 /// cannot be read, or holds fewer than two of the things that can be parted: log records, spans, metrics.
-pub(super) fn halve(signal: Signal, compression: Compression, payload: &[u8]) -> Option<[(u32, Vec<u8>); 2]> {
+pub(super) fn halve(signal: Signal, compression: Compression, payload: &[u8]) -> Option<[(usize, Vec<u8>); 2]> {
     let bytes = codec::decompress(compression, payload, LARGEST).ok()?;
     Some(match signal {
         Signal::Logs => {
@@ -47,7 +47,7 @@ pub(super) fn halve(signal: Signal, compression: Compression, payload: &[u8]) ->
             let second = part!(first, resource_logs, scope_logs, log_records);
             [first, second].map(|request| {
                 let scopes = request.resource_logs.iter().flat_map(|r| &r.scope_logs);
-                (scopes.map(|s| s.log_records.len() as u32).sum(), request.encode_to_vec())
+                (scopes.map(|s| s.log_records.len()).sum(), request.encode_to_vec())
             })
         }
         Signal::Traces => {
@@ -55,7 +55,7 @@ pub(super) fn halve(signal: Signal, compression: Compression, payload: &[u8]) ->
             let second = part!(first, resource_spans, scope_spans, spans);
             [first, second].map(|request| {
                 let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
-                (scopes.map(|s| s.spans.len() as u32).sum(), request.encode_to_vec())
+                (scopes.map(|s| s.spans.len()).sum(), request.encode_to_vec())
             })
         }
         Signal::Metrics => {
@@ -100,7 +100,7 @@ mod tests {
             let whole = request(scopes).encode_to_vec();
             let [(a, first), (b, second)] = halve(Signal::Logs, Compression::None, &whole).unwrap();
             assert!(b - a <= 1, "{scopes:?}");
-            assert_eq!((times(&first).len() as u32, times(&second).len() as u32), (a, b));
+            assert_eq!((times(&first).len(), times(&second).len()), (a, b));
             assert_eq!([times(&first), times(&second)].concat(), times(&whole));
         }
     }

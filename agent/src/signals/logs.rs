@@ -29,8 +29,7 @@ pub const LOG_ATTRIBUTES: &[Attribute] = &[
     },
     Attribute {
         name: LOG_FILE_NAME,
-        meaning: "Name of the file, relative to the folder of logs, with `/` between folders. The full path is not \
-                  sent, because it can hold the user's name.",
+        meaning: "Name of the file, without folders: a full path can hold the user's name.",
     },
     Attribute {
         name: ENV_REGION,

@@ -3,6 +3,8 @@
 //! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
 //! exists; what has none begins with `ioconnect.`.
 
+#[cfg(test)]
+mod docs;
 pub mod logs;
 pub mod metrics;
 

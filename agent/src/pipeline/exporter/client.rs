@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message;
-use tonic::codec::Streaming;
+use tonic::codec::{CompressionEncoding, Streaming};
 use tonic::{Code, Status};
 use tonic_prost::ProstDecoder;
 use tonic_types::StatusExt;
@@ -150,7 +150,7 @@ impl Client {
         let status = response.status();
         let content_type = text_header(response.headers(), &header::CONTENT_TYPE).to_ascii_lowercase();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry_after_now(value));
+        let retry_after = retry_after.and_then(retry_after_now);
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -201,9 +201,15 @@ impl Client {
                 _ => return Err(Failure::SpeaksHttp1 { address: self.address() }),
             });
         }
+        // Servers like to answer in the request's compression.
+        let encoding = match text_header(response.headers(), &HeaderName::from_static("grpc-encoding")) {
+            "gzip" => Some(CompressionEncoding::Gzip),
+            "zstd" => Some(CompressionEncoding::Zstd),
+            _ => None,
+        };
         let body = http::Response::<reqwest::Body>::from(response).into_body();
         let mut stream: Streaming<Answer> =
-            Streaming::new_response(ProstDecoder::default(), body, status, None, Some(LARGEST_ANSWER));
+            Streaming::new_response(ProstDecoder::default(), body, status, encoding, Some(LARGEST_ANSWER));
         let mut answer = None;
         loop {
             match stream.message().await {

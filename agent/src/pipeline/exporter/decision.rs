@@ -13,7 +13,7 @@ use super::failure::Failure;
 /// First backoff; doubled with every failure.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest backoff: a collector that is back is found within a minute.
-const BACKOFF_LONGEST: Duration = Duration::from_secs(60);
+const BACKOFF_LONGEST: Duration = Duration::from_mins(1);
 /// Longest wait that a collector may ask for, so that a wrong clock at its side cannot silence us for days.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn retry_after_takes_seconds_and_dates() {
         let now: jiff::Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("125", now), Some(Duration::from_secs(125)));
         assert_eq!(retry_after("Mon, 23 Nov 2026 10:01:30 GMT", now), Some(Duration::from_secs(90)));
         assert_eq!(retry_after("Mon, 23 Nov 2026 09:00:00 GMT", now), Some(Duration::ZERO), "a past date is no wait");
         for nonsense in ["", "soon", "-5", "1.5"] {

@@ -174,7 +174,10 @@ impl Failure {
         if grpc && (detail.contains("frame with invalid size") || detail.contains("FRAME_SIZE_ERROR")) {
             return Self::SpeaksHttp1 { address };
         }
-        if !grpc && any(&|error| error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)) {
+        // An HTTP/2 server speaks first: before our request that is an unexpected message, after it no HTTP/1 answer.
+        let not_http1 =
+            |error: &(dyn Error + 'static)| error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+        if !grpc && (any(&not_http1) || detail.contains("received unexpected message")) {
             return Self::SpeaksGrpc { address };
         }
         let closed = |error: &(dyn Error + 'static)| {

@@ -1,1 +1,368 @@
+//! The exporter against real sockets: every way to fail has its own sentence, and every answer its effect on the queue.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding;
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::*;
+use crate::config::{CollectorSettings, Compression, QueueSettings};
+use crate::consent::LogKind;
+use crate::pipeline::queue::NewBatch;
+
+/// Longest wait for something to happen in a test.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn settings(address: SocketAddr, json: serde_json::Value) -> CollectorSettings {
+    let mut settings: CollectorSettings = serde_json::from_value(json).unwrap();
+    if settings.endpoint == CollectorSettings::default().endpoint {
+        settings.endpoint = format!("http://{address}").parse().unwrap();
+    }
+    settings
+}
+
+fn grpc(address: SocketAddr) -> CollectorSettings {
+    settings(address, serde_json::json!({ "protocol": "grpc" }))
+}
+
+fn http(address: SocketAddr) -> CollectorSettings {
+    settings(address, serde_json::json!({ "protocol": "http/protobuf" }))
+}
+
+fn request(records: usize) -> Vec<u8> {
+    let log_records = (1..=records).map(|n| LogRecord { time_unix_nano: n as u64, ..LogRecord::default() }).collect();
+    let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+}
+
+fn batch() -> Batch {
+    Batch {
+        id: 1,
+        signal: Signal::Logs,
+        compression: Compression::Gzip,
+        items: 2,
+        split: false,
+        payload: super::super::codec::compress(Compression::Gzip, &request(2)).unwrap().into(),
+    }
+}
+
+/// Sends one batch, and says what people would read, with the port left out.
+async fn said(settings: &CollectorSettings) -> String {
+    let client = Client::new(settings).unwrap();
+    let outcome = client.send(&batch()).await;
+    let address = client.address();
+    let port = address.rsplit(':').next().unwrap_or_default();
+    sentence(&outcome, Signal::Logs, &address).replace(port, "PORT")
+}
+
+/// A server that answers every connection with these bytes, whatever it is sent.
+async fn raw_server(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 8192]).await;
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+                // Until the client has read and closed: a reset would swallow the answer.
+                while matches!(stream.read(&mut [0; 8192]).await, Ok(1..)) {}
+            });
+        }
+    });
+    address
+}
+
+type Script = Box<dyn FnMut(ExportLogsServiceRequest) -> Result<ExportLogsServiceResponse, Status> + Send>;
+
+struct Scripted(Mutex<Script>);
+
+#[tonic::async_trait]
+impl LogsService for Scripted {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        (self.0.lock().unwrap())(request.into_inner()).map(Response::new)
+    }
+}
+
+/// A gRPC server that answers as the script says, compressed like the request.
+async fn grpc_server(
+    script: impl FnMut(ExportLogsServiceRequest) -> Result<ExportLogsServiceResponse, Status> + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = LogsServiceServer::new(Scripted(Mutex::new(Box::new(script))))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    address
+}
+
+fn rejecting(rejected: i64) -> ExportLogsServiceResponse {
+    let error_message = "too old".to_owned();
+    let partial = ExportLogsPartialSuccess { rejected_log_records: rejected, error_message };
+    ExportLogsServiceResponse { partial_success: Some(partial) }
+}
+
+#[tokio::test]
+async fn an_unreachable_collector_has_its_sentence() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    insta::assert_snapshot!(said(&grpc(closed)).await, @r#"
+    No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.
+    "#);
+    insta::assert_snapshot!(said(&http(closed)).await, @r#"
+    No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.
+    "#);
+    let unknown = settings(closed, serde_json::json!({ "endpoint": "http://collector.invalid:4317" }));
+    insta::assert_snapshot!(said(&unknown).await, @r#"
+    The name of the collector, collector.invalid, cannot be found. Check `collector.endpoint`, the network and the VPN.
+    "#);
+}
+
+#[tokio::test]
+async fn silence_and_broken_connections_have_their_sentences() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let impatient = settings(address, serde_json::json!({ "protocol": "http/protobuf", "timeout": "200ms" }));
+    insta::assert_snapshot!(said(&impatient).await, @r#"
+    127.0.0.1:PORT did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall swallows the data.
+    "#);
+    insta::assert_snapshot!(said(&http(raw_server(b"").await)).await, @r#"
+    127.0.0.1:PORT closed the connection before it answered.
+    "#);
+}
+
+#[tokio::test]
+async fn the_wrong_port_has_its_sentence() {
+    let http1 = raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+    insta::assert_snapshot!(said(&grpc(http1)).await, @r#"
+    127.0.0.1:PORT does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317).
+    "#);
+    let grpc_port = grpc_server(|_| Ok(ExportLogsServiceResponse::default())).await;
+    insta::assert_snapshot!(said(&http(grpc_port)).await, @r#"
+    127.0.0.1:PORT does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318).
+    "#);
+    let web = raw_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nHi!!").await;
+    insta::assert_snapshot!(said(&http(web)).await, @r#"
+    127.0.0.1:PORT answered with a web page, not as a collector. Check `collector.endpoint`; a proxy or a network's sign-in page may stand between.
+    "#);
+    let plain = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let tls = settings(plain, serde_json::json!({ "endpoint": format!("https://{plain}") }));
+    insta::assert_snapshot!(said(&tls).await, @r#"
+    127.0.0.1:PORT does not speak TLS. Write `http://` in `collector.endpoint`, or use the collector's TLS port.
+    "#);
+}
+
+#[tokio::test]
+async fn refusals_have_their_sentences() {
+    let answer = |head: &'static str| async move { said(&http(raw_server(head.as_bytes()).await)).await };
+    insta::assert_snapshot!(answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await, @r#"
+    127.0.0.1:PORT wants credentials for logs. Check `collector.headers`.
+    "#);
+    insta::assert_snapshot!(answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await, @r#"
+    127.0.0.1:PORT takes no logs: its address has no such service. Check `collector.endpoint` and the collector's pipelines.
+    "#);
+    insta::assert_snapshot!(answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull").await, @r#"
+    127.0.0.1:PORT takes no logs at the moment (HTTP 503); they are kept and sent later. It says: full
+    "#);
+    insta::assert_snapshot!(answer("HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno good").await, @r#"
+    127.0.0.1:PORT refused logs for good (HTTP 400); the request was dropped and counted. It says: no good
+    "#);
+    insta::assert_snapshot!(answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await, @r#"
+    127.0.0.1:PORT points to another address (HTTP 302). Write the collector's own address into `collector.endpoint`.
+    "#);
+    let denied = grpc_server(|_| Err(Status::permission_denied("tenant unknown"))).await;
+    insta::assert_snapshot!(said(&grpc(denied)).await, @r#"
+    127.0.0.1:PORT does not allow us to send logs. Check `collector.headers` and the rights behind them. It says: tenant unknown
+    "#);
+    let partial = grpc_server(|_| Ok(rejecting(1))).await;
+    insta::assert_snapshot!(said(&grpc(partial)).await, @r#"
+    The collector at 127.0.0.1:PORT refused 1 of the logs it was sent; they are not sent again. It says: too old
+    "#);
+}
+
+/// A TLS server with a certificate for `name`, valid as `validity` says; and that certificate's PEM.
+async fn tls_server(name: &str, validity: impl FnOnce(&mut rcgen::CertificateParams)) -> (SocketAddr, String) {
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    validity(&mut params);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    (address, certificate.pem())
+}
+
+#[tokio::test]
+async fn refused_certificates_have_their_sentences() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusting = |address: SocketAddr, pem: String| {
+        let file = dir.path().join(format!("{}.pem", address.port()));
+        std::fs::write(&file, pem).unwrap();
+        let endpoint = format!("https://localhost:{}", address.port());
+        settings(address, serde_json::json!({ "endpoint": endpoint, "protocol": "http/protobuf", "certificate": file }))
+    };
+    let (address, _) = tls_server("localhost", |_| {}).await;
+    let untrusting = settings(
+        address,
+        serde_json::json!({ "endpoint": format!("https://localhost:{}", address.port()), "protocol": "http/protobuf" }),
+    );
+    insta::assert_snapshot!(said(&untrusting).await, @r#"
+    The certificate of localhost:PORT was issued by an authority that this machine does not trust. Install the authority's certificate on this machine, or name its file in `collector.certificate`.
+    "#);
+
+    let (address, pem) = tls_server("collector.example.com", |_| {}).await;
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
+    The certificate of localhost:PORT is for another name. Write the name that stands in the certificate into `collector.endpoint`.
+    "#);
+
+    let (address, pem) = tls_server("localhost", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)).await;
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
+    The certificate of localhost:PORT has expired. Renew it at the collector; if it is valid, correct this machine's clock.
+    "#);
+
+    let (address, pem) = tls_server("localhost", |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1)).await;
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
+    The certificate of localhost:PORT is not valid yet: most likely this machine's clock is wrong.
+    "#);
+}
+
+#[test]
+fn settings_that_make_no_client_say_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    let with_file = settings(address, serde_json::json!({ "certificate": file }));
+    let why = || Client::new(&with_file).unwrap_err().to_string();
+    assert!(why().contains("cannot be read"), "{}", why());
+    std::fs::write(&file, "nothing").unwrap();
+    assert!(why().contains("holds no certificate"), "{}", why());
+}
+
+/// Every compression over both protocols arrives as the same records, whatever the queue has stored.
+#[tokio::test]
+async fn payloads_arrive_in_every_compression() {
+    let seen = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&seen);
+    let address = grpc_server(move |request| {
+        *count.lock().unwrap() += request.resource_logs[0].scope_logs[0].log_records.len();
+        Ok(ExportLogsServiceResponse::default())
+    })
+    .await;
+    for compression in ["gzip", "zstd", "none"] {
+        let client = Client::new(&settings(address, serde_json::json!({ "compression": compression }))).unwrap();
+        assert_eq!(client.send(&batch()).await, Outcome::Accepted { rejected: 0, message: String::new() });
+    }
+    assert_eq!(*seen.lock().unwrap(), 6);
+}
+
+/// `RetryInfo` is read from the details of a status.
+#[tokio::test]
+async fn retry_info_is_obeyed() {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(9)));
+    let busy =
+        grpc_server(move |_| Err(Status::with_error_details(tonic::Code::ResourceExhausted, "busy", details.clone())))
+            .await;
+    let outcome = Client::new(&grpc(busy)).unwrap().send(&batch()).await;
+    assert_eq!(decide(&outcome), Decision::Retry { at_least: Some(Duration::from_secs(9)) });
+}
+
+/// The running lane: sends again what may be sent again, once each, counts what was rejected or refused, and publishes
+/// what happened.
+#[tokio::test]
+async fn a_lane_delivers_through_trouble() {
+    let mut answers = vec![
+        Err(Status::unavailable("restarting")),
+        Ok(rejecting(1)),
+        Err(Status::invalid_argument("no")),
+        Ok(ExportLogsServiceResponse::default()),
+    ]
+    .into_iter();
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&received);
+    let address = grpc_server(move |request| {
+        seen.lock().unwrap().push(request.resource_logs[0].scope_logs[0].log_records.len());
+        answers.next().unwrap()
+    })
+    .await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
+    let queue = opened.queue;
+    for records in [2, 3, 4] {
+        let batch = NewBatch {
+            signal: Signal::Logs,
+            consent: Some(LogKind::Platform),
+            items: records,
+            oldest_unix_nano: 0,
+            newest_unix_nano: 0,
+            payload: request(records as usize),
+        };
+        queue.append(batch).await.unwrap();
+    }
+    let exporter = Exporter::start(&queue, &Client::new(&grpc(address)).unwrap());
+    let mut stats = queue.watch();
+    tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
+    assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
+    let counters = stats.borrow().counters.clone();
+    assert_eq!(
+        (counters["delivered.logs"], counters["rejected.logs"], counters["dropped.logs.refused"]),
+        (1 + 4, 1, 3)
+    );
+    let delivery = exporter.delivery(Signal::Logs);
+    assert_eq!((delivery.acknowledged_items, delivery.rejected_items, delivery.problem), (5, 1, None));
+    exporter.stop(LIMIT).await;
+}
+
+/// Wrong settings hold the queue: nothing is dropped, and it is said why.
+#[tokio::test]
+async fn wrong_credentials_keep_the_data() {
+    let denied = grpc_server(|_| Err(Status::unauthenticated("who are you"))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
+    let batch = NewBatch {
+        signal: Signal::Logs,
+        consent: None,
+        items: 2,
+        oldest_unix_nano: 0,
+        newest_unix_nano: 0,
+        payload: request(2),
+    };
+    opened.queue.append(batch).await.unwrap();
+    let exporter = Exporter::start(&opened.queue, &Client::new(&grpc(denied)).unwrap());
+    let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
+    tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(delivery.borrow().problem.as_ref().unwrap().sentence.contains("who are you"));
+    assert_eq!(opened.queue.watch().borrow().logs.items, 2);
+    exporter.stop(LIMIT).await;
+}

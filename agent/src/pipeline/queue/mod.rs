@@ -7,6 +7,7 @@
 //! [`LOG_SHARE_PERCENT`] of the limit on. Metrics and traces cannot wait: up to the full limit they are taken, then the
 //! oldest metrics give way, counted.
 
+mod owner;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,23 +16,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Signal, split};
+use super::Signal;
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
+use owner::{Command, Owner};
 use store::Store;
 
 /// Commands that may wait: a few per task that talks to the queue.
 const WAITING_COMMANDS: usize = 16;
 /// Part of the byte limit that log batches may fill; the rest is kept for what cannot be read again.
 pub const LOG_SHARE_PERCENT: u64 = 90;
-/// How often the age limit is looked at.
-const AGE_CHECK: Duration = Duration::from_secs(60);
 
 /// An export request on its way into the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,20 +47,6 @@ pub struct NewBatch {
     pub newest_unix_nano: i64,
     /// The request as protobuf, not compressed.
     pub payload: Vec<u8>,
-}
-
-/// An export request as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredBatch {
-    signal: Signal,
-    consent: Option<LogKind>,
-    compression: Compression,
-    items: u32,
-    oldest_unix_nano: i64,
-    newest_unix_nano: i64,
-    enqueued_unix_ms: i64,
-    size: u64,
-    payload: Vec<u8>,
 }
 
 /// An export request to be sent.
@@ -84,6 +69,8 @@ pub struct Batch {
 /// How far a log file has been taken over. The position always lies between two records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
+    /// The kind of logs whose sharing it depends on.
+    pub kind: LogKind,
     /// Our own name for the file, 16 hexadecimal digits, made when it was first seen.
     pub id: String,
     /// Where it was last seen.
@@ -258,18 +245,6 @@ pub enum AppendError {
     Closed,
 }
 
-enum Command {
-    Append { batch: Option<NewBatch>, files: Vec<FileState>, reply: oneshot::Sender<Result<(), AppendError>> },
-    Next { signal: Signal, reply: oneshot::Sender<Option<Batch>> },
-    Acknowledge { id: i64, rejected: u64, done: oneshot::Sender<()> },
-    Drop { id: i64, reason: DropReason, done: oneshot::Sender<()> },
-    Split { batch: Batch, done: oneshot::Sender<()> },
-    Withdraw { kind: LogKind, reply: oneshot::Sender<Result<u64, AppendError>> },
-    Files { reply: oneshot::Sender<Vec<FileState>> },
-    ForgetFile { id: String },
-    Stop,
-}
-
 /// A handle to the queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -413,128 +388,18 @@ pub fn inspect(file: &Path) -> Result<QueueStats, StoreError> {
     Store::inspect(file)
 }
 
-struct Owner {
-    store: Store,
-    settings: QueueSettings,
-    compression: Compression,
-    publish: watch::Sender<QueueStats>,
-}
-
-impl Owner {
-    fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        let mut age_checked = None;
-        while let Some(command) = inbox.blocking_recv() {
-            if matches!(command, Command::Stop) {
-                break;
-            }
-            if age_checked.is_none_or(|at: std::time::Instant| at.elapsed() >= AGE_CHECK) {
-                self.drop_old();
-                age_checked = Some(std::time::Instant::now());
-            }
-            self.carry_out(command);
-            let stats = self.store.stats();
-            self.publish.send_if_modified(|published| {
-                let changed = published != stats;
-                if changed {
-                    published.clone_from(stats);
-                }
-                changed
-            });
-        }
-        report("writing the last changes", self.store.checkpoint());
+/// Deletes what waits of some kinds of logs while no agent runs; returns how many records that were.
+///
+/// # Errors
+/// When the file cannot be opened or written.
+pub fn withdraw(file: &Path, kinds: &[LogKind]) -> Result<u64, StoreError> {
+    if !file.exists() {
+        return Ok(0);
     }
-
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Append { batch, files, reply } => {
-                let _ = reply.send(self.append(batch.as_ref(), &files));
-            }
-            Command::Next { signal, reply } => {
-                let _ = reply.send(report("reading a batch", self.store.next(signal)).flatten());
-            }
-            Command::Acknowledge { id, rejected, done } => {
-                report("taking a delivered batch out", self.store.acknowledge(id, rejected));
-                let _ = done.send(());
-            }
-            Command::Drop { id, reason, done } => {
-                report("dropping a batch", self.store.drop_batch(id, reason));
-                let _ = done.send(());
-            }
-            Command::Split { batch, done } => {
-                report("splitting a batch", self.split(&batch));
-                let _ = done.send(());
-            }
-            Command::Withdraw { kind, reply } => {
-                let _ = reply.send(self.store.withdraw(kind).map_err(AppendError::from));
-            }
-            Command::Files { reply } => {
-                let _ = reply.send(report("reading file positions", self.store.files()).unwrap_or_default());
-            }
-            Command::ForgetFile { id } => {
-                report("forgetting a file", self.store.forget_file(&id));
-            }
-            Command::Stop => {}
-        }
+    let (mut store, _) = Store::open(file)?;
+    let mut deleted = 0;
+    for kind in kinds {
+        deleted += store.withdraw(*kind)?;
     }
-
-    fn append(&mut self, batch: Option<&NewBatch>, files: &[FileState]) -> Result<(), AppendError> {
-        let stored = match batch {
-            Some(batch) => Some(StoredBatch::new(batch, self.compression, now_unix_ms()).map_err(StoreError::from)?),
-            None => None,
-        };
-        if let Some(stored) = &stored {
-            self.admit(stored)?;
-        }
-        Ok(self.store.append(stored.as_ref(), files)?)
-    }
-
-    fn admit(&mut self, batch: &StoredBatch) -> Result<(), AppendError> {
-        let limit = self.settings.max_bytes.get();
-        let wanted = self.store.stats().bytes() + batch.payload.len() as u64;
-        if batch.consent.is_some() {
-            let share = limit / 100 * LOG_SHARE_PERCENT;
-            return if wanted > share { Err(AppendError::Full) } else { Ok(()) };
-        }
-        if wanted > limit {
-            self.store.make_room(Signal::Metrics, wanted - limit)?;
-            if self.store.stats().bytes() + batch.payload.len() as u64 > limit {
-                return Err(AppendError::Full);
-            }
-        }
-        Ok(())
-    }
-
-    fn split(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let Some((consent, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms)) = self.store.origin(batch.id)? else {
-            return Ok(());
-        };
-        let halves = split::halve(batch.signal, batch.compression, &batch.payload);
-        let Some(halves) = halves.filter(|_| !batch.split) else {
-            self.store.drop_batch(batch.id, DropReason::TooLarge)?;
-            return Ok(());
-        };
-        let mut stored = Vec::new();
-        for (items, payload) in halves {
-            let half = NewBatch { signal: batch.signal, consent, items, oldest_unix_nano, newest_unix_nano, payload };
-            stored.push(StoredBatch::new(&half, self.compression, enqueued_unix_ms)?);
-        }
-        self.store.replace(batch.id, &stored)
-    }
-
-    fn drop_old(&mut self) {
-        let age = i64::try_from(self.settings.max_age.get().as_millis()).unwrap_or(i64::MAX);
-        if let Some(items @ 1..) =
-            report("dropping what is too old", self.store.drop_older(now_unix_ms().saturating_sub(age)))
-        {
-            tracing::warn!(items, "dropped data that was older than queue.max_age");
-        }
-    }
-}
-
-fn report<T>(doing: &str, result: Result<T, StoreError>) -> Option<T> {
-    result.inspect_err(|error| tracing::error!(%error, "{doing} failed")).ok()
-}
-
-fn now_unix_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    Ok(deleted)
 }

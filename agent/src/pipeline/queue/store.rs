@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-use super::{Batch, DropReason, FileState, QueueStats, SignalStats, StoreError, StoredBatch};
+use super::{Batch, DropReason, FileState, NewBatch, QueueStats, SignalStats, StoreError};
 use crate::config::Compression;
 use crate::consent::LogKind;
 use crate::pipeline::{Signal, codec};
@@ -39,6 +39,7 @@ CREATE TABLE batch (
 CREATE INDEX batch_by_signal ON batch (signal, id);
 CREATE TABLE file (
   id TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,
   path TEXT NOT NULL,
   volume INTEGER NOT NULL,
   file_index INTEGER NOT NULL,
@@ -58,6 +59,29 @@ const WAL_BYTES: i64 = 4 << 20;
 const FREE_PAGES: i64 = 1024;
 /// Longest wait for another process that reads the same file, as the command `queue` does.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// An export request as it is stored.
+pub(super) struct StoredBatch {
+    signal: Signal,
+    consent: Option<LogKind>,
+    compression: Compression,
+    items: u32,
+    oldest_unix_nano: i64,
+    newest_unix_nano: i64,
+    enqueued_unix_ms: i64,
+    size: u64,
+    payload: Vec<u8>,
+}
+
+/// A half of a batch that was too large.
+pub(super) struct Half {
+    /// Items in it.
+    pub(super) items: u32,
+    /// Its size before compression.
+    pub(super) size: u64,
+    /// The request, compressed.
+    pub(super) payload: Vec<u8>,
+}
 
 /// The open file.
 pub(super) struct Store {
@@ -119,13 +143,13 @@ impl Store {
     pub(super) fn append(&mut self, batch: Option<&StoredBatch>, files: &[FileState]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         if let Some(batch) = batch {
-            insert(&transaction, batch, false)?;
+            insert(&transaction, batch)?;
         }
         for file in files {
             transaction
                 .prepare_cached(
-                    "INSERT INTO file (id, path, volume, file_index, fingerprint, position, headed)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                    "INSERT INTO file (id, path, volume, file_index, fingerprint, position, headed, kind)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                      ON CONFLICT (id) DO UPDATE SET path=?2, volume=?3, file_index=?4, fingerprint=?5, position=?6, headed=?7",
                 )?
                 .execute(params![
@@ -135,7 +159,8 @@ impl Store {
                     file.index as i64,
                     file.fingerprint,
                     file.position as i64,
-                    file.headed
+                    file.headed,
+                    file.kind.name()
                 ])?;
         }
         transaction.commit()?;
@@ -201,35 +226,25 @@ impl Store {
         Ok(true)
     }
 
-    /// Puts two halves in the place of a batch that was too large. They come after what is queued.
-    pub(super) fn replace(&mut self, id: i64, halves: &[StoredBatch]) -> Result<(), StoreError> {
+    /// Puts halves in the place of a batch that was too large. They come after what is queued.
+    pub(super) fn replace(&mut self, id: i64, compression: Compression, halves: &[Half]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM batch WHERE id = ?1", [id])?;
         for half in halves {
-            insert(&transaction, half, true)?;
+            transaction.execute(
+                "INSERT INTO batch (signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, size, split, payload)
+                 SELECT signal, consent, ?2, ?3, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, ?4, 1, ?5
+                 FROM batch WHERE id = ?1",
+                params![id, compression.token(), half.items, half.size as i64, half.payload],
+            )?;
         }
+        transaction.execute("DELETE FROM batch WHERE id = ?1", [id])?;
         transaction.commit()?;
         self.read_stats()
     }
 
-    /// What a split must keep: kind of consent, times.
-    pub(super) fn origin(&self, id: i64) -> Result<Option<(Option<LogKind>, i64, i64, i64)>, StoreError> {
-        Ok(self
-            .connection
-            .query_row(
-                "SELECT consent, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms FROM batch WHERE id = ?1",
-                [id],
-                |row| {
-                    let consent: Option<String> = row.get(0)?;
-                    let kind = LogKind::ALL.into_iter().find(|kind| Some(kind.name()) == consent.as_deref());
-                    Ok((kind, row.get(1)?, row.get(2)?, row.get(3)?))
-                },
-            )
-            .optional()?)
-    }
-
-    /// Deletes what waits of a kind of logs.
+    /// Deletes what waits of a kind of logs, and how far its files have been taken over.
     pub(super) fn withdraw(&mut self, kind: LogKind) -> Result<u64, StoreError> {
+        self.connection.execute("DELETE FROM file WHERE kind = ?1", [kind.name()])?;
         let items = self.remove_where("consent = ?1", &kind.name(), DropReason::Withdrawn)?;
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(items)
@@ -290,20 +305,24 @@ impl Store {
 
     /// Every log file that has been read.
     pub(super) fn files(&self) -> Result<Vec<FileState>, StoreError> {
-        let mut statement =
-            self.connection.prepare("SELECT id, path, volume, file_index, fingerprint, position, headed FROM file")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, path, volume, file_index, fingerprint, position, headed, kind FROM file")?;
         let rows = statement.query_map([], |row| {
-            Ok(FileState {
+            let kind: String = row.get(7)?;
+            let Some(kind) = LogKind::from_name(&kind) else { return Ok(None) };
+            Ok(Some(FileState {
+                kind,
                 id: row.get(0)?,
                 path: row.get(1)?,
-                volume: row.get::<_, i64>(2)? as u64,
-                index: row.get::<_, i64>(3)? as u64,
+                volume: row.get::<_, i64>(2)?.cast_unsigned(),
+                index: row.get::<_, i64>(3)?.cast_unsigned(),
                 fingerprint: row.get(4)?,
                 position: row.get::<_, i64>(5)?.unsigned_abs(),
                 headed: row.get(6)?,
-            })
+            }))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
     }
 
     /// Forgets a log file that is gone.
@@ -321,7 +340,10 @@ impl Store {
         let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         let empty = Signal::ALL.iter().all(|signal| self.stats.of(*signal).batches == 0);
         if free > FREE_PAGES || (empty && free > 0) {
-            self.connection.execute_batch("PRAGMA incremental_vacuum")?;
+            // Each step frees one page, so the statement has to be stepped to its end.
+            let mut vacuum = self.connection.prepare_cached("PRAGMA incremental_vacuum")?;
+            let mut steps = vacuum.query([])?;
+            while steps.next()?.is_some() {}
         }
         Ok(())
     }
@@ -364,11 +386,11 @@ impl Store {
     }
 }
 
-fn insert(connection: &Connection, batch: &StoredBatch, split: bool) -> rusqlite::Result<usize> {
+fn insert(connection: &Connection, batch: &StoredBatch) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
-            "INSERT INTO batch (signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, size, split, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO batch (signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, size, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             batch.signal.name(),
@@ -379,7 +401,6 @@ fn insert(connection: &Connection, batch: &StoredBatch, split: bool) -> rusqlite
             batch.newest_unix_nano,
             batch.enqueued_unix_ms,
             batch.size as i64,
-            split,
             batch.payload
         ])
 }
@@ -416,12 +437,18 @@ fn set_aside(file: &Path) -> std::io::Result<PathBuf> {
 }
 
 impl StoredBatch {
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
+    /// Whether it depends on consent: then it was read from a file, and can wait there.
+    pub(super) fn can_wait(&self) -> bool {
+        self.consent.is_some()
+    }
+
     /// Compresses an export request for the queue.
-    pub(super) fn new(
-        batch: &super::NewBatch,
-        compression: Compression,
-        enqueued_unix_ms: i64,
-    ) -> std::io::Result<Self> {
+    pub(super) fn new(batch: &NewBatch, compression: Compression, enqueued_unix_ms: i64) -> std::io::Result<Self> {
         let stored = compression.stored();
         Ok(Self {
             signal: batch.signal,

@@ -1,1 +1,220 @@
+use std::path::Path;
 
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::ByteSize;
+use crate::pipeline::codec;
+
+fn settings(max_bytes: &str) -> QueueSettings {
+    QueueSettings { max_bytes: max_bytes.parse::<ByteSize>().unwrap(), ..QueueSettings::default() }
+}
+
+fn open(file: &Path) -> Opened {
+    Queue::open(file, &settings("64 MiB"), Compression::Gzip).unwrap()
+}
+
+fn queue_in(dir: &TempDir) -> Opened {
+    open(&dir.path().join("queue.db"))
+}
+
+fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
+    let consent = (signal == Signal::Logs).then_some(LogKind::Platform);
+    NewBatch { signal, consent, items: 2, oldest_unix_nano: 1, newest_unix_nano: 2, payload: payload.to_vec() }
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    std::iter::repeat_with(|| fastrand::u8(..)).take(bytes).collect()
+}
+
+fn position(id: &str, position: u64) -> FileState {
+    FileState {
+        kind: LogKind::Platform,
+        id: id.to_owned(),
+        path: "application.log".to_owned(),
+        volume: u64::MAX,
+        index: 7,
+        fingerprint: b"[2026".to_vec(),
+        position,
+        headed: true,
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// What goes in comes out unchanged and in order, each signal by itself, and outlives the program.
+#[test]
+fn batches_come_out_in_order_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = queue_in(&dir);
+    runtime().block_on(async {
+        for payload in [b"first".as_slice(), b"second"] {
+            opened.queue.append(batch(Signal::Metrics, payload)).await.unwrap();
+        }
+    });
+    opened
+        .queue
+        .append_logs(Some(batch(Signal::Logs, b"log")), vec![position("a", 10)])
+        .unwrap_or_else(|e| panic!("{e}"));
+    opened.thread.stop();
+
+    let opened = queue_in(&dir);
+    assert_eq!(opened.queue.files(), [position("a", 10)]);
+    runtime().block_on(async {
+        let queue = &opened.queue;
+        for payload in [b"first".as_slice(), b"second"] {
+            let next = queue.next(Signal::Metrics).await.unwrap();
+            assert_eq!(codec::decompress(next.compression, &next.payload, 1000).unwrap(), payload);
+            assert_eq!(next.items, 2);
+            queue.acknowledge(next.id, 0).await;
+        }
+        assert_eq!(queue.next(Signal::Metrics).await, None);
+        assert_eq!(queue.next(Signal::Traces).await, None);
+        assert!(queue.next(Signal::Logs).await.is_some());
+        assert_eq!(queue.watch().borrow().counters["delivered.metrics"], 4);
+    });
+}
+
+/// A position moves with the records before it or not at all.
+#[test]
+fn a_refused_log_batch_moves_no_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
+    let queue = &opened.queue;
+    queue.append_logs(Some(batch(Signal::Logs, &noise(800_000))), vec![position("a", 100)]).unwrap();
+    let refused = queue.append_logs(Some(batch(Signal::Logs, &noise(200_000))), vec![position("a", 200)]);
+    assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
+    assert_eq!(queue.files(), [position("a", 100)]);
+}
+
+/// When the queue is full logs wait, and metrics are still taken: the oldest metrics give way, and are counted.
+#[test]
+fn a_full_queue_drops_the_oldest_metrics_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
+    let queue = &opened.queue;
+    queue.append_logs(Some(batch(Signal::Logs, &noise(600_000))), vec![]).unwrap();
+    runtime().block_on(async {
+        for _ in 0..6 {
+            queue.append(batch(Signal::Metrics, &noise(150_000))).await.unwrap();
+        }
+        let stats = queue.watch().borrow().clone();
+        assert_eq!(stats.logs.batches, 1);
+        assert!(stats.bytes() <= 1 << 20, "{}", stats.bytes());
+        assert_eq!(stats.metrics.items + stats.counters["dropped.metrics.full"], 12);
+        assert!(stats.metrics.batches >= 2);
+        let too_large = queue.append(batch(Signal::Metrics, &noise(2_000_000))).await;
+        assert!(matches!(too_large, Err(AppendError::Full)), "what can never fit is refused");
+    });
+}
+
+/// Withdrawal deletes what waits of that kind, the positions of its files, and nothing else.
+#[test]
+fn withdrawal_deletes_the_logs_of_that_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = queue_in(&dir);
+    let queue = &opened.queue;
+    let apps = NewBatch { consent: Some(LogKind::Applications), ..batch(Signal::Logs, b"app") };
+    queue.append_logs(Some(batch(Signal::Logs, b"platform")), vec![position("a", 1)]).unwrap();
+    queue.append_logs(Some(apps), vec![FileState { kind: LogKind::Applications, ..position("b", 1) }]).unwrap();
+    let deleted = runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
+    assert_eq!(deleted, 2);
+    assert_eq!(queue.files().iter().map(|file| file.id.as_str()).collect::<Vec<_>>(), ["b"]);
+    let stats = queue.watch().borrow().clone();
+    assert_eq!((stats.logs.batches, stats.counters["dropped.logs.withdrawn"], stats.lost_items()), (1, 2, 0));
+    opened.thread.stop();
+    let bytes = std::fs::read(dir.path().join("queue.db")).unwrap();
+    assert!(!bytes.is_empty());
+}
+
+#[test]
+fn data_older_than_the_limit_is_dropped_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queue.db");
+    let opened = open(&file);
+    runtime().block_on(opened.queue.append(batch(Signal::Traces, b"old"))).unwrap();
+    opened.thread.stop();
+    rusqlite::Connection::open(&file).unwrap().execute("UPDATE batch SET enqueued_unix_ms = 5", []).unwrap();
+
+    let opened = open(&file);
+    assert_eq!(runtime().block_on(opened.queue.next(Signal::Traces)), None);
+    assert_eq!(opened.queue.watch().borrow().counters["dropped.traces.too_old"], 2);
+}
+
+/// A request that is too large becomes two; a half that is too large, or cannot be halved, is dropped and counted.
+#[test]
+fn a_batch_is_split_once() {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use prost::Message;
+
+    let records = vec![LogRecord::default(), LogRecord { time_unix_nano: 7, ..LogRecord::default() }];
+    let scope_logs = vec![ScopeLogs { log_records: records, ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    let request = ExportLogsServiceRequest { resource_logs };
+
+    let dir = tempfile::tempdir().unwrap();
+    let opened = queue_in(&dir);
+    let queue = &opened.queue;
+    queue.append_logs(Some(batch(Signal::Logs, &request.encode_to_vec())), vec![]).unwrap();
+    runtime().block_on(async {
+        queue.split(queue.next(Signal::Logs).await.unwrap()).await;
+        let half = queue.next(Signal::Logs).await.unwrap();
+        assert_eq!((half.items, half.split, queue.watch().borrow().logs.batches), (1, true, 2));
+        queue.split(half).await;
+        let stats = queue.watch().borrow().clone();
+        assert_eq!((stats.logs.items, stats.counters["dropped.logs.too_large"]), (1, 1));
+        assert_eq!(queue.withdraw(LogKind::Platform).await.unwrap(), 1, "a half still depends on consent");
+    });
+}
+
+/// A file that is no database, or of a newer version, never keeps the queue from opening, and is kept aside whole.
+#[test]
+fn an_unusable_file_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queue.db");
+    std::fs::write(&file, b"this is no database, but somebody's text; it is longer than a header of one").unwrap();
+    let opened = open(&file);
+    let aside = opened.set_aside.clone().unwrap();
+    assert!(std::fs::read(aside).unwrap().starts_with(b"this is no database"));
+    runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
+    opened.thread.stop();
+
+    rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(inspect(&file), Err(StoreError::Newer { found: 99, .. })));
+    let opened = open(&file);
+    assert!(opened.set_aside.is_some());
+    assert_eq!(runtime().block_on(opened.queue.next(Signal::Metrics)), None);
+}
+
+/// Space is given back to the file system once the backlog is gone.
+#[test]
+fn the_file_shrinks_after_the_backlog() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queue.db");
+    let opened = open(&file);
+    runtime().block_on(async {
+        for _ in 0..20 {
+            opened.queue.append(batch(Signal::Metrics, &noise(500_000))).await.unwrap();
+        }
+        while let Some(next) = opened.queue.next(Signal::Metrics).await {
+            opened.queue.acknowledge(next.id, 0).await;
+        }
+    });
+    opened.thread.stop();
+    let size = std::fs::metadata(&file).unwrap().len();
+    assert!(size < 200_000, "{size} bytes are left of 10 MB");
+}
+
+/// `queue` reads the same figures from outside while the agent runs.
+#[test]
+fn the_file_can_be_inspected_while_it_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = queue_in(&dir);
+    runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"one"))).unwrap();
+    let seen = inspect(&dir.path().join("queue.db")).unwrap();
+    assert_eq!(seen, *opened.queue.watch().borrow());
+    assert_eq!(inspect(&dir.path().join("missing.db")).unwrap(), QueueStats::default());
+}

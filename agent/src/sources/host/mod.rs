@@ -1,1 +1,196 @@
-//! Host metrics (to come).
+//! Metrics of this machine.
+//!
+//! One thread looks at CPU and memory every `host.sample_interval` and adds up what lies above the thresholds, so that
+//! short peaks are seen although metrics are exported far less often. Everything else is read at the export itself.
+//! Instruments only hand over what was read; they give nothing once the source has been dropped.
+
+mod export;
+mod machine;
+pub(in crate::sources) mod sampler;
+mod tally;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+
+use self::export::{AtExport, Readings};
+use self::sampler::Sampler;
+use self::tally::{Sample, Tally};
+use crate::config::HostSettings;
+use crate::signals::metrics::{self, Metric};
+
+pub(in crate::sources) use self::machine::logical_cpus;
+pub(in crate::sources) use self::tally::GAP_INTERVALS;
+pub use self::tally::{HostFigures, Space};
+
+/// The running source. Dropping it ends its thread within milliseconds and its metrics with it: shut the meter provider
+/// down before, so that its last export has them.
+#[derive(Debug)]
+pub struct HostSource {
+    tally: Arc<Mutex<Tally>>,
+    /// Kept for the instruments, which hold weak references.
+    _at_export: Arc<Mutex<AtExport>>,
+    _sampler: Sampler,
+}
+
+impl HostSource {
+    /// Makes the instruments with `provider` and starts sampling.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(provider: &impl MeterProvider, settings: &HostSettings) -> io::Result<Self> {
+        let tally = Arc::new(Mutex::new(Tally::new(settings)));
+        let at_export = Arc::new(Mutex::new(AtExport::new()));
+
+        let meter = metrics::meter(provider, metrics::HOST_SCOPE);
+        observe_samples(&meter, &tally, settings);
+        observe_readings(&meter, &at_export);
+
+        let mut memory = machine::Memory::new();
+        let taken = Arc::clone(&tally);
+        let sampler = Sampler::start("host metrics", settings.sample_interval.get(), move || {
+            let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
+            locked(&taken).add(sample);
+        })?;
+        Ok(Self { tally, _at_export: at_export, _sampler: sampler })
+    }
+
+    /// The latest figures.
+    #[must_use]
+    pub fn latest(&self) -> HostFigures {
+        locked(&self.tally).figures()
+    }
+}
+
+/// Metrics out of the samples.
+fn observe_samples(meter: &Meter, tally: &Arc<Mutex<Tally>>, settings: &HostSettings) {
+    let weak = Arc::downgrade(tally);
+    metrics::SYSTEM_CPU_UTILIZATION.observe_f64(meter, move |observer| {
+        let mean = weak.upgrade().and_then(|tally| locked(&tally).take_mean_cpu());
+        mean.inspect(|mean| observer.observe(*mean, &[]));
+    });
+
+    let figures =
+        |metric: &Metric, observe: fn(&HostFigures, &dyn AsyncInstrument<f64>, &[KeyValue]), threshold: f64| {
+            let weak = Arc::downgrade(tally);
+            let attributes = [KeyValue::new(metrics::THRESHOLD.name, threshold)];
+            metric.observe_f64(meter, move |observer| {
+                if let Some(tally) = weak.upgrade() {
+                    let figures = locked(&tally).figures();
+                    observe(&figures, observer, &attributes);
+                }
+            });
+        };
+    figures(
+        &metrics::CPU_TIME_ABOVE_THRESHOLD,
+        |figures, observer, attributes| observer.observe(figures.cpu_seconds_above, attributes),
+        settings.cpu_threshold.get(),
+    );
+    figures(
+        &metrics::MEMORY_TIME_ABOVE_THRESHOLD,
+        |figures, observer, attributes| observer.observe(figures.memory_seconds_above, attributes),
+        settings.memory_threshold.get(),
+    );
+
+    let memory = |weak: &Weak<Mutex<Tally>>| weak.upgrade().and_then(|tally| locked(&tally).figures().memory);
+    let weak = Arc::downgrade(tally);
+    metrics::SYSTEM_MEMORY_USAGE.observe_u64(meter, move |observer| {
+        memory(&weak).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
+    });
+    let weak = Arc::downgrade(tally);
+    metrics::SYSTEM_MEMORY_LIMIT.observe_u64(meter, move |observer| {
+        memory(&weak).inspect(|space| observer.observe(space.total, &[]));
+    });
+    let weak = Arc::downgrade(tally);
+    metrics::SYSTEM_MEMORY_UTILIZATION.observe_f64(meter, move |observer| {
+        memory(&weak).and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
+    });
+}
+
+/// Metrics that are read at each export.
+fn observe_readings(meter: &Meter, at_export: &Arc<Mutex<AtExport>>) {
+    let cpus = logical_cpus();
+    metrics::SYSTEM_CPU_LOGICAL_COUNT.observe_u64(meter, move |observer| {
+        cpus.inspect(|count| observer.observe(*count, &[]));
+    });
+    let whole = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<u64>)| {
+        let weak = Arc::downgrade(at_export);
+        metric.observe_u64(meter, move |observer| with_readings(&weak, |readings| observe(readings, observer)));
+    };
+    let fraction = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<f64>)| {
+        let weak = Arc::downgrade(at_export);
+        metric.observe_f64(meter, move |observer| with_readings(&weak, |readings| observe(readings, observer)));
+    };
+
+    whole(&metrics::SYSTEM_PAGING_USAGE, |readings, observer| {
+        readings.paging.inspect(|space| observe_states(observer, *space, metrics::PAGING_STATE.name, &[]));
+    });
+    fraction(&metrics::SYSTEM_PAGING_UTILIZATION, |readings, observer| {
+        readings.paging.and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
+    });
+
+    whole(&metrics::SYSTEM_FILESYSTEM_USAGE, |readings, observer| {
+        if let Some((mount_point, space)) = &readings.volume {
+            observe_states(observer, *space, metrics::FILESYSTEM_STATE.name, &[mounted_at(mount_point)]);
+        }
+    });
+    whole(&metrics::SYSTEM_FILESYSTEM_LIMIT, |readings, observer| {
+        if let Some((mount_point, space)) = &readings.volume {
+            observer.observe(space.total, &[mounted_at(mount_point)]);
+        }
+    });
+    fraction(&metrics::SYSTEM_FILESYSTEM_UTILIZATION, |readings, observer| {
+        if let Some((mount_point, space)) = &readings.volume {
+            space.utilization().inspect(|share| observer.observe(*share, &[mounted_at(mount_point)]));
+        }
+    });
+
+    whole(&metrics::SYSTEM_NETWORK_IO, |readings, observer| {
+        for traffic in &readings.traffic {
+            for (direction, bytes) in [("receive", traffic.received), ("transmit", traffic.transmitted)] {
+                let interface = KeyValue::new(metrics::NETWORK_INTERFACE.name, traffic.interface.clone());
+                observer.observe(bytes, &[interface, KeyValue::new(metrics::NETWORK_DIRECTION.name, direction)]);
+            }
+        }
+    });
+    fraction(&metrics::SYSTEM_UPTIME, |readings, observer| {
+        readings.uptime.inspect(|seconds| observer.observe(*seconds as f64, &[]));
+    });
+    fraction(&metrics::BATTERY_CHARGE, |readings, observer| {
+        for battery in &readings.batteries {
+            observer.observe(battery.charge, &battery.attributes);
+        }
+    });
+    whole(&metrics::POWER_EXTERNAL, |readings, observer| {
+        readings.external_power.inspect(|external| observer.observe(u64::from(*external), &[]));
+    });
+}
+
+fn with_readings(at_export: &Weak<Mutex<AtExport>>, observe: impl FnOnce(&Readings)) {
+    if let Some(at_export) = at_export.upgrade() {
+        observe(locked(&at_export).readings(Instant::now()));
+    }
+}
+
+fn mounted_at(mount_point: &str) -> KeyValue {
+    KeyValue::new(metrics::FILESYSTEM_MOUNTPOINT.name, mount_point.to_owned())
+}
+
+/// A point for what is used and one for what is free.
+fn observe_states(observer: &dyn AsyncInstrument<u64>, space: Space, key: &'static str, more: &[KeyValue]) {
+    for (state, bytes) in [("used", space.used), ("free", space.free())] {
+        let attributes: Vec<KeyValue> = more.iter().cloned().chain([KeyValue::new(key, state)]).collect();
+        observer.observe(bytes, &attributes);
+    }
+}
+
+/// The figures are plain numbers: a panic elsewhere does not make them wrong.
+pub(in crate::sources) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(in crate::sources) mod tests;

@@ -49,8 +49,9 @@ impl FileOrigin {
     fn put_attributes(&self, buffer: &mut Vec<u8>, offset: u64) {
         let (attributes, _) = self.attributes.split_at(self.attributes.len() - Self::OFFSET_DIGITS);
         buffer.extend_from_slice(attributes);
-        let digits: [u8; Self::OFFSET_DIGITS] =
-            std::array::from_fn(|at| b"0123456789abcdef"[(offset >> (60 - 4 * at)) as usize & 0xF]);
+        let digits: [u8; Self::OFFSET_DIGITS] = std::array::from_fn(|at| {
+            b"0123456789abcdef"[usize::from((offset >> (60 - 4 * at)).to_le_bytes()[0] & 0xF)]
+        });
         buffer.extend_from_slice(&digits);
     }
 }

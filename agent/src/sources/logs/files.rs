@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use super::encode::FileOrigin;
 use super::layout::Layout;
 use crate::config::LayoutSettings;
-use crate::connect::folders::{LogFolder, app_name};
+use crate::connect::folders::{LogFolder, app_name, unrotated};
 use crate::consent::LogKind;
 use crate::pipeline::queue::FileState;
 
@@ -21,7 +21,6 @@ const FINGERPRINT_BYTES: usize = 256;
 /// A file that is followed.
 pub(super) struct Followed {
     pub(super) state: FileState,
-    pub(super) kind: LogKind,
     pub(super) layout: Layout,
     pub(super) origin: FileOrigin,
     /// Its size when it was last looked at.
@@ -44,18 +43,18 @@ impl Followed {
         now: Instant,
     ) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let (shown, app) = match folder.kind {
-            LogKind::Platform => (name.clone(), None),
-            LogKind::Applications => (format!("applications/{name}"), app_name(&name)),
+        let app = match folder.kind {
+            LogKind::Platform => None,
+            LogKind::Applications => app_name(&name),
         };
-        let origin = FileOrigin::new(&state.id, &shown, Some(&folder.env_region), app);
-        let layout = Layout::for_file(&name, layouts);
-        Self { state, kind: folder.kind, layout, origin, size, changed: now, backlog: false, exhausted: None }
+        let origin = FileOrigin::new(&state.id, &name, Some(&folder.env_region), app);
+        let layout = Layout::for_file(&unrotated(&name), layouts);
+        Self { state, layout, origin, size, changed: now, backlog: false, exhausted: None }
     }
 
-    /// Whether there may be something to take.
+    /// Whether there may be something to take. One that is shorter than what was taken of it has become another file.
     pub(super) fn has_more(&self) -> bool {
-        self.size > self.state.position && self.exhausted != Some(self.size)
+        self.size != self.state.position && self.exhausted != Some(self.size)
     }
 
     /// Takes note of a size.
@@ -88,8 +87,9 @@ impl Looked {
 }
 
 /// The state of a file that is seen for the first time.
-pub(super) fn first_state(path: &Path, looked: &Looked, position: u64) -> FileState {
+pub(super) fn first_state(kind: LogKind, path: &Path, looked: &Looked, position: u64) -> FileState {
     FileState {
+        kind,
         id: format!("{:016x}", fastrand::u64(..)),
         path: path.to_string_lossy().into_owned(),
         volume: looked.volume,

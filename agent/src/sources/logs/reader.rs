@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::encode::LogBatch;
 use super::files::{Followed, Looked, first_state, is_continued};
 use super::framing::{End, Framer, WINDOW_BYTES};
-use super::{LogContext, LogStatus, wake};
+use super::watcher::Watcher;
+use super::{LogContext, LogStatus};
 use crate::config::StartAt;
 use crate::connect::folders::{LogFolder, log_files, log_folders};
 use crate::consent::{Consent, LogKind};
@@ -63,7 +63,6 @@ pub(super) struct Reader {
     context: LogContext,
     consent: Consent,
     inbox: Receiver<Command>,
-    commands: SyncSender<Command>,
     publish: watch::Sender<LogStatus>,
     clock: Clock,
     buffer: Vec<u8>,
@@ -71,8 +70,7 @@ pub(super) struct Reader {
     /// Files that have been followed and are not there now, with the time since when.
     gone: Vec<(FileState, Instant)>,
     pending: BTreeMap<LogKind, Pending>,
-    watcher: Option<notify::RecommendedWatcher>,
-    watched: HashSet<PathBuf>,
+    watcher: Watcher,
     look_due: Instant,
     last_turn: Option<Instant>,
     status: LogStatus,
@@ -99,15 +97,13 @@ impl Reader {
             context,
             consent,
             inbox,
-            commands,
             publish,
             clock,
             buffer: Vec::new(),
             followed: HashMap::new(),
             gone: Vec::new(),
             pending: BTreeMap::new(),
-            watcher: None,
-            watched: HashSet::new(),
+            watcher: Watcher::new(commands),
             look_due: now,
             last_turn: None,
             status: LogStatus::default(),
@@ -115,7 +111,14 @@ impl Reader {
     }
 
     pub(super) fn run(mut self) {
-        self.gone = self.context.queue.files().into_iter().map(|state| (state, Instant::now())).collect();
+        for state in self.context.queue.files() {
+            if self.consent.shares(state.kind) {
+                self.gone.push((state, Instant::now()));
+            } else {
+                // Once it is shared again, what was written in between must not be read.
+                self.context.queue.forget_file(&state.id);
+            }
+        }
         if self.turn(&mut HashSet::new()) == Flow::Stop {
             return;
         }
@@ -170,9 +173,7 @@ impl Reader {
     fn turn(&mut self, changed: &mut HashSet<PathBuf>) -> Flow {
         if Instant::now() >= self.look_due {
             changed.clear();
-            if self.look() == Flow::Stop {
-                return Flow::Stop;
-            }
+            self.look();
             self.look_due = Instant::now() + self.context.settings.poll_interval.get();
         }
         for path in changed.drain() {
@@ -207,13 +208,11 @@ impl Reader {
         self.consent = consent;
         for kind in LogKind::ALL.into_iter().filter(|kind| !self.consent.shares(*kind)) {
             self.pending.remove(&kind);
-            for (_, file) in self.followed.extract_if(|_, file| file.kind == kind) {
-                self.context.queue.forget_file(&file.state.id);
-            }
+            self.followed.retain(|_, file| file.state.kind != kind);
+            self.gone.retain(|(state, _)| state.kind != kind);
         }
         if self.followed.is_empty() {
-            self.watcher = None;
-            self.watched.clear();
+            self.watcher.watch(std::iter::empty());
             self.buffer = Vec::new();
         }
         for kind in newly_shared {
@@ -231,11 +230,11 @@ impl Reader {
     }
 
     /// Looks through all folders: which files are there, which are new, which have another name, which are gone.
-    fn look(&mut self) -> Flow {
+    fn look(&mut self) {
         let now = Instant::now();
         let folders = self.folders();
+        self.watcher.watch(folders.iter().map(|folder| folder.path.as_path()));
         for folder in &folders {
-            self.watch(&folder.path);
             self.look_into(folder, false);
         }
         for (state, since) in self.gone.extract_if(.., |(_, since)| since.elapsed() >= GONE) {
@@ -247,7 +246,6 @@ impl Reader {
                 tracing::debug!(waited = ?(now - since), "a folder with followed files is not there");
             }
         }
-        Flow::On
     }
 
     fn look_into(&mut self, folder: &LogFolder, from_now: bool) {
@@ -283,20 +281,17 @@ impl Reader {
                 self.followed.insert(path, file);
                 continue;
             }
-            let state = match self.gone.iter().position(|(state, _)| looked.is(state)) {
-                Some(at) => {
-                    let (mut state, _) = self.gone.swap_remove(at);
-                    state.path = path.to_string_lossy().into_owned();
-                    state
-                }
-                None => {
-                    let successor = known_paths.contains(path.to_string_lossy().as_ref());
-                    let from_beginning = !from_now && (successor || self.is_newer_than_consent(folder.kind, &looked))
-                        || self.context.settings.start_at == StartAt::Beginning;
-                    let state = first_state(&path, &looked, if from_beginning { 0 } else { looked.size });
-                    first_seen.push(state.clone());
-                    state
-                }
+            let state = if let Some(at) = self.gone.iter().position(|(state, _)| looked.is(state)) {
+                let (mut state, _) = self.gone.swap_remove(at);
+                state.path = path.to_string_lossy().into_owned();
+                state
+            } else {
+                let successor = known_paths.contains(path.to_string_lossy().as_ref());
+                let came_later = !from_now && (successor || self.is_newer_than_consent(folder.kind, &looked));
+                let from_beginning = came_later || self.context.settings.start_at == StartAt::Beginning;
+                let state = first_state(folder.kind, &path, &looked, if from_beginning { 0 } else { looked.size });
+                first_seen.push(state.clone());
+                state
             };
             let file = self.follow(state, folder, &path, &looked, now);
             self.followed.insert(path, file);
@@ -339,7 +334,7 @@ impl Reader {
         if !is_continued(&mut input, size, &mut file.state)? {
             tracing::info!(file = %path.display(), "the file was cut short or replaced; it is read from its beginning");
             let looked = Looked::at(path)?;
-            file.state = first_state(path, &looked, 0);
+            file.state = first_state(file.state.kind, path, &looked, 0);
             self.look_due = Instant::now();
             let folder = self.folders().into_iter().find(|folder| Some(folder.path.as_path()) == path.parent());
             if let (Some(folder), Some(file)) = (folder, self.followed.remove(path)) {
@@ -357,7 +352,7 @@ impl Reader {
             let read = fill(&mut input, &mut self.buffer)?;
             let at_end = read < self.buffer.len();
             let end = if at_end && file.changed.elapsed() >= flush { End::Idle } else { End::MoreMayCome };
-            let kind = file.kind;
+            let kind = file.state.kind;
             let pending = self.pending.entry(kind).or_insert_with(|| Pending {
                 batch: LogBatch::new(&self.context.resource),
                 files: HashSet::new(),
@@ -453,22 +448,6 @@ impl Reader {
         }
     }
 
-    /// Asks the system to tell of changes in a folder. Where it cannot, as on many network drives, the poll serves.
-    fn watch(&mut self, folder: &Path) {
-        if self.watched.contains(folder) {
-            return;
-        }
-        if self.watcher.is_none() {
-            let commands = self.commands.clone();
-            self.watcher = notify::recommended_watcher(move |event| tell(&commands, event)).ok();
-        }
-        if let Some(watcher) = &mut self.watcher
-            && watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
-        {
-            self.watched.insert(folder.to_owned());
-        }
-    }
-
     fn complain(&mut self, path: &Path, error: &io::Error) {
         let problem = format!("{} cannot be read: {error}", path.display());
         if self.status.problem.as_ref() != Some(&problem) {
@@ -488,25 +467,6 @@ impl Reader {
             }
             changed
         });
-    }
-}
-
-/// Passes on what concerns us of an event of the file system; our own reading does not.
-fn tell(commands: &SyncSender<Command>, event: notify::Result<notify::Event>) {
-    match event {
-        Ok(event) => match event.kind {
-            EventKind::Access(_) => {}
-            EventKind::Modify(notify::event::ModifyKind::Data(_) | notify::event::ModifyKind::Any) => {
-                for path in event.paths {
-                    wake(commands, Command::Changed(path));
-                }
-            }
-            EventKind::Modify(notify::event::ModifyKind::Metadata(_)) => {}
-            EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => {
-                wake(commands, Command::Look);
-            }
-        },
-        Err(_) => wake(commands, Command::Look),
     }
 }
 

@@ -1,1 +1,305 @@
+//! Records from captured files, at every limit, and properties over all ways in which a file can be read.
 
+use std::fmt::Write as _;
+
+use super::*;
+use proptest::prelude::*;
+
+/// The record as the tailer would see it, with its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Framed {
+    offset: usize,
+    length: usize,
+    has_header: bool,
+    message: Vec<u8>,
+    continuation: bool,
+    cut: bool,
+}
+
+fn layout() -> Layout {
+    Layout::for_file("application.log", &[])
+}
+
+/// Reads `file` as the tailer does: from its position to the end of what `ends` says has been written by then.
+fn read_in_steps(file: &[u8], ends: &[usize], last: End) -> (Vec<Framed>, usize) {
+    let (layout, mut position, mut headed, mut all) = (layout(), 0, false, Vec::new());
+    for (step, &written) in ends.iter().chain([&file.len()]).enumerate() {
+        let end = if step == ends.len() { last } else { End::MoreMayCome };
+        let mut framer = Framer::new(&file[position.min(written)..written.max(position)], &layout, headed, end);
+        let mut taken = 0;
+        while let Some(record) = framer.next() {
+            all.push(Framed {
+                offset: position + record.start,
+                length: framer.position() - record.start,
+                has_header: record.header.is_some(),
+                message: record.message.to_vec(),
+                continuation: record.continuation,
+                cut: record.cut,
+            });
+            assert!(framer.position() > taken, "a record takes at least one byte");
+            taken = framer.position();
+        }
+        position += framer.position();
+        headed = framer.headed();
+    }
+    (all, position)
+}
+
+fn read(file: &[u8]) -> Vec<Framed> {
+    read_in_steps(file, &[], End::Closed).0
+}
+
+fn messages(records: &[Framed]) -> Vec<&str> {
+    records.iter().map(|record| std::str::from_utf8(&record.message).unwrap()).collect()
+}
+
+/// Every record of a captured file, for a snapshot.
+fn describe(file: &[u8]) -> String {
+    let (layout, mut out) = (layout(), String::new());
+    let mut framer = Framer::new(file, &layout, false, End::Closed);
+    while let Some(record) = framer.next() {
+        let header = record.header.unwrap();
+        let text =
+            |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned());
+        let (time, level) = (header.time.unwrap().civil, header.level.unwrap());
+        let (category, instance) = (text(header.category), text(header.instance));
+        let _ =
+            writeln!(out, "{}..{} {time} {:?} {category} {instance}", record.start, framer.position(), level.severity);
+        for line in text(Some(record.message)).split('\n') {
+            let _ = writeln!(out, "  |{line}|");
+        }
+    }
+    assert_eq!(framer.position(), file.len());
+    out
+}
+
+const APPLICATION_LOG: &[u8] =
+    include_bytes!("../../../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/application.log");
+const APP_LOG: &[u8] =
+    include_bytes!("../../../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/applications/clientlist.log");
+
+#[test]
+fn the_captured_platform_log_gives_these_records() {
+    insta::assert_snapshot!(describe(APPLICATION_LOG), @"
+    0..58 2026-11-23T08:18:10.935 Trace glue-logger -
+      |trace msg|
+    58..112 2026-11-23T08:18:10.936 Debug default -
+      |debug msg|
+    112..181 2026-11-23T08:18:10.936 Info default -
+      |info msg { a: 1, b: 'x' }|
+    181..267 2026-11-23T08:18:10.936 Warn default -
+      |warn with unicode: Ünïcode — 日本語|
+    267..798 2026-11-23T08:18:10.936 Error default -
+      |error msg Error: boom|
+      |    at Object.<anonymous> (/opt/connect/logrun/run.js:13:143)|
+      |    at Module._compile (node:internal/modules/cjs/loader:1521:14)|
+      |    at Module._extensions..js (node:internal/modules/cjs/loader:1623:10)|
+      |    at Module.load (node:internal/modules/cjs/loader:1266:32)|
+      |    at Module._load (node:internal/modules/cjs/loader:1091:12)|
+      |    at Function.executeUserEntryPoint [as runMain] (node:internal/modules/run_main:164:12)|
+      |    at node:internal/main/run_main_module:28:49|
+    798..848 2026-11-23T08:18:10.936 Fatal default -
+      |fatal|
+    848..1386 2026-11-23T08:18:10.937 Error default -
+      |TypeError: only error object|
+      |    at Object.<anonymous> (/opt/connect/logrun/run.js:13:189)|
+      |    at Module._compile (node:internal/modules/cjs/loader:1521:14)|
+      |    at Module._extensions..js (node:internal/modules/cjs/loader:1623:10)|
+      |    at Module.load (node:internal/modules/cjs/loader:1266:32)|
+      |    at Module._load (node:internal/modules/cjs/loader:1091:12)|
+      |    at Function.executeUserEntryPoint [as runMain] (node:internal/modules/run_main:164:12)|
+      |    at node:internal/main/run_main_module:28:49|
+    1386..1448 2026-11-23T08:18:10.937 Info default -
+      |multi|
+      |line|
+      |message|
+    ");
+}
+
+#[test]
+fn the_captured_app_log_gives_these_records() {
+    insta::assert_snapshot!(describe(APP_LOG), @"
+    0..76 2026-11-23T08:18:10.937 Info clientlist.main 9816_10
+      |app says hello|
+    76..161 2026-11-23T08:18:10.937 Error clientlist.main 9816_10
+      |app error|
+      |stack line 2|
+    ");
+}
+
+#[test]
+fn crlf_gives_the_same_records_as_lf() {
+    let crlf = String::from_utf8(APPLICATION_LOG.to_vec()).unwrap().replace('\n', "\r\n");
+    let unified =
+        |record: Framed| (String::from_utf8(record.message).unwrap().replace("\r\n", "\n"), record.has_header);
+    let with_crlf: Vec<_> = read(crlf.as_bytes()).into_iter().map(unified).collect();
+    let with_lf: Vec<_> = read(APPLICATION_LOG).into_iter().map(unified).collect();
+    assert_eq!(with_crlf, with_lf);
+    assert!(with_crlf.iter().all(|(message, _)| !message.contains('\r')));
+}
+
+#[test]
+fn without_headers_each_line_is_a_record_and_blank_lines_are_none() {
+    let records = read(b"one\n\n\r\ntwo\r\n  three");
+    assert_eq!(messages(&records), ["one", "two", "  three"]);
+    assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 7, 12]);
+    assert!(records.iter().all(|record| !record.has_header && !record.continuation));
+}
+
+const HEADER: &str = "[2026-11-23T08:18:10.936] [INFO] a - ";
+
+#[test]
+fn lines_before_the_first_header_are_plain_text_and_those_after_it_belong_to_it() {
+    let records = read(format!("plain\ntext\n{HEADER}b\n\nline\n{HEADER}c\n").as_bytes());
+    assert_eq!(messages(&records), ["plain", "text", "b\n\nline", "c"]);
+    assert!(records.iter().all(|record| !record.continuation));
+}
+
+#[test]
+fn a_record_waits_for_the_next_header_or_for_silence() {
+    let (layout, file) = (layout(), format!("{HEADER}b\nmore\n{HEADER}unfin"));
+    let waiting = |bytes: &str, end| Framer::new(bytes.as_bytes(), &layout, false, end).count();
+    assert_eq!(waiting(&file[..file.len() - 6], End::MoreMayCome), 0, "half a header says nothing");
+    assert_eq!(waiting(&file, End::MoreMayCome), 0, "a line without its end may still become anything");
+    assert_eq!(waiting(&file, End::Idle), 1, "silence makes whole lines final, the unfinished one waits");
+    assert_eq!(waiting(&file, End::Closed), 2);
+    assert_eq!(waiting(&format!("{file}ished\n"), End::MoreMayCome), 1);
+    assert_eq!(waiting("unfinished plain text", End::Idle), 0);
+    assert_eq!(waiting("", End::Closed), 0);
+}
+
+#[test]
+fn lines_that_come_after_the_silence_are_a_continuation_together() {
+    let (layout, file) = (layout(), format!("  at a\n  at b\n\n{HEADER}next\n"));
+    let mut framer = Framer::new(file.as_bytes(), &layout, true, End::MoreMayCome);
+    let record = framer.next().unwrap();
+    assert_eq!((record.message, record.continuation, record.header), (b"  at a\n  at b".as_slice(), true, None));
+    assert_eq!((framer.next(), framer.position(), framer.headed()), (None, 15, true));
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut_between_characters() {
+    let line = "\u{20AC}".repeat(MAX_RECORD_BYTES / 3 + 10);
+    let records = read(format!("{HEADER}{line}\n{HEADER}next\n").as_bytes());
+    assert_eq!(messages(&records).concat(), format!("{line}next"));
+    let flags: Vec<_> = records.iter().map(|record| (record.has_header, record.cut, record.continuation)).collect();
+    assert_eq!(flags, [(true, true, false), (false, false, true), (true, false, false)]);
+    assert!((MAX_RECORD_BYTES - 3..=MAX_RECORD_BYTES).contains(&records[0].length));
+}
+
+#[test]
+fn a_record_with_too_many_lines_is_cut_between_lines() {
+    let lines = "0123456789abcde\n".repeat(MAX_RECORD_BYTES / 16 + 2);
+    let records = read(format!("{HEADER}b\n{lines}").as_bytes());
+    assert_eq!(messages(&records).join("\n"), format!("b\n{}", lines.trim_end()));
+    assert_eq!(records.iter().map(|record| record.cut).collect::<Vec<_>>(), [true, false]);
+    assert!((MAX_RECORD_BYTES - 16..=MAX_RECORD_BYTES).contains(&records[0].length));
+}
+
+#[test]
+fn a_record_of_just_the_greatest_length_is_whole() {
+    for (extra, cut) in [(0, false), (1, true)] {
+        let text = "x".repeat(MAX_RECORD_BYTES - HEADER.len() - 1 + extra);
+        let records = read(format!("{HEADER}{text}\n{HEADER}next\n").as_bytes());
+        assert_eq!(records[0].cut, cut);
+        assert_eq!(read(format!("{text}{HEADER}\n").as_bytes())[0].cut, cut, "without a header");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_cut_anywhere() {
+    let records = read(&vec![0x80; MAX_RECORD_BYTES + 5]);
+    assert_eq!(records.iter().map(|record| record.length).collect::<Vec<_>>(), [MAX_RECORD_BYTES, 5]);
+}
+
+fn record_text() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        6 => "[ -~]{0,30}",
+        1 => "\\PC{0,10}",
+        1 => Just("[2026-13-23T08:18:10.936] [INFO] no - header".to_owned()),
+        1 => Just("x".repeat(HEADER_BYTES + 3)),
+    ];
+    (prop::bool::weighted(0.7), prop::collection::vec(line, 1..4), prop::sample::select(vec!["\n", "\r\n"])).prop_map(
+        |(has_header, lines, line_end)| {
+            let header = if has_header { HEADER } else { "" };
+            format!("{header}{}{line_end}", lines.join(line_end))
+        },
+    )
+}
+
+/// Whole records of all kinds, with a huge one now and then.
+fn log_file() -> impl Strategy<Value = Vec<u8>> {
+    let huge = (
+        prop::sample::select(vec!["", HEADER]),
+        MAX_RECORD_BYTES - 200..MAX_RECORD_BYTES + 5000,
+        "[a-z\u{20AC}\n]{1,40}",
+    );
+    let huge = huge.prop_map(|(header, length, text)| format!("{header}{}\n", text.repeat(length / text.len())));
+    prop::collection::vec(prop_oneof![40 => record_text(), 1 => huge], 0..20).prop_map(|all| all.concat().into_bytes())
+}
+
+fn splits(file: &[u8], places: &[prop::sample::Index]) -> Vec<usize> {
+    let mut ends: Vec<usize> = places.iter().map(|place| place.index(file.len() + 1)).collect();
+    ends.sort_unstable();
+    ends
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// However a growing file is read, its records are those of reading it at once.
+    #[test]
+    fn the_way_a_file_is_read_does_not_change_its_records(
+        file in log_file(),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let at_once = read_in_steps(&file, &[], End::Closed);
+        let in_steps = read_in_steps(&file, &splits(&file, &places), End::Closed);
+        prop_assert_eq!(&at_once.0.len(), &in_steps.0.len());
+        prop_assert!(at_once == in_steps);
+    }
+
+    /// Any bytes at all: each is in one record or in a blank line between two, and none is left.
+    #[test]
+    fn every_byte_is_taken_once(
+        parts in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 4 => any::<u8>()], 0..80),
+                Just(HEADER.as_bytes().to_vec()),
+                (any::<u8>(), 0..2 * MAX_RECORD_BYTES).prop_map(|(byte, length)| vec![byte; length / 8]),
+            ],
+            0..20,
+        ),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let file = parts.concat();
+        for ends in [vec![], splits(&file, &places)] {
+            let (records, position) = read_in_steps(&file, &ends, End::Closed);
+            prop_assert_eq!(position, file.len());
+            let mut taken = 0;
+            for record in &records {
+                prop_assert!(file[taken..record.offset].iter().all(|byte| matches!(byte, b'\r' | b'\n')));
+                prop_assert!(record.length <= MAX_RECORD_BYTES && record.offset >= taken);
+                taken = record.offset + record.length;
+            }
+            prop_assert!(file[taken..].iter().all(|byte| matches!(byte, b'\r' | b'\n')));
+        }
+    }
+
+    /// A reader that never has more than the window at hand gets through every file.
+    #[test]
+    fn the_window_is_always_enough(file in log_file(), repeat in 1..4_usize) {
+        let file = file.repeat(repeat);
+        let (layout, mut position, mut headed, mut count) = (layout(), 0, false, 0);
+        while position < file.len() {
+            let to = file.len().min(position + WINDOW_BYTES);
+            let end = if to == file.len() { End::Closed } else { End::MoreMayCome };
+            let mut framer = Framer::new(&file[position..to], &layout, headed, end);
+            count += framer.by_ref().count();
+            prop_assert!(framer.position() > 0, "stuck at {} of {}", position, file.len());
+            position += framer.position();
+            headed = framer.headed();
+        }
+        prop_assert_eq!(count, read(&file).len());
+    }
+}

@@ -132,7 +132,7 @@ impl<'a> Cursor<'a> {
         self.at += text.len();
         let nanosecond = if self.take(b".") || self.take(b",") { self.fraction()? } else { 0 };
         let civil = DateTime::new(year, month, day, hour, minute, second, nanosecond).ok()?;
-        Some(LocalTime { civil, offset: self.zone()? })
+        Some(LocalTime { civil, offset: self.zone() })
     }
 
     fn fraction(&mut self) -> Option<i32> {
@@ -146,24 +146,25 @@ impl<'a> Cursor<'a> {
         Some(value * 10_i32.pow(u32::try_from(9 - digits).ok()?))
     }
 
-    /// The outer `None` is a zone that cannot be.
-    fn zone(&mut self) -> Option<Option<Offset>> {
+    /// The distance from UTC, if a valid one comes next.
+    fn zone(&mut self) -> Option<Offset> {
         if self.take(b"Z") {
-            return Some(Some(Offset::UTC));
+            return Some(Offset::UTC);
         }
-        let sign = match self.rest() {
-            [b'+', ..] => 1,
-            [b'-', b'0'..=b'9', ..] => -1,
-            _ => return Some(None),
+        let (sign, hours, minutes, length) = match *self.rest() {
+            [sign, h1, h2, b':', m1, m2, ..] => (sign, [h1, h2], [m1, m2], 6),
+            [sign, h1, h2, m1, m2, ..] => (sign, [h1, h2], [m1, m2], 5),
+            _ => return None,
         };
-        let (hours, minutes, length) = match *self.rest() {
-            [_, h1, h2, b':', m1, m2, ..] => ([h1, h2], [m1, m2], 6),
-            [_, h1, h2, m1, m2, ..] => ([h1, h2], [m1, m2], 5),
+        let sign = match sign {
+            b'+' => 1,
+            b'-' => -1,
             _ => return None,
         };
         let (hours, minutes) = (two_digits(hours)?, two_digits(minutes).filter(|&minutes| minutes < 60)?);
+        let offset = Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()?;
         self.at += length;
-        Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok().map(Some)
+        Some(offset)
     }
 }
 

@@ -1,0 +1,119 @@
+//! Commands that ask the running agent, or look at what it has left on disk.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use insights_agent::connect::folders;
+use insights_agent::consent::{Consent, LogKind};
+use insights_agent::control::{AskError, Reply, Request, ask};
+use insights_agent::pipeline::Signal;
+use insights_agent::pipeline::queue;
+use insights_agent::status;
+
+use super::{Common, block_on, settings};
+
+/// `status`.
+pub(super) fn status(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    let reply = block_on(async { Ok(ask(&data, &Request::Status).await?) })?;
+    let Reply::Status(status) = reply else { bail!("the agent gave another answer: {reply:?}") };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", status::page(&status));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `queue`.
+pub(super) fn queue(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
+    let stats = queue::inspect(&common.data()?.queue())?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&stats)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{:<10}{:>10}{:>12}{:>12}  oldest", "", "requests", "items", "size");
+    for signal in Signal::ALL {
+        let of = stats.of(signal);
+        let oldest = of.oldest_unix_ms.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        let oldest = oldest
+            .map(|at| at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string());
+        println!(
+            "{:<10}{:>10}{:>12}{:>12}  {}",
+            signal.name(),
+            of.batches,
+            of.items,
+            status::bytes(of.bytes),
+            oldest.unwrap_or_default()
+        );
+    }
+    for (name, items) in &stats.counters {
+        println!("{name}: {items}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `logs share on` and `logs share off`: through the running agent, else for the next one.
+pub(super) fn share(common: &Common, kinds: &[LogKind], shared: bool) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    let request = Request::ShareLogs { kinds: kinds.to_vec(), shared };
+    let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
+    match block_on(async { Ok(ask(&data, &request).await) })? {
+        Ok(Reply::LogsShared { deleted }) => tell(&names, shared, deleted),
+        Ok(Reply::Failed { why }) => bail!("{why}"),
+        Ok(reply @ Reply::Status(_)) => bail!("the agent gave another answer: {reply:?}"),
+        Err(AskError::NotRunning(_)) => {
+            data.create()?;
+            let _lock = data.lock()?;
+            let mut consent = Consent::load(&data.consent());
+            consent.decide(kinds, shared, jiff::Timestamp::now());
+            consent.store(&data.consent())?;
+            let deleted = if shared { 0 } else { queue::withdraw(&data.queue(), kinds)? };
+            tell(&names, shared, deleted);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(names: &str, shared: bool, deleted: u64) {
+    if shared {
+        println!(
+            "Logs of {names} are shared: lines written from now on go to the collector. `insights-agent logs share off` ends it."
+        );
+    } else {
+        println!("Logs of {names} are not shared any more. {deleted} records that waited were deleted.");
+    }
+}
+
+/// `logs share status`.
+pub(super) fn sharing(common: &Common) -> anyhow::Result<ExitCode> {
+    let consent = Consent::load(&common.data()?.consent());
+    for kind in LogKind::ALL {
+        let decided = consent.decision(kind).map(|decision| format!(", decided {}", decision.at));
+        let shared = if consent.shares(kind) { "shared" } else { "not shared" };
+        println!("{:<14}{shared}{}", kind.name(), decided.unwrap_or_default());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `logs folders`.
+pub(super) fn folders(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
+    let loaded = settings::load(common, false)?;
+    let roots = folders::user_data(&loaded.settings.connect);
+    let found = folders::log_folders(&roots);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found)?);
+    } else if found.is_empty() {
+        println!("No log folders of io.Connect were found. Looked in:");
+        for root in roots {
+            println!("  {}", root.display());
+        }
+        println!("Another place can be named by the setting connect.user_data.");
+    } else {
+        for folder in found {
+            println!("{:<14}{:<20}{}", folder.kind.name(), folder.env_region, folder.path.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,201 @@
+//! Whether a tree is a valid layer: its shape, its types, and what types cannot say.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::ErrorKind;
+use super::key::KeyPath;
+use super::layers;
+use super::model::{LayoutSettings, Settings};
+use super::values::ByteSize;
+
+/// A queue below this holds less than one large batch and would drop data all the time.
+const LEAST_QUEUE: ByteSize = ByteSize::from_mib(1);
+
+/// What is wrong with a tree.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) path: KeyPath,
+    pub(super) kind: ErrorKind,
+    pub(super) message: String,
+    pub(super) help: Option<Box<str>>,
+}
+
+impl Finding {
+    fn value(path: KeyPath, message: impl Into<String>) -> Self {
+        Self { path, kind: ErrorKind::Value, message: message.into(), help: None }
+    }
+}
+
+/// The settings that `tree` makes together with the defaults.
+pub(super) fn check(tree: &Value) -> Result<Settings, Finding> {
+    shape(tree, &layers::defaults(), &KeyPath::default())?;
+    let mut track = serde_path_to_error::Track::new();
+    let deserializer = serde_path_to_error::Deserializer::new(tree, &mut track);
+    let settings = Settings::deserialize(deserializer)
+        .map_err(|error| readable(KeyPath::from(&track.path()), &error.to_string()))?;
+    cross_check(&settings).map_or(Ok(settings), Err)
+}
+
+/// Objects stand where the defaults have objects, and lists where they have lists. Serde alone would also take a list
+/// for a structure, and an object for the name of a variant.
+fn shape(tree: &Value, defaults: &Value, path: &KeyPath) -> Result<(), Finding> {
+    let expected = match (tree, defaults) {
+        (Value::Object(tree), Value::Object(defaults)) => {
+            for (key, value) in tree {
+                if let Some(default) = defaults.get(key) {
+                    shape(value, default, &path.key(key))?;
+                }
+            }
+            return Ok(());
+        }
+        (Value::Array(items), Value::Array(_)) => match items.iter().position(Value::is_array) {
+            Some(index) => return Err(Finding::value(path.index(index), "found a list in a list")),
+            None => return Ok(()),
+        },
+        (_, Value::Object(_)) => "an object `{ ... }`",
+        (_, Value::Array(_)) => "a list `[ ... ]`",
+        (Value::Object(_) | Value::Array(_), _) => "a single value",
+        _ => return Ok(()),
+    };
+    Err(Finding::value(path.clone(), format!("expected {expected}, found {}", found(tree))))
+}
+
+fn found(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "`null`",
+        Value::Bool(true) => "`true`",
+        Value::Bool(false) => "`false`",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Serde's message in plain words. The values that it quotes are left out: they may be secret.
+fn readable(path: KeyPath, message: &str) -> Finding {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let ([name, allowed @ ..], Some(what)) = (names.as_slice(), unknown(message)) {
+        let (kind, what) = what;
+        let nearest = nearest(name, allowed).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        return Finding {
+            path,
+            kind,
+            message: format!("{what} `{name}`"),
+            help: Some(format!("{nearest}allowed here: {}", allowed.join(", ")).into()),
+        };
+    }
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return Finding::value(path, format!("the setting {name} is missing"));
+    }
+    let types = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    if let Some((actual, expected)) = types.and_then(|types| types.rsplit_once(", expected ")) {
+        let actual = match actual.split_whitespace().next().unwrap_or_default() {
+            "string" => "text",
+            "integer" | "floating" => "a number",
+            "boolean" => "`true` or `false`",
+            "map" => "an object",
+            "sequence" => "a list",
+            _ => "`null`",
+        };
+        let expected = match expected {
+            "a boolean" => "`true` or `false`",
+            "a string" | "path string" | "string or map" => "text in quotes",
+            "f64" => "a number",
+            other if other.starts_with("struct ") => "an object `{ ... }`",
+            other => other,
+        };
+        return Finding::value(path, format!("expected {expected}, found {actual}"));
+    }
+    Finding::value(path, message)
+}
+
+fn unknown(message: &str) -> Option<(ErrorKind, &'static str)> {
+    if message.starts_with("unknown field ") {
+        Some((ErrorKind::UnknownKey, "there is no setting"))
+    } else if message.starts_with("unknown variant ") {
+        Some((ErrorKind::Value, "there is no choice"))
+    } else {
+        None
+    }
+}
+
+/// The known name that is meant, if it is no further off than a third of its letters.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    /// Nothing that long is a slip of a known name.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let (distance, best) = known.iter().map(|known| (distance(name, known), *known)).min()?;
+    (distance <= (best.len() / 3).max(1)).then_some(best)
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn cross_check(settings: &Settings) -> Option<Finding> {
+    let headers = KeyPath::from_dotted("collector.headers");
+    for (name, value) in &settings.collector.headers {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Some(Finding::value(
+                headers.key(name),
+                format!("{name:?} cannot be the name of a header; allowed are ASCII letters, digits and `-`"),
+            ));
+        }
+        if http::HeaderValue::from_str(value.reveal()).is_err() || !value.reveal().is_ascii() {
+            let message = "the value cannot be sent as a header; allowed is printable ASCII, without line breaks";
+            return Some(Finding::value(headers.key(name), message));
+        }
+    }
+    let attributes = KeyPath::from_dotted("resource.attributes");
+    if let Some(key) = settings.resource.attributes.keys().find(|key| key.trim().is_empty()) {
+        return Some(Finding::value(attributes.key(key), "the name of an attribute must not be empty"));
+    }
+    if settings.queue.max_bytes < LEAST_QUEUE {
+        let message =
+            format!("`{}` is too small for a queue; allowed is {LEAST_QUEUE} and more", settings.queue.max_bytes);
+        return Some(Finding::value(KeyPath::from_dotted("queue.max_bytes"), message));
+    }
+    settings.logs.layouts.iter().enumerate().find_map(|(index, layout)| {
+        let path = KeyPath::from_dotted("logs.layouts").index(index);
+        if layout.files.trim().is_empty() {
+            return Some(Finding::value(path.key("files"), "no file has an empty name; `*` stands for every file"));
+        }
+        let has_time = layout.pattern.regex().capture_names().flatten().any(|name| name == "time");
+        if !has_time && layout.time_format != LayoutSettings::default_time_format() {
+            let message = "a time format is given, and the pattern has no group `time` to read with it";
+            return Some(Finding::value(path.key("time_format"), message));
+        }
+        time_format(&layout.time_format).err().map(|message| Finding::value(path.key("time_format"), message))
+    })
+}
+
+/// Whether jiff can read a time with `format`: it must read back what it writes with it.
+fn time_format(format: &str) -> Result<(), String> {
+    use jiff::fmt::strtime;
+    let wrong = |why: &str| format!("{format:?} is no format of a time: {why}");
+    // any moment of which no part is zero
+    let sample = jiff::Timestamp::new(981_173_106, 789_000_000).unwrap_or_default();
+    let sample = sample.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    let written = strtime::format(format, &sample).map_err(|error| wrong(&error.to_string()))?;
+    let time = strtime::parse(format, written).map_err(|error| wrong(&error.to_string()))?;
+    if time.to_timestamp().is_ok() || time.to_datetime().is_ok() {
+        Ok(())
+    } else {
+        Err(wrong("it needs year, month, day and time of day, as in `%Y-%m-%d %H:%M:%S`"))
+    }
+}

@@ -1,0 +1,164 @@
+//! The standard variables of OpenTelemetry. A wrong value is reported and ignored, an empty one is as good as none:
+//! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>,
+//! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
+
+use serde_json::{Map, Value};
+
+use super::check::check;
+use super::error::{ConfigError, ErrorKind, Place, Problem};
+use super::key::KeyPath;
+use super::layers::{Merged, Origin};
+
+/// A variable that the agent knows.
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    /// The setting that it overrides.
+    pub(super) key: &'static str,
+    /// How its value is written.
+    pub(super) form: &'static str,
+    read: fn(&str) -> Result<Value, String>,
+}
+
+/// All of them, later ones above earlier ones.
+pub(super) const VARIABLES: [Variable; 9] = [
+    Variable { name: "OTEL_EXPORTER_OTLP_ENDPOINT", key: "collector.endpoint", form: "address", read: text },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_PROTOCOL",
+        key: "collector.protocol",
+        form: "`grpc` or `http/protobuf`",
+        read: protocol,
+    },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_HEADERS",
+        key: "collector.headers",
+        form: "`name=value,name=value`, values percent-encoded",
+        read: pairs,
+    },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_COMPRESSION",
+        key: "collector.compression",
+        form: "`none`, `gzip` or `zstd`",
+        read: text,
+    },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_TIMEOUT",
+        key: "collector.timeout",
+        form: "milliseconds; `0` for a year",
+        read: timeout,
+    },
+    Variable { name: "OTEL_EXPORTER_OTLP_CERTIFICATE", key: "collector.certificate", form: "path", read: text },
+    Variable {
+        name: "OTEL_RESOURCE_ATTRIBUTES",
+        key: "resource.attributes",
+        form: "`key=value,key=value`, percent-encoded; `deployment.environment.name` sets `resource.environment`",
+        read: pairs,
+    },
+    Variable { name: "OTEL_SERVICE_NAME", key: "resource.attributes.service.name", form: "text", read: text },
+    Variable {
+        name: "OTEL_METRIC_EXPORT_INTERVAL",
+        key: "host.export_interval",
+        form: "milliseconds",
+        read: milliseconds,
+    },
+];
+
+/// Lays the known variables of `environment` over `merged`; returns what had to be ignored.
+pub(super) fn put(merged: &mut Merged, environment: &[(String, String)]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for variable in &VARIABLES {
+        let set = environment.iter().find(|(name, value)| name == variable.name && !value.trim().is_empty());
+        let Some((_, value)) = set else { continue };
+        match layer(variable, value.trim()) {
+            Ok(layer) => merged.put(&layer, &|_| Origin::Environment { variable: variable.name.to_owned() }),
+            Err(error) => problems.push(Problem { error, effect: "the variable is ignored".to_owned() }),
+        }
+    }
+    problems
+}
+
+fn layer(variable: &Variable, value: &str) -> Result<Value, ConfigError> {
+    let error = |key: String, message: String, help: Option<Box<str>>| ConfigError {
+        kind: ErrorKind::Value,
+        place: Place::Variable(variable.name.to_owned()),
+        key: Some(key),
+        message,
+        help: help.or_else(|| Some(format!("write {}", variable.form).into())),
+        excerpt: None,
+    };
+    let value = (variable.read)(value).map_err(|message| error(variable.key.to_owned(), message, None))?;
+    let mut tree = KeyPath::from_dotted(variable.key).tree(value);
+    move_environment_name(&mut tree);
+    check(&tree).map_err(|finding| error(finding.path.to_string(), finding.message, finding.help))?;
+    Ok(tree)
+}
+
+/// `deployment.environment.name` has a setting of its own, which would win over an attribute.
+fn move_environment_name(tree: &mut Value) {
+    let Some(resource) = tree.get_mut("resource").and_then(Value::as_object_mut) else { return };
+    let attributes = resource.get_mut("attributes").and_then(Value::as_object_mut);
+    if let Some(name) = attributes.and_then(|attributes| attributes.shift_remove("deployment.environment.name")) {
+        resource.insert("environment".to_owned(), name);
+    }
+}
+
+// a `Result` as for the other forms
+#[allow(clippy::unnecessary_wraps)]
+fn text(value: &str) -> Result<Value, String> {
+    Ok(value.into())
+}
+
+fn protocol(value: &str) -> Result<Value, String> {
+    match value {
+        "http/json" => {
+            Err("`http/json` is not supported; use `http/protobuf`, which every OTLP receiver takes".to_owned())
+        }
+        other => text(other),
+    }
+}
+
+fn milliseconds(value: &str) -> Result<Value, String> {
+    match value.parse::<u64>() {
+        Ok(milliseconds) => Ok(format!("{milliseconds}ms").into()),
+        Err(_) => Err(format!("{value:?} is not a whole number of milliseconds")),
+    }
+}
+
+/// Zero means without end, for which the specification allows a very long time.
+fn timeout(value: &str) -> Result<Value, String> {
+    match milliseconds(value)? {
+        zero if zero == "0ms" => Ok("365d".into()),
+        other => Ok(other),
+    }
+}
+
+/// `key=value` parted by commas, both percent-encoded as in W3C Baggage, but without its properties. One wrong part
+/// makes the whole list wrong. The message quotes no value: it may be a secret.
+fn pairs(list: &str) -> Result<Value, String> {
+    let mut map = Map::new();
+    for (at, pair) in list.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
+        let wrong = |what: &str| format!("part {} of the list {what}", at + 1);
+        let (key, value) = pair.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
+        let decoded = |text: &str| {
+            percent_decoded(text.trim())
+                .ok_or_else(|| wrong("has a `%` that begins no percent-encoded UTF-8; write `%25` for `%`"))
+        };
+        map.insert(decoded(key)?, decoded(value)?.into());
+    }
+    Ok(Value::Object(map))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'%' {
+            let (high, low) = (*rest.first()? as char, *rest.get(1)? as char);
+            bytes.push(u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

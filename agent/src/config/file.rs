@@ -1,0 +1,220 @@
+//! The user's file: JSON with comments (`//`, `/* */`, `#`) and trailing commas, and the copy of its last good state.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::check::{self, Finding};
+use super::error::{ConfigError, ErrorKind, Excerpt, Place, position};
+use super::key::KeyPath;
+use super::layers;
+use super::positions::Positions;
+
+/// Larger files are refused: settings have some kilobytes, so this is some other file.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A file that has been read and checked. It holds secrets in the clear, so it has no `Debug`.
+pub(super) struct FileLayer {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) tree: Value,
+    positions: Positions,
+}
+
+impl FileLayer {
+    /// Line of the value at `path`, from 1.
+    pub(super) fn line(&self, path: &KeyPath) -> u32 {
+        self.positions.nearest(path).map_or(1, |entry| position(&self.text, entry.value.start).0)
+    }
+}
+
+/// Reads and checks the file; `None` if there is none.
+pub(super) fn read(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
+    let unreadable = |message: String| whole(path, ErrorKind::Unreadable, message);
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(format!("the settings cannot be read: {error}"))),
+        Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => {
+            let message = format!("the file is larger than {} KiB, so it cannot be settings", MAX_FILE_BYTES / 1024);
+            return Err(whole(path, ErrorKind::TooLarge, message));
+        }
+        Ok(_) => {}
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|_| unreadable("the file is not UTF-8 text; save it as UTF-8".into()))?;
+    parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()).map(Some)
+}
+
+/// The error of a file that was named and is not there.
+pub(super) fn missing(path: &Path) -> ConfigError {
+    whole(path, ErrorKind::Missing, "there is no such file".to_owned())
+}
+
+/// Replaces the copy at `path` in one step; on Unix only its owner may read it, because it may hold credentials.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let written = write_private(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Removes the copy, if there is one.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    // a leftover of a killed run could be readable for others
+    remove(path)?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn whole(path: &Path, kind: ErrorKind, message: String) -> ConfigError {
+    let place = Place::File { path: path.to_owned(), position: None };
+    ConfigError { kind, place, key: None, message, help: None, excerpt: None }
+}
+
+/// Checks `text` as settings. `path` is for messages.
+pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError> {
+    let json = strip(&text)
+        .map_err(|(at, message)| error(path, &text, &Positions::default(), Fault::syntax(at..at + 1, message)))?;
+    let tree: Value = match serde_json::from_str(&json) {
+        Ok(tree) => tree,
+        Err(wrong) => {
+            let fault = syntax_fault(&json, &wrong);
+            let positions = Positions::of(&json[..fault.range.start]);
+            return Err(error(path, &text, &positions, fault));
+        }
+    };
+    let positions = Positions::of(&json);
+    if let Err(finding) = check::check(&tree) {
+        let fault = finding_fault(finding, &positions);
+        return Err(error(path, &text, &positions, fault));
+    }
+    if let Some(duplicate) = &positions.duplicate {
+        let (first, _) = position(&text, duplicate.first.start);
+        let fault = Fault {
+            kind: ErrorKind::DuplicateKey,
+            range: duplicate.second.clone(),
+            key: Some(duplicate.path.to_string()),
+            message: format!(
+                "the key {} stands here for the second time; the first is in line {first}",
+                &text[duplicate.second.clone()]
+            ),
+            help: Some("remove one of the two".into()),
+        };
+        return Err(error(path, &text, &positions, fault));
+    }
+    Ok(FileLayer { path: path.to_owned(), text, tree, positions })
+}
+
+struct Fault {
+    kind: ErrorKind,
+    range: Range<usize>,
+    key: Option<String>,
+    message: String,
+    help: Option<Box<str>>,
+}
+
+impl Fault {
+    fn syntax(range: Range<usize>, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Syntax, range, key: None, message: message.into(), help: None }
+    }
+}
+
+fn error(path: &Path, text: &str, positions: &Positions, fault: Fault) -> ConfigError {
+    let defaults = layers::defaults();
+    let hidden: Vec<Range<usize>> = positions
+        .entries
+        .iter()
+        .chain(positions.repeated.iter().map(|(path, entry)| (path, entry)))
+        .filter(|(path, entry)| {
+            let value = &text[entry.value.clone()];
+            let single = !value.starts_with('{');
+            let address = value.contains("://") || path.to_string() == "collector.endpoint";
+            let credentials = address && value.contains(['@', '?']);
+            single && (path.is_secret() || credentials || !path.is_known(&defaults))
+        })
+        .map(|(_, entry)| entry.value.clone())
+        .collect();
+    ConfigError {
+        kind: fault.kind,
+        place: Place::File { path: path.to_owned(), position: Some(position(text, fault.range.start)) },
+        key: fault.key,
+        message: fault.message,
+        help: fault.help,
+        excerpt: Some(Box::new(Excerpt::new(text, &fault.range, &hidden))),
+    }
+}
+
+/// Blanks out comments and trailing commas; every byte keeps its place.
+fn strip(text: &str) -> Result<String, (usize, &'static str)> {
+    /// Stands after the text and survives only outside of comments.
+    const END: &str = "\n|";
+    let mut json = format!("{text}{END}");
+    if json_strip_comments::strip_comments_in_place(&mut json).is_err() {
+        // it stops right after it has blanked out the slash that begins no comment
+        let at = (0..text.len()).rev().find(|&at| text.as_bytes()[at] != json.as_bytes()[at]).unwrap_or_default();
+        return Err((at, "a `/` that begins no comment; comments are `// ...` and `/* ... */`"));
+    }
+    if !json.ends_with(END) {
+        return Err((text.rfind("/*").unwrap_or_default(), "this comment has no end `*/`"));
+    }
+    json.truncate(text.len());
+    Ok(json)
+}
+
+fn syntax_fault(json: &str, wrong: &serde_json::Error) -> Fault {
+    if json.trim().is_empty() {
+        let mut fault = Fault::syntax(0..0, "the file is empty");
+        fault.help = Some("write `{}` for no settings at all, or remove the file".into());
+        return fault;
+    }
+    let message = wrong.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let line_start = json.split_inclusive('\n').take(wrong.line().saturating_sub(1)).map(str::len).sum::<usize>();
+    let mut at = json.floor_char_boundary(line_start + wrong.column().saturating_sub(1));
+    if message.starts_with("expected `,`") {
+        // the comma is missing after what stands before, which may be lines above
+        at = json[..at].trim_end().len();
+    }
+    let what = match (message, message.strip_prefix("EOF while parsing ")) {
+        (_, Some(inside)) => format!("the file ends inside {inside}"),
+        ("expected value", _) => {
+            "expected text in quotes, a number, `true`, `false`, `null`, a list or an object".to_owned()
+        }
+        _ => message.to_owned(),
+    };
+    let width = json[at..].chars().next().map_or(0, char::len_utf8);
+    Fault::syntax(at..at + width, format!("this is not valid JSON: {what}"))
+}
+
+fn finding_fault(finding: Finding, positions: &Positions) -> Fault {
+    let range = positions.nearest(&finding.path).map_or(0..0, |entry| match (&entry.key, finding.kind) {
+        (Some(key), ErrorKind::UnknownKey) => key.clone(),
+        _ => entry.value.clone(),
+    });
+    let key = Some(finding.path.to_string()).filter(|key| !key.is_empty());
+    Fault { kind: finding.kind, range, key, message: finding.message, help: finding.help }
+}

@@ -1,0 +1,64 @@
+//! Settings as people and programs may see them: with origins, without secrets.
+
+use serde_json::Value;
+
+use super::Loaded;
+use super::key::KeyPath;
+use super::values::Secret;
+
+/// Longer values stick out of their column instead of moving all others.
+const WIDEST: usize = 60;
+
+impl Loaded {
+    /// A table of all settings: key, value, origin. Secrets are masked.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let rows: Vec<[String; 3]> = self
+            .merged
+            .leaves()
+            .into_iter()
+            .map(|(path, value, origin)| {
+                [printable(&path.to_string()), text(&shown(&path, value)), printable(&origin.to_string())]
+            })
+            .collect();
+        let width = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .filter(|width| *width <= WIDEST)
+                .max()
+                .unwrap_or_default()
+        };
+        let (keys, values) = (width(0), width(1));
+        let lines: Vec<String> =
+            rows.iter().map(|[key, value, origin]| format!("{key:keys$}  {value:values$}  {origin}\n")).collect();
+        lines.concat()
+    }
+
+    /// All settings as a tree; secrets are masked.
+    #[must_use]
+    pub fn show_json(&self) -> Value {
+        shown(&KeyPath::default(), self.merged.tree())
+    }
+}
+
+fn shown(path: &KeyPath, value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), shown(&path.key(key), value))).collect(),
+        Value::Null => Value::Null,
+        _ if path.is_secret() => Secret::MASK.into(),
+        _ => value.clone(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) if !text.is_empty() => printable(text),
+        other => other.to_string(),
+    }
+}
+
+/// What a terminal would obey is escaped.
+fn printable(text: &str) -> String {
+    if text.contains(char::is_control) { format!("{text:?}") } else { text.to_owned() }
+}

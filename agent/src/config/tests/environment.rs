@@ -1,0 +1,115 @@
+use super::*;
+
+/// Every variable reaches its setting.
+#[test]
+fn all_variables_are_read() {
+    let loaded = without_file(
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20a%3Db, x-scope = desk "),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=ignored,desk=FX%2CRates,deployment.environment.name=uat"),
+            ("OTEL_SERVICE_NAME", "agent"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
+            ("OTEL_SOMETHING_ELSE", "x"),
+        ],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(loaded.problems, []);
+    let Settings { collector, resource, host, .. } = &loaded.settings;
+    assert_eq!(collector.endpoint.to_string(), "https://collector.example.com");
+    assert_eq!(collector.protocol, Protocol::HttpProtobuf);
+    let headers: Vec<_> = collector.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
+    assert_eq!(headers, [("Authorization", "Bearer a=b"), ("x-scope", "desk")]);
+    assert_eq!(collector.compression, Compression::Zstd);
+    assert_eq!(collector.timeout, Period::from_millis(2500));
+    assert_eq!(collector.certificate, Some("/etc/ca.pem".into()));
+    assert_eq!(resource.environment, Some(Template::from("uat")));
+    let attributes: Vec<_> = resource.attributes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+    assert_eq!(attributes, [("desk", Template::from("FX,Rates")), ("service.name", Template::from("agent"))]);
+    assert_eq!(host.export_interval, Period::from_secs(15));
+}
+
+/// An empty variable is as good as none.
+#[test]
+fn empty_variables_count_as_unset() {
+    let set: Vec<(&str, &str)> =
+        super::super::environment::VARIABLES.iter().map(|variable| (variable.name, " ")).collect();
+    let loaded = without_file(&set, &[]).unwrap();
+    assert_eq!((loaded.settings, loaded.problems), (Settings::default(), Vec::new()));
+}
+
+/// A wrong variable is reported and ignored; what lies below and the other variables stay.
+#[test]
+fn wrong_variables_are_ignored_with_a_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,authorization=%zz"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=%FF"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0D%0Ac"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=x"),
+    ] {
+        let text = "{ \"collector\": { \"headers\": { \"a\": \"file\" }, \"timeout\": \"7s\", \"protocol\": \"http/protobuf\" } }";
+        let mut inputs = inputs(folder.path(), text);
+        let expected = load(&inputs).unwrap().settings;
+        inputs.environment = vec![(name.into(), value.into()), ("OTEL_SERVICE_NAME".into(), String::new())];
+        let loaded = load(&inputs).unwrap();
+        assert_eq!(loaded.settings, expected, "{name}={value}");
+        assert_eq!(loaded.problems.len(), 1, "{name}={value}");
+        assert_eq!(loaded.problems[0].error.place, Place::Variable(name.into()));
+    }
+}
+
+/// The texts of such problems, which repeat no value that may be a secret.
+#[test]
+fn problems_read_well() {
+    let problem = |name: &str, value: &str| without_file(&[(name, value)], &[]).unwrap().problems[0].to_string();
+    insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"), @"
+    `http/json` is not supported; use `http/protobuf`, which every OTLP receiver takes
+     --> environment variable OTEL_EXPORTER_OTLP_PROTOCOL
+      = key: collector.protocol
+      = help: write `grpc` or `http/protobuf`
+      = so: the variable is ignored
+    ");
+    insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_HEADERS", "a=b,hunter2"), @"
+    part 2 of the list has no `=`
+     --> environment variable OTEL_EXPORTER_OTLP_HEADERS
+      = key: collector.headers
+      = help: write `name=value,name=value`, values percent-encoded
+      = so: the variable is ignored
+    ");
+    insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), @r#"
+    "10s" is not a whole number of milliseconds
+     --> environment variable OTEL_EXPORTER_OTLP_TIMEOUT
+      = key: collector.timeout
+      = help: write milliseconds; `0` for a year
+      = so: the variable is ignored
+    "#);
+    insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"), @"
+    there is no choice `brotli`
+     --> environment variable OTEL_EXPORTER_OTLP_COMPRESSION
+      = key: collector.compression
+      = help: allowed here: none, gzip, zstd
+      = so: the variable is ignored
+    ");
+}
+
+/// Zero is no limit, which the specification lets us take as a very long time.
+#[test]
+fn timeout_of_zero_is_a_very_long_time() {
+    let loaded = without_file(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")], &[]).unwrap();
+    assert_eq!(loaded.settings.collector.timeout, Period::from_secs(365 * 24 * 3600));
+}

@@ -1,0 +1,166 @@
+use super::*;
+
+/// Every layer beats every lower one, each pair on its own, and the origin names the winner.
+#[test]
+fn each_layer_overrides_the_lower_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    for layers in 0..8_u8 {
+        let [file, environment, flag] = [1, 2, 4].map(|layer| layers & layer != 0);
+        let mut inputs = inputs(folder.path(), if file { "{\"collector\": {\"timeout\": \"1s\"}}" } else { "{}" });
+        if environment {
+            inputs.environment.push(("OTEL_EXPORTER_OTLP_TIMEOUT".into(), "2000".into()));
+        }
+        if flag {
+            inputs.flags.push("collector.timeout=3s".into());
+        }
+        let (seconds, origin) = match (flag, environment, file) {
+            (true, _, _) => (3, Origin::Flag),
+            (_, true, _) => (2, Origin::Environment { variable: "OTEL_EXPORTER_OTLP_TIMEOUT".into() }),
+            (_, _, true) => (1, Origin::File { path: inputs.file.path().to_owned(), line: 1 }),
+            _ => (10, Origin::Default),
+        };
+        let loaded = load(&inputs).unwrap();
+        assert_eq!(loaded.settings.collector.timeout, Period::from_secs(seconds), "{layers:03b}");
+        assert_eq!(loaded.origin("collector.timeout"), &origin, "{layers:03b}");
+    }
+}
+
+/// Headers and attributes merge key by key; a list replaces the list below it.
+#[test]
+fn maps_merge_and_lists_replace() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inputs = inputs(
+        folder.path(),
+        r#"{ "collector": { "headers": { "a": "file", "b": "file" } }, "connect": { "process_names": ["file"] } }"#,
+    );
+    inputs.environment.push(("OTEL_EXPORTER_OTLP_HEADERS".into(), "b=variable,c=variable".into()));
+    inputs.flags.extend(["collector.headers.c=flag".into(), "resource.attributes.desk.floor=7".into()]);
+    let settings = load(&inputs).unwrap().settings;
+    let headers: Vec<_> =
+        settings.collector.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
+    assert_eq!(headers, [("a", "file"), ("b", "variable"), ("c", "flag")]);
+    assert_eq!(settings.connect.process_names, ["file"]);
+    assert_eq!(settings.resource.attributes["desk.floor"], Template::from("7"));
+}
+
+/// OTLP over HTTP has another default port; an address that somebody gave stays.
+#[test]
+fn default_endpoint_follows_the_protocol() {
+    let endpoint = |flags: &[&str]| without_file(&[], flags).unwrap().settings.collector.endpoint.to_string();
+    assert_eq!(endpoint(&[]), "http://localhost:4317");
+    assert_eq!(endpoint(&["collector.protocol=http/protobuf"]), "http://localhost:4318");
+    let given = "collector.endpoint=http://localhost:4317";
+    assert_eq!(endpoint(&["collector.protocol=http/protobuf", given]), "http://localhost:4317");
+}
+
+/// A flag is JSON where that fits and text where not; a wrong one is named, without its value.
+#[test]
+fn flags() {
+    let loaded = without_file(
+        &[],
+        &[
+            "host.enabled=false",
+            "resource.user_hash_key=123",
+            "connect.process_names=[\"a\"]",
+            "host.cpu_threshold=0.5",
+        ],
+    )
+    .unwrap();
+    assert!(!loaded.settings.host.enabled);
+    assert_eq!(loaded.settings.resource.user_hash_key.unwrap().reveal(), "123");
+    assert_eq!(loaded.settings.connect.process_names, ["a"]);
+
+    let error = |flag: &str| without_file(&[], &[flag]).unwrap_err();
+    insta::assert_snapshot!(error("host.enabled=maybe"), @"
+    expected `true` or `false`, found text
+     --> --set host.enabled
+      = key: host.enabled
+    ");
+    insta::assert_snapshot!(error("host.enable=true"), @"
+    there is no setting `enable`
+     --> --set host.enable
+      = key: host.enable
+      = help: did you mean `enabled`? allowed here: enabled, export_interval, sample_interval, cpu_threshold, memory_threshold
+    ");
+    insta::assert_snapshot!(error("collector.headers=hunter2"), @"
+    expected an object `{ ... }`, found text
+     --> --set collector.headers
+      = key: collector.headers
+    ");
+    insta::assert_snapshot!(error("collector.headers.key:hunter2"), @"
+    a flag has the form `key=value`
+     --> --set collector.headers.key
+      = help: for example `--set collector.protocol=http/protobuf`
+    ");
+}
+
+/// `config show` tells key, value and origin, and no secret; nor does its JSON.
+#[test]
+fn show_masks_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"{
+  "collector": {
+    "endpoint": "https://collector.example.com:4317",
+    "headers": { "authorization": "Bearer hunter2" }
+  },
+  "resource": {
+    "user_hash_key": "hunter2",
+    "attributes": { "department": "%DEPT?unknown%", "odd": "\u001b[31m" }
+  },
+  "connect": {
+    "process_names": [
+      "io-connect-desktop"
+    ]
+  }
+}"#;
+    let mut inputs = inputs(folder.path(), text);
+    inputs.environment.push(("OTEL_EXPORTER_OTLP_HEADERS".into(), "x-key=hunter2".into()));
+    inputs.flags.push("program_log.level=debug".into());
+    let loaded = load(&inputs).unwrap();
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    let shown = loaded.show().replace(&format!("{}", folder.path().display()), "[folder]");
+    insta::assert_snapshot!(shown, @r#"
+    collector.endpoint               https://collector.example.com:4317  file [folder]/config.json:3
+    collector.protocol               grpc                                default
+    collector.headers.authorization  ********                            file [folder]/config.json:4
+    collector.headers.x-key          ********                            OTEL_EXPORTER_OTLP_HEADERS
+    collector.compression            gzip                                default
+    collector.timeout                10s                                 default
+    collector.certificate            -                                   default
+    resource.user                    hash                                default
+    resource.user_hash_key           ********                            file [folder]/config.json:7
+    resource.environment             -                                   default
+    resource.attributes.department   %DEPT?unknown%                      file [folder]/config.json:8
+    resource.attributes.odd          "\u{1b}[31m"                        file [folder]/config.json:8
+    host.enabled                     true                                default
+    host.export_interval             1m                                  default
+    host.sample_interval             5s                                  default
+    host.cpu_threshold               0.9                                 default
+    host.memory_threshold            0.9                                 default
+    processes.enabled                true                                default
+    processes.sample_interval        30s                                 default
+    connect.user_data                []                                  default
+    connect.process_names            ["io-connect-desktop"]              file [folder]/config.json:11
+    logs.start_at                    end                                 default
+    logs.flush_interval              500ms                               default
+    logs.poll_interval               10s                                 default
+    logs.layouts                     []                                  default
+    queue.max_bytes                  256 MiB                             default
+    queue.max_age                    14d                                 default
+    program_log.level                debug                               --set
+    "#);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&loaded.show_json()["collector"]).unwrap(), @r#"
+    {
+      "endpoint": "https://collector.example.com:4317",
+      "protocol": "grpc",
+      "headers": {
+        "authorization": "********",
+        "x-key": "********"
+      },
+      "compression": "gzip",
+      "timeout": "10s",
+      "certificate": null
+    }
+    "#);
+    assert!(!loaded.show_json().to_string().contains("hunter2"));
+}

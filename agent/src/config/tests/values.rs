@@ -1,0 +1,117 @@
+use super::*;
+
+/// A period reads every usual unit, refuses what has none, and keeps its range.
+#[test]
+fn period_reads_units_and_keeps_its_range() {
+    for (text, milliseconds) in
+        [("10s", 10_000), ("500ms", 500), ("2h 30m", 9_000_000), ("1.5s", 1_500), ("14d", 1_209_600_000), ("10ms", 10)]
+    {
+        assert_eq!(text.parse::<Period>().unwrap(), Period::from_millis(milliseconds), "{text}");
+    }
+    for wrong in ["", "10", "ten seconds", "-10s", "1mo", "9ms", "366d", "99999999999999999999s"] {
+        assert!(wrong.parse::<Period>().is_err(), "{wrong}");
+    }
+    insta::assert_snapshot!("9ms".parse::<Period>().unwrap_err(), @"`9ms` is out of range; allowed is `10ms` to `365d`");
+    insta::assert_snapshot!("10".parse::<Period>().unwrap_err(), @"`10` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `14d`");
+}
+
+/// What is shown of a byte size is the largest unit without a remainder, and reads as the same size again.
+#[test]
+fn byte_size_survives_being_shown() {
+    for (text, bytes, shown) in [
+        ("256 MiB", 256 << 20, "256 MiB"),
+        ("1GiB", 1 << 30, "1 GiB"),
+        ("1536 KiB", 1536 << 10, "1536 KiB"),
+        ("7", 7, "7 B"),
+        ("0", 0, "0 B"),
+    ] {
+        let size: ByteSize = text.parse().unwrap();
+        assert_eq!((size.get(), size.to_string().as_str()), (bytes, shown), "{text}");
+        assert_eq!(size.to_string().parse::<ByteSize>().unwrap(), size);
+    }
+    for wrong in ["", "1.5 GiB", "1 MB", "-1", "99999999999 GiB", "MiB"] {
+        assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
+    }
+}
+
+proptest::proptest! {
+    /// Every period that can be read is shown in a form that reads as the same period.
+    #[test]
+    fn period_survives_being_shown(milliseconds in 10_u64..=365 * 24 * 3_600_000) {
+        let period = Period::from_millis(milliseconds);
+        proptest::prop_assert_eq!(period.to_string().parse::<Period>(), Ok(period));
+    }
+
+    /// No text makes a template panic, and without a percent sign it stays as it is.
+    #[test]
+    fn template_takes_any_text(text in ".{0,40}") {
+        let out = Template::from(text.as_str()).expand(|_| None);
+        if !text.contains('%') {
+            proptest::prop_assert_eq!(out, text);
+        }
+    }
+}
+
+/// Variables, their defaults and lone percent signs.
+#[test]
+fn template_puts_variables_in() {
+    let lookup = |name: &str| match name {
+        "DEPT" => Some("Rates".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "ProgramFiles(x86)" => Some("C:\\Programs".to_owned()),
+        _ => None,
+    };
+    for (template, expanded) in [
+        ("%DEPT%", "Rates"),
+        ("desk-%DEPT%-%FLOOR?0%", "desk-Rates-0"),
+        ("%MISSING%", ""),
+        ("%EMPTY?none%", "none"),
+        ("%ProgramFiles(x86)%\\x", "C:\\Programs\\x"),
+        ("100%", "100%"),
+        ("5% of %DEPT%", "5% of Rates"),
+        ("%%DEPT%", "%Rates"),
+        ("%DEPT?a?b%", "Rates"),
+        ("%NONE?a?b%", "a?b"),
+    ] {
+        assert_eq!(Template::from(template).expand(lookup), expanded, "{template}");
+    }
+}
+
+/// Addresses are whole, and their errors repeat no credentials.
+#[test]
+fn endpoint_is_http_with_a_host_and_without_credentials() {
+    assert_eq!(Endpoint::default().to_string(), "http://localhost:4317");
+    assert_eq!(
+        "https://collector.example.com/otlp/".parse::<Endpoint>().unwrap().to_string(),
+        "https://collector.example.com/otlp"
+    );
+    for wrong in [
+        "",
+        "localhost:4317",
+        "ftp://host",
+        "http://",
+        "https://me:secret@host",
+        "me:secret@host",
+        "http://h?key=secret",
+    ] {
+        let error = wrong.parse::<Endpoint>().unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+/// A secret shows in no form of output.
+#[test]
+fn secret_is_masked_when_printed() {
+    let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+    assert_eq!(format!("{secret} {secret:?}"), "******** ********");
+    assert_eq!(secret.reveal(), "hunter2");
+}
+
+/// A pattern names only groups that mean something, and always the message.
+#[test]
+fn pattern_has_known_groups() {
+    assert!("^(?<time>\\S+) (?<message>.*)".parse::<Pattern>().is_ok());
+    insta::assert_snapshot!("(?<message>.*".parse::<Pattern>().unwrap_err(), @"the pattern is not a regular expression: unclosed group");
+    insta::assert_snapshot!("(?<msg>.*)".parse::<Pattern>().unwrap_err(), @"the pattern has a group `msg`; known are time, level, category, instance, thread, message");
+    insta::assert_snapshot!("(?<time>.*)".parse::<Pattern>().unwrap_err(), @"the pattern needs a named group `message`, as in `(?<message>.*)`");
+}

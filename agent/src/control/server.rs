@@ -1,0 +1,106 @@
+//! Answering.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use interprocess::local_socket::ListenerOptions;
+use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::tokio::Listener as _;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::{MAX_LINE, Reply, Request, socket_name};
+use crate::paths::DataDir;
+
+/// Connections at a time: a window, a tray and some commands.
+const CONNECTIONS: usize = 16;
+/// Time for a client to ask and to take its answer, so that one that hangs takes no place for ever.
+const CLIENT_TIME: Duration = Duration::from_secs(15);
+/// Pause after a failed accept, which otherwise would be repeated at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who knows the answers.
+pub trait Answer: Send + Sync + 'static {
+    /// Answers a request.
+    fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send;
+}
+
+/// The listening socket. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server(JoinHandle<()>);
+
+impl Server {
+    /// Listens on the socket of a data folder. The folder must be locked by this process: what is left of a socket there
+    /// is then of an agent that ended without tidying up.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn start(data: &DataDir, answers: Arc<impl Answer>) -> io::Result<Self> {
+        let options = ListenerOptions::new().name(socket_name(data)?);
+        let listener = owner_only(options, data)?.create_tokio()?;
+        Ok(Self(tokio::spawn(serve(listener, answers))))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(unix)]
+fn owner_only<'a>(options: ListenerOptions<'a>, data: &DataDir) -> io::Result<ListenerOptions<'a>> {
+    use interprocess::os::unix::local_socket::ListenerOptionsExt;
+    match std::fs::remove_file(data.control_socket()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok(options.mode(0o600))
+}
+
+#[cfg(windows)]
+fn owner_only<'a>(options: ListenerOptions<'a>, _: &DataDir) -> io::Result<ListenerOptions<'a>> {
+    use interprocess::os::windows::local_socket::ListenerOptionsExt;
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+    // Protected DACL, full access for the owner of the pipe (this user) and for nobody else.
+    let descriptor = SecurityDescriptor::deserialize(widestring::u16cstr!("D:P(A;;GA;;;OW)"))?;
+    Ok(options.security_descriptor(descriptor))
+}
+
+async fn serve(listener: Listener, answers: Arc<impl Answer>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok(stream) => {
+                let answers = Arc::clone(&answers);
+                tokio::spawn(async move {
+                    if let Ok(Err(error)) = tokio::time::timeout(CLIENT_TIME, converse(&stream, &*answers)).await {
+                        tracing::debug!(%error, "a control connection ended early");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a control connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: &Stream, answers: &impl Answer) -> io::Result<()> {
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => answers.answer(request).await,
+        Err(error) => Reply::Failed { why: format!("the request is not understood: {error}") },
+    };
+    let mut bytes = serde_json::to_vec(&reply)?;
+    bytes.push(b'\n');
+    let mut stream = stream;
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}

@@ -1,0 +1,175 @@
+//! What the operating system is asked for only when metrics are exported: paging space, the system's volume, network
+//! traffic, batteries.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry_semantic_conventions::attribute;
+use starship_battery::{Battery, Manager, State};
+use sysinfo::{NetworkData, Networks, System};
+
+use super::machine::{Memory, SystemVolume};
+use super::tally::Space;
+
+/// Instruments are asked one after the other; within this time it is one and the same export.
+const SAME_EXPORT: Duration = Duration::from_secs(1);
+
+/// How many interfaces are remembered at most after they have gone, so that those which come and go under new names,
+/// like those of containers, do not pile up.
+const REMEMBERED_INTERFACES: usize = 64;
+
+/// Readings of one export.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Readings {
+    pub(super) paging: Option<Space>,
+    /// Mount point and space.
+    pub(super) volume: Option<(String, Space)>,
+    pub(super) traffic: Vec<Traffic>,
+    pub(super) batteries: Vec<BatteryReading>,
+    pub(super) external_power: Option<bool>,
+    pub(super) uptime: Option<u64>,
+}
+
+/// Bytes over one interface since the agent started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Traffic {
+    pub(super) interface: String,
+    pub(super) received: u64,
+    pub(super) transmitted: u64,
+}
+
+/// One battery.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct BatteryReading {
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) charge: f64,
+}
+
+/// Reads, at most once for each export.
+#[derive(Debug)]
+pub(super) struct AtExport {
+    memory: Memory,
+    volume: SystemVolume,
+    networks: Option<Networks>,
+    sums: TrafficSums,
+    batteries: Option<Manager>,
+    readings: Option<(Instant, Readings)>,
+}
+
+impl AtExport {
+    pub(super) fn new() -> Self {
+        let mut this = Self {
+            memory: Memory::new(),
+            volume: SystemVolume::new(),
+            networks: Networks::new().ok(),
+            sums: TrafficSums::default(),
+            batteries: Manager::new().ok(),
+            readings: None,
+        };
+        _ = this.traffic();
+        this
+    }
+
+    /// The readings of the export that is under way at `now`.
+    pub(super) fn readings(&mut self, now: Instant) -> &Readings {
+        let fresh = self.readings.take().filter(|(at, _)| now.saturating_duration_since(*at) < SAME_EXPORT);
+        let readings = fresh.unwrap_or_else(|| (now, self.read()));
+        &self.readings.insert(readings).1
+    }
+
+    fn read(&mut self) -> Readings {
+        let batteries = self.batteries();
+        Readings {
+            paging: self.memory.paging(),
+            volume: self.volume.read(),
+            traffic: self.traffic(),
+            external_power: external_power(batteries.iter().map(Battery::state)),
+            batteries: batteries.iter().enumerate().map(|(index, battery)| battery_reading(index, battery)).collect(),
+            uptime: System::uptime().ok(),
+        }
+    }
+
+    fn traffic(&mut self) -> Vec<Traffic> {
+        let Some(networks) = &mut self.networks else { return Vec::new() };
+        networks.refresh(true);
+        let totals = networks.iter().filter(|(_, data)| !is_loopback(data)).map(|(name, data)| Traffic {
+            interface: name.to_string_lossy().into_owned(),
+            received: data.total_received(),
+            transmitted: data.total_transmitted(),
+        });
+        self.sums.add(totals)
+    }
+
+    /// Looked for every time, because docks and power supplies with batteries come and go.
+    fn batteries(&self) -> Vec<Battery> {
+        let found = self.batteries.as_ref().and_then(|manager| manager.batteries().ok());
+        found.map(|batteries| batteries.filter_map(Result::ok).collect()).unwrap_or_default()
+    }
+}
+
+fn is_loopback(data: &NetworkData) -> bool {
+    data.ip_networks().iter().any(|network| network.addr.is_loopback())
+}
+
+fn battery_reading(index: usize, battery: &Battery) -> BatteryReading {
+    let mut attributes = vec![KeyValue::new(attribute::HW_ID, format!("battery{index}"))];
+    for (key, value) in [(attribute::HW_VENDOR, battery.vendor()), (attribute::HW_MODEL, battery.model())] {
+        attributes.extend(value.map(|value| KeyValue::new(key, value.to_owned())));
+    }
+    BatteryReading { attributes, charge: f64::from(battery.state_of_charge().value).clamp(0.0, 1.0) }
+}
+
+/// Whether the machine runs on external power, from the states of its batteries: one that discharges says no.
+fn external_power(states: impl Iterator<Item = State>) -> Option<bool> {
+    states.fold(None, |known, state| match state {
+        State::Discharging => Some(false),
+        State::Charging | State::Full | State::Paused => known.or(Some(true)),
+        State::Empty | State::Unknown => known,
+    })
+}
+
+/// Sums of traffic since the agent started, out of the totals of the interfaces, which begin anew when an interface does.
+#[derive(Debug, Default)]
+struct TrafficSums {
+    interfaces: HashMap<String, Sums>,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    total: Traffic,
+    sum: Traffic,
+    present: bool,
+}
+
+impl TrafficSums {
+    /// Takes the totals of all interfaces, and gives the sums of those that ever carried something.
+    fn add(&mut self, totals: impl Iterator<Item = Traffic>) -> Vec<Traffic> {
+        for sums in self.interfaces.values_mut() {
+            sums.present = false;
+        }
+        for total in totals.filter(|total| total.received > 0 || total.transmitted > 0) {
+            let sums = self.interfaces.entry(total.interface.clone()).or_insert_with(|| Sums {
+                total: total.clone(),
+                sum: Traffic { interface: total.interface.clone(), ..Traffic::default() },
+                present: true,
+            });
+            sums.sum.received += grown(sums.total.received, total.received);
+            sums.sum.transmitted += grown(sums.total.transmitted, total.transmitted);
+            sums.total = total;
+            sums.present = true;
+        }
+        if self.interfaces.len() > REMEMBERED_INTERFACES {
+            self.interfaces.retain(|_, sums| sums.present);
+        }
+        self.interfaces.values().filter(|sums| sums.present).map(|sums| sums.sum.clone()).collect()
+    }
+}
+
+/// By how much a counter has grown, if one that is smaller than before has begun anew.
+const fn grown(before: u64, now: u64) -> u64 {
+    if now >= before { now - before } else { now }
+}
+
+#[cfg(test)]
+mod tests;

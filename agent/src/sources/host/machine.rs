@@ -1,0 +1,41 @@
+//! What the operating system says of the machine, cheap enough to be asked every few seconds.
+
+use sysinfo::{MemoryRefreshKind, System};
+
+use super::tally::Space;
+
+#[cfg(not(windows))]
+mod procfs;
+#[cfg(windows)]
+mod win32;
+
+#[cfg(not(windows))]
+pub(in crate::sources) use self::procfs::{SystemVolume, cpu_times, logical_cpus};
+#[cfg(windows)]
+pub(in crate::sources) use self::win32::{SystemVolume, cpu_times, logical_cpus};
+
+/// Reads physical memory and paging space.
+#[derive(Debug)]
+pub(super) struct Memory(Option<System>);
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(System::new().ok())
+    }
+
+    /// Physical memory.
+    pub(super) fn physical(&mut self) -> Option<Space> {
+        let system = self.0.as_mut()?;
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        let space = Space::of_available(system.available_memory(), system.total_memory());
+        (space.total > 0).then_some(space)
+    }
+
+    /// Paging space. None without any.
+    pub(super) fn paging(&mut self) -> Option<Space> {
+        let system = self.0.as_mut()?;
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_swap());
+        let space = Space { used: system.used_swap().min(system.total_swap()), total: system.total_swap() };
+        (space.total > 0).then_some(space)
+    }
+}

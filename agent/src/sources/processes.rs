@@ -1,1 +1,0 @@
-//! Process metrics (to come).

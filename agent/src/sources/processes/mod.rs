@@ -1,0 +1,100 @@
+//! Metrics of the io.Connect processes.
+//!
+//! One thread reads the list of processes every `processes.sample_interval`, looks closer at io.Connect's and adds up what
+//! it finds by role. Instruments only hand that over; they give nothing before the first look, and nothing once the source
+//! has been dropped.
+
+mod list;
+mod tally;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+
+use self::tally::Tally;
+use super::host::sampler::Sampler;
+use super::host::{locked, logical_cpus};
+use crate::config::{ConnectSettings, ProcessSettings};
+use crate::connect::processes::{Role, candidates, members};
+use crate::signals::metrics::{self, Metric};
+
+pub use self::tally::{ProcessFigures, RoleFigures};
+
+/// The running source. Dropping it ends its thread, after the look that is under way, and its metrics with it: shut the
+/// meter provider down before, so that its last export has them.
+#[derive(Debug)]
+pub struct ProcessSource {
+    tally: Arc<Mutex<Tally>>,
+    _sampler: Sampler,
+}
+
+impl ProcessSource {
+    /// Makes the instruments with `provider` and starts looking.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        provider: &impl MeterProvider,
+        settings: &ProcessSettings,
+        connect: &ConnectSettings,
+    ) -> io::Result<Self> {
+        let interval = settings.sample_interval.get();
+        let tally = Arc::new(Mutex::new(Tally::new(interval, logical_cpus().unwrap_or(1))));
+        observe(&metrics::meter(provider, metrics::PROCESSES_SCOPE), &tally);
+
+        let names = connect.process_names.clone();
+        let looks = Arc::clone(&tally);
+        let sampler = Sampler::start("process metrics", interval, move || {
+            let processes = list::look_at(&candidates(&list::all(), &names));
+            locked(&looks).add(Instant::now(), &members(&processes, &names));
+        })?;
+        Ok(Self { tally, _sampler: sampler })
+    }
+
+    /// The latest figures.
+    #[must_use]
+    pub fn latest(&self) -> ProcessFigures {
+        locked(&self.tally).figures().clone()
+    }
+}
+
+fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
+    let weak = Arc::downgrade(tally);
+    metrics::PROCESS_CPU_TIME.observe_f64(meter, move |observer| {
+        if let Some(tally) = weak.upgrade() {
+            for (role, figures) in &locked(&tally).figures().roles {
+                observer.observe(figures.cpu_time.as_secs_f64(), &[attribute(*role)]);
+            }
+        }
+    });
+    let weak = Arc::downgrade(tally);
+    metrics::PROCESS_CPU_UTILIZATION.observe_f64(meter, move |observer| {
+        if let Some(tally) = weak.upgrade() {
+            for (role, share) in locked(&tally).take_utilization() {
+                observer.observe(*share, &[attribute(*role)]);
+            }
+        }
+    });
+    let amounts = |metric: &Metric, amount: fn(&RoleFigures) -> u64| {
+        let weak = Arc::downgrade(tally);
+        metric.observe_u64(meter, move |observer: &dyn AsyncInstrument<u64>| {
+            if let Some(tally) = weak.upgrade() {
+                for (role, figures) in &locked(&tally).figures().roles {
+                    observer.observe(amount(figures), &[attribute(*role)]);
+                }
+            }
+        });
+    };
+    amounts(&metrics::PROCESS_MEMORY_USAGE, |figures| figures.memory);
+    amounts(&metrics::PROCESS_COUNT, |figures| figures.count);
+}
+
+fn attribute(role: Role) -> KeyValue {
+    KeyValue::new(metrics::PROCESS_ROLE.name, role.name())
+}
+
+#[cfg(test)]
+mod tests;

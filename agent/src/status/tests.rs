@@ -1,0 +1,115 @@
+use super::*;
+use crate::connect::processes::Role;
+use crate::pipeline::exporter::Problem;
+use crate::sources::host::Space;
+use crate::sources::processes::RoleFigures;
+
+const NOW: i64 = 10_000_000;
+
+fn snapshot() -> Status {
+    Status {
+        version: "1.2.3".to_owned(),
+        process_id: 4711,
+        started_unix_ms: NOW - 3_600_000,
+        taken_unix_ms: NOW,
+        data_dir: "/home/desk/.local/share/insights-agent".to_owned(),
+        health: Health::Starting,
+        sentence: String::new(),
+        collector: CollectorStatus {
+            endpoint: "https://collector.example.com:4317".to_owned(),
+            protocol: "grpc".to_owned(),
+            ..CollectorStatus::default()
+        },
+        queue: QueueStats::default(),
+        logs: LogsStatus::default(),
+        host: HostFigures::default(),
+        processes: ProcessFigures::default(),
+        problems: Vec::new(),
+    }
+}
+
+fn acknowledged(ago_ms: i64) -> Delivery {
+    Delivery { acknowledged_unix_ms: Some(NOW - ago_ms), acknowledged_items: 12, ..Delivery::default() }
+}
+
+fn troubled(state: LaneState) -> Delivery {
+    let problem = Problem { at_unix_ms: NOW, sentence: "It is broken.".to_owned(), again_unix_ms: Some(NOW + 30_000) };
+    Delivery { state, problem: Some(problem), ..Delivery::default() }
+}
+
+#[test]
+fn health_follows_what_arrived() {
+    let mut status = snapshot();
+    assert_eq!(judge(&status).0, Health::Starting);
+
+    status.collector.metrics = acknowledged(4_000);
+    assert_eq!(judge(&status), (Health::Delivering, "Delivering; the last data was acknowledged 4 s ago.".to_owned()));
+
+    status.collector.logs = troubled(LaneState::Retrying);
+    status.queue.logs.batches = 3;
+    assert_eq!(judge(&status), (Health::Buffering, "It is broken. 3 requests wait.".to_owned()));
+
+    status.collector.traces = troubled(LaneState::Held);
+    assert_eq!(judge(&status), (Health::Attention, "It is broken.".to_owned()), "wrong settings come first");
+}
+
+/// A lane that says nothing while data grows old is not healthy: a program that is alive delivers nothing by that.
+#[test]
+fn data_that_grows_old_means_buffering_whatever_the_lanes_say() {
+    let mut status = snapshot();
+    status.collector.metrics = acknowledged(600_000);
+    assert_eq!(judge(&status).0, Health::Delivering, "nothing waits, nothing is late");
+    status.queue.metrics.batches = 1;
+    status.queue.metrics.oldest_unix_ms = Some(NOW - 500_000);
+    assert_eq!(judge(&status).0, Health::Buffering);
+}
+
+#[test]
+fn faulty_settings_and_refused_data_want_attention() {
+    let mut status = snapshot();
+    status.collector.metrics = acknowledged(1_000);
+    status.collector.logs = troubled(LaneState::Working);
+    assert_eq!(judge(&status).0, Health::Attention);
+
+    let mut status = snapshot();
+    status.collector.metrics = acknowledged(1_000);
+    status.problems = vec!["A setting is wrong.".to_owned()];
+    assert_eq!(judge(&status), (Health::Attention, "A setting is wrong.".to_owned()));
+}
+
+#[test]
+fn the_page_is_readable() {
+    let mut status = snapshot();
+    status.collector.metrics = acknowledged(4_000);
+    status.collector.logs = Delivery { rejected_items: 2, ..troubled(LaneState::Retrying) };
+    status.queue.logs = crate::pipeline::queue::SignalStats {
+        batches: 2,
+        items: 310,
+        bytes: 48_000,
+        oldest_unix_ms: Some(NOW - 200_000),
+    };
+    status.queue.counters = [("delivered.metrics".to_owned(), 12), ("dropped.metrics.full".to_owned(), 5)].into();
+    status.logs.shared = LogKind::ALL.to_vec();
+    status.logs.reading = LogStatus { files: 3, records: 310, ..LogStatus::default() };
+    let memory = Some(Space { used: 9 << 30, total: 16 << 30 });
+    status.host = HostFigures { cpu: Some(0.21), memory, ..HostFigures::default() };
+    let main = RoleFigures { count: 1, memory: 200 << 20, ..RoleFigures::default() };
+    let renderer = RoleFigures { count: 8, memory: 824 << 20, ..RoleFigures::default() };
+    status.processes.roles = [(Role::Main, main), (Role::Renderer, renderer)].into();
+    (status.health, status.sentence) = judge(&status);
+    insta::assert_snapshot!(page(&status), @r#"
+    Insights    It is broken. 2 requests wait.
+    Collector   https://collector.example.com:4317 (grpc)
+      metrics   12 items acknowledged, last 4 s ago
+      traces    nothing acknowledged yet
+      logs      nothing acknowledged yet, 2 refused by the collector, 310 items wait in 2 requests
+                It is broken. Next try in 30 s.
+    Queue       2 requests, 46.9 KiB, oldest 3 min ago
+                dropped.metrics.full: 5
+    Logs        sharing platform and applications: 3 files followed, 310 records taken, 0 B behind
+    Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
+    io.Connect  running, 9 processes, memory 1.0 GiB
+    Agent       1.2.3, process 4711, running for 60 min
+    Data        /home/desk/.local/share/insights-agent
+    "#);
+}

@@ -1,0 +1,123 @@
+//! What has to be on the machine: installed where it is missing. Only Debian and Ubuntu are served; on Windows nothing
+//! but Rust is needed.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::step::{command, root, run, step};
+
+/// What Python's standard library lacks for the independent decoder.
+const DECODER_PACKAGES: [&str; 2] = ["opentelemetry-proto==1.45.2", "grpcio"];
+
+/// Where things that are made once are kept: outside the tree.
+pub(crate) fn cache(name: &str) -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(base.join("insights-agent-build").join(name))
+}
+
+/// A C compiler, for SQLite and the cryptography.
+pub(crate) fn c_compiler() -> Result<()> {
+    if cfg!(windows) { Ok(()) } else { packages(&[("cc", "build-essential")]) }
+}
+
+/// Installs what is missing of the Debian packages, each of which is named behind a program that it has.
+fn packages(wanted: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !has("apt-get") {
+        bail!("these are missing and can be installed here only by hand: {}", packages.join(", "));
+    }
+    step(&format!("Install {}", packages.join(", ")), || {
+        let sudo: &[&str] = if is_root()? { &[] } else { &["sudo"] };
+        run(command(&[sudo, &["apt-get", "update", "-qq"]].concat()).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        let install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+        run(command(&[sudo, &install, packages].concat()).env("DEBIAN_FRONTEND", "noninteractive"))
+    })
+}
+
+fn has(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> Result<bool> {
+    let output = Command::new("id").arg("-u").output().context("`id` could not be started")?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
+
+/// The Rust standard library for Windows, and the environment that uses it.
+pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
+    packages(&[
+        ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-posix"),
+        ("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64-posix"),
+    ])?;
+    let version = Command::new("rustc").arg("--version").output()?.stdout;
+    let version = String::from_utf8_lossy(&version).split_whitespace().nth(1).unwrap_or_default().to_owned();
+    let folder = cache(&format!("windows-std-{version}"))?;
+    if !folder.join("env.sh").exists() {
+        step("Build Rust's standard library for Windows", || {
+            let script = root().join("xtask/tools/windows-std.sh");
+            run(command(&["bash"]).arg(script).arg(&folder).stdout(Stdio::null()))
+        })?;
+    }
+    let sysroot = folder.join("sysroot");
+    Ok(vec![
+        ("CARGO_BUILD_TARGET", "x86_64-pc-windows-gnu".to_owned()),
+        ("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc".to_owned()),
+        ("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS", format!("--sysroot {}", sysroot.display())),
+    ])
+}
+
+/// The real receivers of the end-to-end tests, as the environment variables that name them.
+pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
+    let folder = cache("receivers")?;
+    let script = root().join("xtask/tools/receivers.sh");
+    for (part, program) in [("backends", "promtool"), ("collector", "otelcol")] {
+        if !folder.join("bin").join(program).exists() {
+            step(&format!("Get the receivers: {part}"), || {
+                run(command(&["bash"]).arg(&script).arg(&folder).arg(part).stdout(Stdio::null()))
+            })?;
+        }
+    }
+    let program = |name: &str| folder.join("bin").join(name).display().to_string();
+    Ok(vec![
+        ("OTELCOL", program("otelcol")),
+        ("VICTORIA_METRICS", program("victoria-metrics")),
+        ("DECODER_PYTHON", decoder_python()?),
+    ])
+}
+
+fn decoder_python() -> Result<String> {
+    packages(&[("python3", "python3")])?;
+    let folder = cache("decoder")?;
+    let python = folder.join("bin/python").display().to_string();
+    let complete = folder.join("complete");
+    if !complete.exists() {
+        step("Get the independent decoder's Python packages", || {
+            if run(command(&["python3", "-m", "venv"]).arg(&folder).stdout(Stdio::null())).is_err() {
+                // Debian keeps what venv needs in a package of its own.
+                install(&["python3-venv"])?;
+                run(command(&["python3", "-m", "venv", "--clear"]).arg(&folder))?;
+            }
+            run(command(&[&python, "-m", "pip", "install", "-q"]).args(DECODER_PACKAGES))?;
+            Ok(std::fs::write(&complete, "")?)
+        })?;
+    }
+    Ok(python)
+}
+
+/// cargo-deny, from source.
+pub(crate) fn cargo_deny() -> Result<()> {
+    if has("cargo-deny") {
+        return Ok(());
+    }
+    step("Install cargo-deny", || run(&mut command(&["cargo", "install", "--quiet", "--locked", "cargo-deny"])))
+}

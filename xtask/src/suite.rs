@@ -1,0 +1,60 @@
+//! What has to be green before a commit.
+
+use anyhow::{Result, bail};
+
+use crate::machine;
+use crate::step::{command, root, run, step};
+
+/// `cargo xtask test`.
+pub(crate) fn test(quick: bool) -> Result<()> {
+    if quick && std::env::var_os("CI").is_some() {
+        bail!("--quick leaves tests out, which must not happen in CI");
+    }
+    machine::c_compiler()?;
+    lint()?;
+    if !cfg!(windows) {
+        windows_check()?;
+    }
+    let mut environment = Vec::new();
+    if quick || cfg!(windows) {
+        println!("The tests with the real collector, VictoriaMetrics and the Python decoder are left out.");
+        environment.push(("INSIGHTS_SKIP_RECEIVERS", "1".to_owned()));
+    } else {
+        environment = machine::receivers()?;
+    }
+    step("Build the program", || run(&mut command(&["cargo", "build", "--package", "insights-agent"])))?;
+    let program = format!("insights-agent{}", std::env::consts::EXE_SUFFIX);
+    let program = root().join("target/debug").join(program);
+    environment.push(("INSIGHTS_AGENT_BIN", program.display().to_string()));
+    step("Tests", || run(command(&["cargo", "test", "--workspace"]).envs(environment).env("INSTA_UPDATE", "no")))
+}
+
+/// `cargo xtask lint`.
+pub(crate) fn lint() -> Result<()> {
+    step("Format", || run(&mut command(&["cargo", "fmt", "--all", "--check"])))?;
+    step("Lints", || {
+        run(&mut command(&["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+    })?;
+    machine::cargo_deny()?;
+    step("Licences, bans, sources", || {
+        run(&mut command(&["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))
+    })
+}
+
+/// `cargo xtask windows-check`.
+pub(crate) fn windows_check() -> Result<()> {
+    machine::c_compiler()?;
+    let environment = machine::windows_std()?;
+    step("Check for Windows", || {
+        let words = ["cargo", "clippy", "--package", "insights-agent", "--quiet", "--", "-D", "warnings"];
+        run(command(&words).envs(environment))
+    })
+}
+
+/// `cargo xtask receivers`.
+pub(crate) fn receivers() -> Result<()> {
+    for (name, value) in machine::receivers()? {
+        println!("export {name}={value}");
+    }
+    Ok(())
+}
