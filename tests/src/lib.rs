@@ -1,1 +1,49 @@
-//! .
+//! Help for end-to-end tests: the built program, a receiver in this process, real peers beside it.
+//!
+//! Everything here fails by panicking with a sentence, because that is how a test fails.
+
+#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::print_stderr)]
+
+pub mod decoder;
+pub mod peers;
+pub mod program;
+pub mod receiver;
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// Longest wait for something to happen.
+pub const LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has happened.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// Waits until something is there; ends the test with `what` if it does not come.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited {} s in vain for {what}", LIMIT.as_secs());
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A port that nobody uses at the moment.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
+
+/// A program that an environment variable names. None, said aloud, when the run leaves the real receivers out; a panic
+/// when the variable is missing without that.
+#[must_use]
+pub fn peer(variable: &str) -> Option<String> {
+    if std::env::var_os("INSIGHTS_SKIP_RECEIVERS").is_some() {
+        eprintln!("left out, because INSIGHTS_SKIP_RECEIVERS is set: {variable}");
+        return None;
+    }
+    Some(std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set; `cargo xtask test` sets it, and `cargo xtask receivers` prints it")
+    }))
+}

@@ -31,7 +31,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     let folder = root().join("target/demo");
     let data = folder.join("data");
     let agent = |words: &[&str]| {
-        let mut command = Command::new(&program);
+        let mut command = apart(&program);
         command.args(words).arg("--data-dir").arg(&data);
         command
     };
@@ -60,7 +60,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     println!("To ask the agent: {} status --data-dir {}", program.display(), data.display());
     println!();
 
-    let mut collector = Command::new(&program);
+    let mut collector = apart(&program);
     collector.args(["collector", "--grpc", &format!("127.0.0.1:{grpc}"), "--http", &format!("127.0.0.1:{http}")]);
     let mut collector = Running(collector.spawn().context("the collector does not start")?);
     let mut command = agent(&["run"]);
@@ -118,6 +118,14 @@ impl Drop for Running {
             let _ = self.0.wait();
         }
     }
+}
+
+/// A program that Ctrl-C does not reach: it is ended by us, in order, so that the agent's last data still arrives.
+fn apart(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
 }
 
 fn listen_for_ctrl_c() -> Result<()> {

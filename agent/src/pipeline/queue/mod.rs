@@ -365,9 +365,9 @@ impl Queue {
         answer.blocking_recv().unwrap_or_default()
     }
 
-    /// Forgets a log file that is gone. For threads.
-    pub fn forget_file(&self, id: &str) {
-        let _ = self.commands.blocking_send(Command::ForgetFile { id: id.to_owned() });
+    /// Forgets a log file that is gone, by its volume and its number there. For threads.
+    pub fn forget_file(&self, key: (u64, u64)) {
+        let _ = self.commands.blocking_send(Command::ForgetFile { key });
     }
 
     /// What the queue holds, now and after every change.

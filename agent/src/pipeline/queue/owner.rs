@@ -22,7 +22,7 @@ pub(super) enum Command {
     Split { batch: Batch, done: oneshot::Sender<()> },
     Withdraw { kind: LogKind, reply: oneshot::Sender<Result<u64, AppendError>> },
     Files { reply: oneshot::Sender<Vec<FileState>> },
-    ForgetFile { id: String },
+    ForgetFile { key: (u64, u64) },
     Stop,
 }
 
@@ -81,8 +81,8 @@ impl Owner {
                 let files = report("reading file positions", self.store.files()).unwrap_or_default();
                 self.answer(reply, files);
             }
-            Command::ForgetFile { id } => {
-                report("forgetting a file", self.store.forget_file(&id));
+            Command::ForgetFile { key } => {
+                report("forgetting a file", self.store.forget_file(key));
             }
             Command::Stop => {}
         }

@@ -38,14 +38,15 @@ CREATE TABLE batch (
 ) STRICT;
 CREATE INDEX batch_by_signal ON batch (signal, id);
 CREATE TABLE file (
-  id TEXT PRIMARY KEY,
-  kind TEXT NOT NULL,
-  path TEXT NOT NULL,
   volume INTEGER NOT NULL,
   file_index INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  path TEXT NOT NULL,
   fingerprint BLOB NOT NULL,
   position INTEGER NOT NULL,
-  headed INTEGER NOT NULL
+  headed INTEGER NOT NULL,
+  PRIMARY KEY (volume, file_index)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 1;
@@ -150,13 +151,14 @@ impl Store {
                 .prepare_cached(
                     "INSERT INTO file (id, path, volume, file_index, fingerprint, position, headed, kind)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                     ON CONFLICT (id) DO UPDATE SET path=?2, volume=?3, file_index=?4, fingerprint=?5, position=?6, headed=?7",
+                     ON CONFLICT (volume, file_index)
+                     DO UPDATE SET id=?1, path=?2, fingerprint=?5, position=?6, headed=?7, kind=?8",
                 )?
                 .execute(params![
                     file.id,
                     file.path,
-                    file.volume as i64,
-                    file.index as i64,
+                    file.volume.cast_signed(),
+                    file.index.cast_signed(),
                     file.fingerprint,
                     file.position as i64,
                     file.headed,
@@ -326,8 +328,9 @@ impl Store {
     }
 
     /// Forgets a log file that is gone.
-    pub(super) fn forget_file(&mut self, id: &str) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM file WHERE id = ?1", [id])?;
+    pub(super) fn forget_file(&mut self, (volume, index): (u64, u64)) -> Result<(), StoreError> {
+        let key = [volume.cast_signed(), index.cast_signed()];
+        self.connection.execute("DELETE FROM file WHERE volume = ?1 AND file_index = ?2", key)?;
         Ok(())
     }
 

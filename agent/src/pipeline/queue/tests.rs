@@ -118,7 +118,9 @@ fn withdrawal_deletes_the_logs_of_that_kind() {
     let queue = &opened.queue;
     let apps = NewBatch { consent: Some(LogKind::Applications), ..batch(Signal::Logs, b"app") };
     queue.append_logs(Some(batch(Signal::Logs, b"platform")), vec![position("a", 1)]).unwrap();
-    queue.append_logs(Some(apps), vec![FileState { kind: LogKind::Applications, ..position("b", 1) }]).unwrap();
+    queue
+        .append_logs(Some(apps), vec![FileState { kind: LogKind::Applications, index: 8, ..position("b", 1) }])
+        .unwrap();
     let deleted = runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
     assert_eq!(deleted, 2);
     assert_eq!(queue.files().iter().map(|file| file.id.as_str()).collect::<Vec<_>>(), ["b"]);

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::encode::LogBatch;
-use super::files::{Followed, Looked, first_state, is_continued};
+use super::files::{FileKey, Followed, Looked, first_state, is_continued};
 use super::framing::{End, Framer, WINDOW_BYTES};
 use super::watcher::Watcher;
 use super::{LogContext, LogStatus};
@@ -66,9 +66,9 @@ pub(super) struct Reader {
     publish: watch::Sender<LogStatus>,
     clock: Clock,
     buffer: Vec<u8>,
-    followed: HashMap<PathBuf, Followed>,
+    followed: HashMap<FileKey, Followed>,
     /// Files that have been followed and are not there now, with the time since when.
-    gone: Vec<(FileState, Instant)>,
+    gone: HashMap<FileKey, (FileState, Instant)>,
     pending: BTreeMap<LogKind, Pending>,
     watcher: Watcher,
     look_due: Instant,
@@ -79,7 +79,7 @@ pub(super) struct Reader {
 /// Records of one kind on their way to the queue, and the files whose positions go with them.
 struct Pending {
     batch: LogBatch,
-    files: HashSet<PathBuf>,
+    files: HashMap<FileKey, FileState>,
     since: Instant,
 }
 
@@ -101,7 +101,7 @@ impl Reader {
             clock,
             buffer: Vec::new(),
             followed: HashMap::new(),
-            gone: Vec::new(),
+            gone: HashMap::new(),
             pending: BTreeMap::new(),
             watcher: Watcher::new(commands),
             look_due: now,
@@ -113,10 +113,10 @@ impl Reader {
     pub(super) fn run(mut self) {
         for state in self.context.queue.files() {
             if self.consent.shares(state.kind) {
-                self.gone.push((state, Instant::now()));
+                self.gone.insert((state.volume, state.index), (state, Instant::now()));
             } else {
                 // Once it is shared again, what was written in between must not be read.
-                self.context.queue.forget_file(&state.id);
+                self.context.queue.forget_file((state.volume, state.index));
             }
         }
         if self.turn(&mut HashSet::new()) == Flow::Stop {
@@ -179,13 +179,18 @@ impl Reader {
         for path in changed.drain() {
             self.look_at(&path);
         }
-        let waiting: Vec<PathBuf> =
-            self.followed.iter().filter(|(_, file)| file.has_more()).map(|(path, _)| path.clone()).collect();
-        for path in waiting {
-            match self.read(&path) {
+        let waiting: Vec<FileKey> =
+            self.followed.iter().filter(|(_, file)| file.has_more()).map(|(key, _)| *key).collect();
+        for key in waiting {
+            match self.read(key) {
                 Ok(Flow::On) => {}
                 Ok(Flow::Stop) => return Flow::Stop,
-                Err(error) => self.complain(&path, &error),
+                // Renamed or deleted since it was looked at.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.look_due = Instant::now(),
+                Err(error) => {
+                    let path = self.followed.get(&key).map(|file| file.path.clone()).unwrap_or_default();
+                    self.complain(&path, &error);
+                }
             }
         }
         let flush = self.context.settings.flush_interval.get();
@@ -209,7 +214,7 @@ impl Reader {
         for kind in LogKind::ALL.into_iter().filter(|kind| !self.consent.shares(*kind)) {
             self.pending.remove(&kind);
             self.followed.retain(|_, file| file.state.kind != kind);
-            self.gone.retain(|(state, _)| state.kind != kind);
+            self.gone.retain(|_, (state, _)| state.kind != kind);
         }
         if self.followed.is_empty() {
             self.watcher.watch(std::iter::empty());
@@ -237,15 +242,17 @@ impl Reader {
         for folder in &folders {
             self.look_into(folder, false);
         }
-        for (state, since) in self.gone.extract_if(.., |(_, since)| since.elapsed() >= GONE) {
+        let mut away = Vec::new();
+        for (key, (state, _)) in self.gone.extract_if(|_, (_, since)| since.elapsed() >= GONE) {
             // A folder that cannot be seen, as of a network drive, says nothing of its files.
             let folder = Path::new(&state.path).parent();
             if folders.iter().any(|known| Some(known.path.as_path()) == folder) {
-                self.context.queue.forget_file(&state.id);
+                self.context.queue.forget_file(key);
             } else {
-                tracing::debug!(waited = ?(now - since), "a folder with followed files is not there");
+                away.push((key, (state, now)));
             }
         }
+        self.gone.extend(away);
     }
 
     fn look_into(&mut self, folder: &LogFolder, from_now: bool) {
@@ -254,13 +261,14 @@ impl Reader {
             Err(error) => return self.complain(&folder.path, &error),
         };
         let now = Instant::now();
-        let mut before: Vec<(PathBuf, Followed)> =
-            self.followed.extract_if(|path, _| path.parent() == Some(folder.path.as_path())).collect();
-        let known_paths: HashSet<String> = before
-            .iter()
-            .map(|(_, file)| file.state.path.clone())
-            .chain(self.gone.iter().map(|(state, _)| state.path.clone()))
+        let known_paths: HashSet<String> = self
+            .followed
+            .values()
+            .map(|file| &file.state)
+            .chain(self.gone.values().map(|(state, _)| state))
+            .map(|state| state.path.clone())
             .collect();
+        let mut seen = HashSet::new();
         let mut first_seen = Vec::new();
         for path in files {
             let looked = match Looked::at(&path) {
@@ -271,19 +279,16 @@ impl Reader {
                     continue;
                 }
             };
-            if let Some(at) = before.iter().position(|(_, file)| looked.is(&file.state)) {
-                let (old_path, mut file) = before.swap_remove(at);
-                if old_path != path {
-                    file.state.path = path.to_string_lossy().into_owned();
-                    file = Followed { changed: file.changed, ..self.follow(file.state, folder, &path, &looked, now) };
-                }
+            seen.insert(looked.key);
+            // A file that is renamed while the folder is listed can be seen under both names; the later one counts.
+            if let Some(file) = self.followed.get_mut(&looked.key) {
                 file.sized(looked.size, now);
-                self.followed.insert(path, file);
+                if file.path != path {
+                    file.rename(folder, &path, &self.context.settings.layouts);
+                }
                 continue;
             }
-            let state = if let Some(at) = self.gone.iter().position(|(state, _)| looked.is(state)) {
-                let (mut state, _) = self.gone.swap_remove(at);
-                state.path = path.to_string_lossy().into_owned();
+            let state = if let Some((state, _)) = self.gone.remove(&looked.key) {
                 state
             } else {
                 let successor = known_paths.contains(path.to_string_lossy().as_ref());
@@ -293,19 +298,18 @@ impl Reader {
                 first_seen.push(state.clone());
                 state
             };
-            let file = self.follow(state, folder, &path, &looked, now);
-            self.followed.insert(path, file);
+            let file = Followed::new(state, folder, &path, &self.context.settings.layouts, looked.size, now);
+            self.followed.insert(looked.key, file);
         }
-        self.gone.extend(before.into_iter().map(|(_, file)| (file.state, now)));
+        let here = |file: &Followed| file.path.parent() == Some(folder.path.as_path());
+        for (key, file) in self.followed.extract_if(|key, file| here(file) && !seen.contains(key)) {
+            self.gone.insert(key, (file.state, now));
+        }
         if !first_seen.is_empty()
             && let Err(error) = self.context.queue.append_logs(None, first_seen)
         {
             tracing::error!(%error, "the positions of new log files could not be kept");
         }
-    }
-
-    fn follow(&self, state: FileState, folder: &LogFolder, path: &Path, looked: &Looked, now: Instant) -> Followed {
-        Followed::new(state, folder, path, &self.context.settings.layouts, looked.size, now)
     }
 
     /// Whether a file was made after its kind was shared. Where the file system does not tell, it counts as older: what
@@ -318,35 +322,33 @@ impl Reader {
     /// Looks at one file that is said to have changed.
     fn look_at(&mut self, path: &Path) {
         let now = Instant::now();
-        match (Looked::at(path), self.followed.get_mut(path)) {
-            (Ok(looked), Some(file)) if looked.is(&file.state) => file.sized(looked.size, now),
+        match Looked::at(path).ok().and_then(|looked| Some((looked, self.followed.get_mut(&looked.key)?))) {
+            Some((looked, file)) if file.path == path => file.sized(looked.size, now),
             _ => self.look_due = now,
         }
     }
 
     /// Reads a file from its position on, as far as its turn goes.
-    fn read(&mut self, path: &Path) -> io::Result<Flow> {
+    fn read(&mut self, key: FileKey) -> io::Result<Flow> {
         let flush = self.context.settings.flush_interval.get();
-        let mut input = File::open(path)?;
-        let size = input.metadata()?.len();
-        let Some(file) = self.followed.get_mut(path) else { return Ok(Flow::On) };
+        let Some(file) = self.followed.get_mut(&key) else { return Ok(Flow::On) };
+        let mut input = File::open(&file.path)?;
+        let looked = Looked::of(&input)?;
+        if looked.key != key {
+            // Renamed since it was looked at: its name now is another file's.
+            self.look_due = Instant::now();
+            return Ok(Flow::On);
+        }
+        let size = looked.size;
         file.sized(size, Instant::now());
         if !is_continued(&mut input, size, &mut file.state)? {
-            tracing::info!(file = %path.display(), "the file was cut short or replaced; it is read from its beginning");
-            let looked = Looked::at(path)?;
-            file.state = first_state(file.state.kind, path, &looked, 0);
-            self.look_due = Instant::now();
-            let folder = self.folders().into_iter().find(|folder| Some(folder.path.as_path()) == path.parent());
-            if let (Some(folder), Some(file)) = (folder, self.followed.remove(path)) {
-                let file = self.follow(file.state, &folder, path, &looked, Instant::now());
-                self.followed.insert(path.to_owned(), file);
-            }
-            return Ok(Flow::On);
+            tracing::info!("a log file was cut short or begun anew; it is read from its beginning");
+            file.restart(&looked);
         }
         self.buffer.resize(READ_BYTES, 0);
         let mut taken = 0;
         while taken < TURN_BYTES {
-            let Some(file) = self.followed.get_mut(path) else { break };
+            let Some(file) = self.followed.get_mut(&key) else { break };
             let start = file.state.position;
             input.seek(SeekFrom::Start(start))?;
             let read = fill(&mut input, &mut self.buffer)?;
@@ -355,7 +357,7 @@ impl Reader {
             let kind = file.state.kind;
             let pending = self.pending.entry(kind).or_insert_with(|| Pending {
                 batch: LogBatch::new(&self.context.resource),
-                files: HashSet::new(),
+                files: HashMap::new(),
                 since: Instant::now(),
             });
             let observed = now_unix_nano();
@@ -373,7 +375,7 @@ impl Reader {
             file.state.headed = framer.headed();
             taken += consumed;
             if consumed > 0 {
-                pending.files.insert(path.to_owned());
+                pending.files.insert(key, file.state.clone());
             }
             if pending.batch.len() >= BATCH_BYTES {
                 file.backlog = true;
@@ -401,8 +403,7 @@ impl Reader {
                 newest_unix_nano: encoded.newest_unix_nano as i64,
                 payload: encoded.payload.to_vec(),
             });
-            let files = pending.files.iter().filter_map(|path| self.followed.get(path));
-            let states: Vec<FileState> = files.map(|file| file.state.clone()).collect();
+            let states: Vec<FileState> = pending.files.values().cloned().collect();
             if batch.is_none() && states.is_empty() {
                 self.pending.remove(&kind);
                 break;

@@ -1,0 +1,185 @@
+//! The built program on a desk of its own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::wait_for;
+
+/// A folder with an io.Connect user data folder, and a data folder for the agent.
+#[derive(Debug)]
+pub struct Desk {
+    dir: TempDir,
+    settings: Vec<String>,
+}
+
+/// A running agent. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+/// The built program: `INSIGHTS_AGENT_BIN`, else the one beside this test.
+#[must_use]
+pub fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("INSIGHTS_AGENT_BIN") {
+        return named.into();
+    }
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.ancestors().find(|folder| folder.join("deps").is_dir()).expect("the target folder");
+    let program = folder.join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is missing: `cargo build -p insights-agent` builds it", program.display());
+    program
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Desk {
+    /// A desk on which nothing has happened yet. Its agent samples and exports every second.
+    #[must_use]
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(dir.path().join("UserData/DEMO-INTEROP.IO/logs/applications")).expect("log folders");
+        let user_data = Value::from(vec![dir.path().join("UserData").display().to_string()]);
+        let settings = vec![
+            format!("connect.user_data={user_data}"),
+            "host.export_interval=1s".to_owned(),
+            "host.sample_interval=500ms".to_owned(),
+            "processes.sample_interval=500ms".to_owned(),
+            "logs.flush_interval=100ms".to_owned(),
+        ];
+        Self { dir, settings }
+    }
+
+    /// Adds a setting, as `--set` takes it.
+    pub fn set(&mut self, setting: impl Into<String>) {
+        self.settings.push(setting.into());
+    }
+
+    /// The agent's data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// A file in the folder of the platform's logs.
+    #[must_use]
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.dir.path().join("UserData/DEMO-INTEROP.IO/logs").join(name)
+    }
+
+    /// Appends to a log file.
+    pub fn write(&self, name: &str, text: &str) {
+        append(&self.log(name), text);
+    }
+
+    /// A command of the program on this desk.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(words).arg("--data-dir").arg(self.data());
+        command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
+        // The user's own settings must not change what is tested.
+        command.env("XDG_CONFIG_HOME", self.dir.path().join("config"));
+        command.stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("OTEL_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the program runs")
+    }
+
+    /// Runs a command that must succeed; returns what it printed.
+    #[must_use]
+    pub fn ok(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{words:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Starts the agent; what it says goes to `agent.log` beside its data.
+    #[must_use]
+    pub fn start(&self) -> Running {
+        let log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
+        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
+        Running(child)
+    }
+
+    /// What agents on this desk have said.
+    #[must_use]
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.said_file()).unwrap_or_default()
+    }
+
+    fn said_file(&self) -> PathBuf {
+        self.dir.path().join("agent.log")
+    }
+
+    /// The agent's status, once it answers.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        wait_for("the agent's status", || {
+            let output = self.run(&["status", "--json"]);
+            output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+        })
+    }
+
+    /// Waits until the agent's status is as wanted, and returns it.
+    pub fn wait_for_status(&self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        wait_for(what, || Some(self.status()).filter(&mut wanted))
+    }
+}
+
+/// Appends to a file.
+pub fn append(path: &Path, text: &str) {
+    let mut file: File = OpenOptions::new().create(true).append(true).open(path).expect("a log file");
+    file.write_all(text.as_bytes()).expect("room on the disk");
+}
+
+/// Output as text.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Running {
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Ends it without any warning (SIGKILL).
+    pub fn kill(mut self) {
+        self.0.kill().expect("a process to kill");
+        self.0.wait().expect("its end");
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has; returns whether it ended well.
+    #[must_use]
+    pub fn stop(mut self) -> bool {
+        let asked = Command::new("kill").arg(self.id().to_string()).status().expect("kill");
+        assert!(asked.success(), "the agent had ended already");
+        self.0.wait().expect("its end").success()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
