@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// Longest wait for something to happen.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 /// How often it is looked whether it has happened.
 const LOOK: Duration = Duration::from_millis(15);
 

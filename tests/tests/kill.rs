@@ -72,7 +72,7 @@ fn record(number: usize) -> String {
 /// `x.log` becomes `x.1.log`, and so on; all are kept, as log4js keeps its backups.
 fn rotate(file: &Path) {
     let name = |number: usize| file.with_extension(format!("{number}.log"));
-    let last = (1..).find(|number| !name(*number).exists()).unwrap();
+    let last = (1..10_000).find(|number| !name(*number).exists()).unwrap();
     for number in (1..last).rev() {
         fs::rename(name(number), name(number + 1)).unwrap();
     }

@@ -27,7 +27,7 @@ enum Command {
     },
     /// Everything that has to be green: format, lints, licences, Windows, tests.
     Test {
-        /// Without the real collector, `VictoriaMetrics` and the Python decoder.
+        /// Without the real collector, VictoriaMetrics and the Python decoder.
         #[arg(long)]
         quick: bool,
     },

@@ -1,0 +1,182 @@
+//! What the agent sends, as foreign programs see it: the OpenTelemetry Collector, VictoriaMetrics behind it, and a
+//! decoder in Python.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use insights_agent_tests::decoder::Decoder;
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::Desk;
+use insights_agent_tests::{peer, wait_for};
+use serde_json::{Value, json};
+
+const LINES: &str = "[2026-11-23T08:18:10.936] [INFO] default - all is well\n\
+                     [2026-11-23T08:18:11.001] [ERROR] default - Error: boom\n    at run.js:13:143\n";
+const APP_LINE: &str = "[2026-11-23T08:18:12.500] [WARN] [9816_10] clientlist.main - slow: \u{dc}n\u{ef}code\n";
+
+fn desk(protocol: &str, port: u64) -> Desk {
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{port}"));
+    desk.set(format!("collector.protocol={protocol}"));
+    desk.set("resource.user=name");
+    desk.set("resource.environment=test");
+    desk.set("resource.attributes.department=%NOT_SET_HERE?unknown%");
+    let _ = desk.ok(&["logs", "share", "on"]);
+    desk
+}
+
+/// A process tree that looks like io.Connect's: the platform, with a renderer under it.
+struct Platform(Child);
+
+impl Platform {
+    fn start(folder: &Path) -> Self {
+        let program = folder.join("io-connect-desktop");
+        fs::copy("/bin/bash", &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let script = "\"$0\" -c 'read forever' --type=renderer <&0 & wait";
+        let mut command = Command::new(&program);
+        command.args(["-c", script]).arg(&program).stdin(std::process::Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let _ = Command::new("pkill").args(["-P", &self.0.id().to_string()]).status();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Guarantees: over gRPC and over HTTP the real collector takes everything; its debug exporter shows the log records as
+/// they were written, and `PromQL` finds the metrics by the names, units, attributes and values they should have.
+#[test]
+fn the_real_collector_gets_logs_and_metrics() {
+    let Some(backend) = Backend::start() else { return };
+    for (protocol, port) in [("grpc", backend.grpc), ("http/protobuf", backend.http)] {
+        let desk = desk(protocol, port.into());
+        let platform = Platform::start(&desk.data());
+        let agent = desk.start();
+        desk.write("application.log", LINES);
+        desk.write("applications/clientlist.log", APP_LINE);
+        desk.wait_for_status("delivery of both signals", |status| {
+            let acknowledged = |signal: &str| status["collector"][signal]["acknowledged_items"].as_u64().unwrap();
+            status["health"] == "delivering" && acknowledged("logs") >= 3 && acknowledged("metrics") > 0
+        });
+        let session = fs::read_to_string(desk.data().join("session.json")).unwrap();
+        let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
+
+        let written = wait_for("the log records", || {
+            let written = backend.written();
+            let mine = written.split("ResourceLog #0").filter(|part| part.contains(&session)).collect::<String>();
+            mine.contains("boom").then_some(mine).filter(|mine| mine.contains("slow"))
+        });
+        for expected in [
+            "Body: Str(all is well)",
+            "Body: Str(Error: boom\n    at run.js:13:143)",
+            "Body: Str(slow: \u{dc}n\u{ef}code)",
+            "SeverityText: ERROR",
+            "SeverityNumber: Error(17)",
+            "ioconnect.app.name: Str(clientlist)",
+            "ioconnect.instance.id: Str(9816_10)",
+            "ioconnect.log.category: Str(clientlist.main)",
+            "ioconnect.env_region: Str(DEMO-INTEROP.IO)",
+            "log.file.name: Str(application.log)",
+            "deployment.environment.name: Str(test)",
+            "department: Str(unknown)",
+            "InstrumentationScope insights-agent.logs",
+        ] {
+            assert!(written.contains(expected), "{protocol}: `{expected}` is missing in:\n{written}");
+        }
+
+        let of = |promql: &str| {
+            let selector = format!("session_id=\"{session}\"");
+            wait_for(promql, || Some(backend.query(&promql.replace('$', &selector))).filter(|found| !found.is_empty()))
+        };
+        let total: f64 = memory_of_this_machine();
+        let limit = of("system_memory_limit_bytes{$}");
+        assert!((limit[0].1 - total).abs() < 1.0, "{protocol}: {limit:?} is not {total}");
+        let states = of("system_memory_usage_bytes{$}");
+        let names: BTreeSet<_> = states.iter().map(|(labels, _)| labels["system_memory_state"].to_string()).collect();
+        assert_eq!(names, ["\"free\"", "\"used\""].map(String::from).into(), "{protocol}");
+        let sum: f64 = states.iter().map(|(_, value)| value).sum();
+        assert!((sum - total).abs() < 1.0, "{protocol}: used and free are {sum}, not {total}");
+        let labels = &states[0].0;
+        assert_eq!(
+            (&labels["deployment_environment_name"], &labels["department"]),
+            (&json!("test"), &json!("unknown"))
+        );
+        assert!(labels["host_name"].is_string() && labels["user_name"].is_string(), "{labels}");
+
+        let busy = of("system_cpu_utilization_ratio{$}");
+        assert!((0.0..=1.0).contains(&busy[0].1), "{protocol}: {busy:?}");
+        let above = of("ioconnect_host_cpu_time_above_threshold_seconds_total{$}");
+        assert!(above[0].1 >= 0.0 && above[0].0["ioconnect_threshold"] == "0.9", "{protocol}: {above:?}");
+        for name in ["system_uptime_seconds", "system_filesystem_usage_bytes", "system_cpu_logical_count"] {
+            assert!(of(&format!("{name}{{$}}"))[0].1 > 0.0, "{protocol}: {name}");
+        }
+        let _one_renderer = of("ioconnect_process_count{ioconnect_process_role=\"renderer\", $} == 1");
+        let memory = of("process_memory_usage_bytes{ioconnect_process_role=\"main\", $} > 0");
+        assert!(memory[0].1 > 100_000.0, "{protocol}: {memory:?}");
+        assert!(agent.stop());
+        drop(platform);
+    }
+}
+
+fn memory_of_this_machine() -> f64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+}
+
+/// Guarantees: code that shares nothing with the agent decodes what is on the wire, over gRPC and over HTTP, field for
+/// field.
+#[test]
+fn an_independent_decoder_reads_the_wire() {
+    let Some(python) = peer("DECODER_PYTHON") else { return };
+    let decoder = Decoder::start(&python);
+    for (protocol, over, port) in [("grpc", "grpc", decoder.grpc), ("http/protobuf", "http", decoder.http)] {
+        let desk = desk(protocol, port);
+        let agent = desk.start();
+        desk.write("application.log", LINES);
+        desk.write("applications/clientlist.log", APP_LINE);
+        let mine = |signal: &str| {
+            let items = decoder.items(signal).into_iter();
+            items.filter(|item| item["over"] == over).collect::<Vec<_>>()
+        };
+        let logs = wait_for("three log records", || Some(mine("logs")).filter(|logs| logs.len() == 3));
+        let by_level = |level: &str| logs.iter().find(|log| log["level"] == level).unwrap();
+        let error = by_level("ERROR");
+        assert_eq!(error["body"], "Error: boom\n    at run.js:13:143");
+        assert_eq!((&error["severity"], &error["scope"]), (&json!(17), &json!("insights-agent.logs")));
+        assert!(error["observed"].as_u64().unwrap() > 1_700_000_000_000_000_000);
+        assert_eq!(error["time"].as_u64().unwrap() % 1_000_000_000, 1_000_000, "the milliseconds of the line");
+        let attributes = &by_level("WARN")["attributes"];
+        assert_eq!(attributes["ioconnect.app.name"], "clientlist");
+        assert_eq!(attributes["ioconnect.instance.id"], "9816_10");
+        assert_eq!(attributes["log.file.name"], "clientlist.log");
+        let uids: BTreeSet<_> = logs.iter().map(|log| log["attributes"]["log.record.uid"].to_string()).collect();
+        assert_eq!(uids.len(), 3);
+
+        let limit = wait_for("the limit of memory", || {
+            mine("metrics").into_iter().find(|metric| metric["name"] == "system.memory.limit")
+        });
+        assert_eq!((&limit["unit"], &limit["kind"]), (&json!("By"), &json!("sum")));
+        let seconds = wait_for("the threshold counter", || {
+            let name = "ioconnect.host.memory.time_above_threshold";
+            mine("metrics").into_iter().find(|metric| metric["name"] == name)
+        });
+        assert_eq!(
+            (&seconds["unit"], &seconds["monotonic"], &seconds["cumulative"]),
+            (&json!("s"), &json!(true), &json!(true))
+        );
+        assert_eq!(limit["resource"], error["resource"], "metrics and logs have one resource");
+        assert!(agent.stop());
+    }
+}

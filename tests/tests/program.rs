@@ -1,0 +1,178 @@
+//! The program as people use it: commands, messages, exit codes.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use insights_agent_tests::program::{Desk, program, text};
+use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::{free_port, wait_for};
+
+/// What is wrong, where, and what to do: before the agent starts, and without starting it.
+#[test]
+fn a_wrong_settings_file_is_shown_where_it_is_wrong() {
+    let desk = Desk::new();
+    let file = desk.log("config.json");
+    fs::write(&file, "{\n  // where to\n  \"collector\": { \"protocol\": \"carrier pigeon\" }\n}\n").unwrap();
+    for command in ["run", "config check"] {
+        let words: Vec<&str> = command.split(' ').chain(["--config", file.to_str().unwrap()]).collect();
+        let output = desk.run(&words);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let said = text(&output.stderr);
+        for part in ["config.json:3:", "collector.protocol", "carrier pigeon", "http/protobuf"] {
+            assert!(said.contains(part), "{command}: `{part}` is missing in: {said}");
+        }
+    }
+    assert!(!desk.data().join("queue.db").exists(), "nothing was begun");
+}
+
+/// The last good settings stay in force when the file breaks, and the status says what is wrong.
+#[test]
+fn a_file_that_breaks_keeps_the_last_good_settings() {
+    let mut desk = Desk::new();
+    let file = desk.log("config.json");
+    let port = free_port();
+    fs::write(&file, format!("{{ \"collector\": {{ \"endpoint\": \"http://127.0.0.1:{port}\" }} }}")).unwrap();
+    desk.set("host.cpu_threshold=0.8");
+    let with_file = ["run", "--config", file.to_str().unwrap()];
+    let mut agent = desk.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
+    let _ = desk.status();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+
+    fs::write(&file, "{ \"collector\": ").unwrap();
+    let mut agent = desk.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
+    let status = desk.status();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(status["health"], "attention");
+    assert_eq!(status["collector"]["endpoint"], format!("http://127.0.0.1:{port}"));
+    assert!(status["problems"][0].as_str().unwrap().contains("stay in force"), "{status}");
+}
+
+/// Secrets never show, origins always do.
+#[test]
+fn config_show_masks_secrets_and_names_origins() {
+    let desk = Desk::new();
+    let mut command = desk.command(&["config", "show"]);
+    command
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20geheim")
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
+    let output = command.output().unwrap();
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(!shown.contains("geheim") && !said.contains("geheim"));
+    let header = shown.lines().find(|line| line.contains("authorization")).unwrap();
+    assert!(header.contains("****") && header.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{header}");
+    assert!(said.contains("OTEL_EXPORTER_OTLP_TIMEOUT"), "a wrong variable is said and ignored: {said}");
+}
+
+#[test]
+fn without_an_agent_status_says_so() {
+    let desk = Desk::new();
+    let output = desk.run(&["status"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("no agent is running"));
+}
+
+/// A second agent on the same data leaves the first alone.
+#[test]
+fn a_second_agent_is_refused() {
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let agent = desk.start();
+    let first = desk.status()["process_id"].clone();
+    let second = desk.run(&["run"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("already running"), "{}", text(&second.stderr));
+    assert_eq!(desk.status()["process_id"], first);
+    assert!(agent.stop());
+}
+
+/// Sharing is decided at the command line, takes effect in the running agent, and is withdrawn there, with what waits.
+#[test]
+fn sharing_is_switched_while_the_agent_runs() {
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", free_port()));
+    let agent = desk.start();
+    assert_eq!(desk.status()["logs"]["shared"], serde_json::json!([]));
+    desk.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - private\n");
+    let _ = desk.ok(&["logs", "share", "on", "--only", "platform"]);
+    desk.wait_for_status("the file to be followed", |status| status["logs"]["reading"]["files"] == 1);
+    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
+    desk.write("applications/clientlist.log", "[2026-11-23T08:18:11.936] [INFO] default - not shared\n");
+    desk.wait_for_status("the record to wait", |status| status["queue"]["logs"]["items"] == 1);
+    assert!(desk.ok(&["logs", "share", "status"]).lines().any(|line| line.starts_with("applications  not shared")));
+
+    let said = desk.ok(&["logs", "share", "off"]);
+    assert!(said.contains("1 records that waited were deleted"), "{said}");
+    desk.wait_for_status("nothing to wait", |status| status["queue"]["logs"]["items"] == 0);
+    assert!(agent.stop());
+    assert!(desk.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
+}
+
+/// A collector that is away is said in words; data waits, and is delivered when it comes, also across restarts.
+#[test]
+fn data_waits_for_the_collector() {
+    let mut desk = Desk::new();
+    let receiver = Receiver::start();
+    let _ = desk.ok(&["logs", "share", "on"]);
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - patient\n");
+    let status = desk.wait_for_status("the record to wait", |status| {
+        status["queue"]["logs"]["items"] == 1 && status["health"] == "buffering"
+    });
+    let sentence = status["sentence"].as_str().unwrap();
+    assert!(sentence.contains("No program answers at 127.0.0.1:1"), "{sentence}");
+    assert!(agent.stop());
+
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let agent = desk.start();
+    wait_for("the record", || (receiver.lines().len() == 1).then_some(()));
+    assert_eq!(receiver.lines()[0].body, "patient");
+    assert!(agent.stop());
+}
+
+/// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
+#[test]
+fn a_stop_is_clean() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    let _ = desk.status();
+    assert!(agent.stop());
+    assert!(!desk.data().join("queue.db-wal").exists(), "everything is in the main file");
+    let said = desk.said();
+    assert!(said.contains("stopped"), "{said}");
+    assert!(fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
+}
+
+/// The embedded collector prints what arrives, as JSON that can be tested.
+#[test]
+fn the_embedded_collector_prints_what_arrives() {
+    let mut command = Command::new(program());
+    command.args(["collector", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--format", "json"]);
+    let mut collector = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(collector.stderr.take().unwrap()).lines();
+    let endpoint = said
+        .find_map(|line| {
+            line.unwrap().strip_prefix("OTLP/gRPC at ").map(|rest| rest.split(',').next().unwrap().to_owned())
+        })
+        .unwrap();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={endpoint}"));
+    let agent = desk.start();
+    let mut printed = BufReader::new(collector.stdout.take().unwrap()).lines();
+    let uptime = printed.find_map(|line| {
+        let item: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        (item["name"] == "system.uptime").then_some(item)
+    });
+    assert_eq!(uptime.unwrap()["unit"], "s");
+    assert!(agent.stop());
+    collector.kill().unwrap();
+    collector.wait().unwrap();
+}
