@@ -39,9 +39,10 @@ impl Platform {
         let program = folder.join("io-connect-desktop");
         fs::copy("/bin/bash", &program).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let script = "\"$0\" -c 'read forever' --type=renderer <&0 & wait";
+        let script = folder.join("main.js");
+        fs::write(&script, format!("{} -c 'read forever' --type=renderer <&0 & wait", program.display())).unwrap();
         let mut command = Command::new(&program);
-        command.args(["-c", script]).arg(&program).stdin(std::process::Stdio::piped());
+        command.arg(script).stdin(std::process::Stdio::piped());
         Self(command.spawn().unwrap())
     }
 }
