@@ -1,7 +1,7 @@
 //! What has to be on the machine: installed where it is missing. Only Debian and Ubuntu are served; on Windows nothing
 //! but Rust is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -79,13 +79,8 @@ pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
 /// The real receivers of the end-to-end tests, as the environment variables that name them.
 pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
-    let script = root().join("xtask/tools/receivers.sh");
-    for (part, program) in [("backends", "promtool"), ("collector", "otelcol")] {
-        if !folder.join("bin").join(program).exists() {
-            step(&format!("Get the receivers: {part}"), || {
-                run(command(&["bash"]).arg(&script).arg(&folder).arg(part).stdout(Stdio::null()))
-            })?;
-        }
+    for (part, program) in [("backends", "bin/promtool"), ("collector", "bin/otelcol")] {
+        get_receiver(&folder, part, program)?;
     }
     let program = |name: &str| folder.join("bin").join(name).display().to_string();
     Ok(vec![
@@ -93,6 +88,28 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
         ("VICTORIA_METRICS", program("victoria-metrics")),
         ("DECODER_PYTHON", decoder_python()?),
     ])
+}
+
+/// The peers that the bench measures beside the agent, as the environment variables that name them.
+pub(crate) fn peers() -> Result<Vec<(&'static str, String)>> {
+    let folder = cache("receivers")?;
+    for (part, program) in [("backends", "bin/promtool"), ("rsyslog", "rsyslog/usr/sbin/rsyslogd")] {
+        get_receiver(&folder, part, program)?;
+    }
+    Ok(vec![
+        ("RSYSLOG_ROOT", folder.join("rsyslog").display().to_string()),
+        ("NODE_EXPORTER", folder.join("bin/prometheus-node-exporter").display().to_string()),
+    ])
+}
+
+fn get_receiver(folder: &Path, part: &str, program: &str) -> Result<()> {
+    if folder.join(program).exists() {
+        return Ok(());
+    }
+    step(&format!("Get the receivers: {part}"), || {
+        let script = root().join("xtask/tools/receivers.sh");
+        run(command(&["bash"]).arg(script).arg(folder).arg(part).stdout(Stdio::null()))
+    })
 }
 
 fn decoder_python() -> Result<String> {

@@ -2,6 +2,7 @@
 # Real receivers, from Debian's newest suite through a private apt state (the system's sources stay as they are).
 #   receivers.sh DIR backends     DIR/bin: victoria-metrics vmagent prometheus promtool prometheus-node-exporter   (100 MB to fetch)
 #   receivers.sh DIR collector    DIR/bin/otelcol: OpenTelemetry Collector core, built from Debian's Go libraries  (300 MB, 1-2 min)
+#   receivers.sh DIR rsyslog      DIR/rsyslog: rsyslog, a peer for the bench                                   (1 MB)
 # What is there already is not fetched again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); out=$(mkdir -p "$1/bin" && cd "$1" && pwd)
@@ -32,6 +33,12 @@ case ${2:-} in
     (cd "$here/otelcol" && GO111MODULE=off GOPATH=$out/go/usr/share/gocode GOROOT=$goroot GOCACHE=$out/go/cache CGO_ENABLED=0 \
       GOTOOLCHAIN=local GOTELEMETRY=off GOFLAGS=-p=2 "$goroot/bin/go" build -trimpath -ldflags '-s -w' -o "$out/bin/otelcol" .)
     chmod -R u+w "$out/go"; rm -rf "$out/go" "$out/debs" ;;
-  *) sed -n 2,5p "$0" >&2; exit 2 ;;
+  rsyslog)
+    [ -x "$out/rsyslog/usr/sbin/rsyslogd" ] && exit 0
+    unset APT_CONFIG   # the system's own suite: the library must fit the system
+    fetch rsyslog libestr0 libfastjson4
+    for d in "$out"/debs/{rsyslog,libestr0,libfastjson4}_*.deb; do dpkg -x "$d" "$out/rsyslog"; done
+    rm -rf "$out/debs" ;;
+  *) sed -n 2,6p "$0" >&2; exit 2 ;;
 esac
 ls -la "$out/bin"

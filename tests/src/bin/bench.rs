@@ -1,2 +1,348 @@
-//! .
-fn main() {}
+//! The budgets of the design, measured on the built program, with peers beside it in the same run.
+//!
+//! `bench LINES IDLE_SECONDS`; `cargo xtask bench` builds and starts it. Figures are of this machine at this moment;
+//! what carries over is the ratio to the peers.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use insights_agent_tests::free_port;
+use insights_agent_tests::program::Desk;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message;
+
+/// Lines whose way to the collector is timed one by one.
+const TIMED_LINES: usize = 15;
+/// Longest wait for one measurement.
+const LIMIT: Duration = Duration::from_mins(10);
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().unwrap());
+    let lines = arguments.next().unwrap_or(1_000_000);
+    let idle = Duration::from_secs(arguments.next().unwrap_or(60));
+
+    let text = sample(lines);
+    println!("{lines} lines, {:.0} MB, 120 bytes a line, one record in 25 with a second line", text.len() as f64 / 1e6);
+    println!();
+    println!("{:<62}{:>12}{:>14}", "", "measured", "budget");
+    backlog(lines, &text);
+    latency();
+    start();
+    idle_agent(idle);
+    println!();
+    println!("Peers in this run");
+    rsyslog(lines, &text);
+    node_exporter(idle);
+}
+
+fn row(what: &str, measured: &str, budget: &str) {
+    println!("{what:<62}{measured:>12}{budget:>14}");
+}
+
+/// Log lines as io.Connect's logger writes them.
+fn sample(lines: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(7);
+    let categories = ["default", "clientlist.main", "interop.methods", "layouts", "gateway.client", "windows"];
+    let mut text = String::new();
+    let mut number = 0;
+    let mut millisecond = 0;
+    while number < lines {
+        millisecond += random.u64(0..40);
+        let (seconds, rest) = (millisecond / 1000, millisecond % 1000);
+        let clock = format!("{:02}:{:02}:{:02}.{rest:03}", 6 + seconds / 3600 % 12, seconds / 60 % 60, seconds % 60);
+        let level = ["DEBUG", "INFO", "INFO", "INFO", "WARN", "ERROR"][random.usize(..6)];
+        let category = categories[random.usize(..categories.len())];
+        let mut line = format!(
+            "[2026-11-23T{clock}] [{level}] [9816_{}] {category} - invoked T42.Orders.Find for client {} in {} ms",
+            random.u32(..40),
+            random.u32(..5000),
+            random.u32(..900)
+        );
+        while line.len() < 119 {
+            line.push_str(["; ok", "; cached", "; retried", " "][random.usize(..4)]);
+        }
+        line.truncate(119);
+        text.push_str(&line);
+        text.push('\n');
+        number += 1;
+        if number % 25 == 0 && number < lines {
+            writeln!(text, "    at Orders.find (orders.js:{}:17){:80}", random.u32(..900), "").unwrap();
+            number += 1;
+        }
+    }
+    text
+}
+
+/// A sink for OTLP/HTTP that counts bytes, and log records.
+#[derive(Clone, Default)]
+struct Sink {
+    bytes: Arc<AtomicU64>,
+    records: Arc<AtomicU64>,
+}
+
+impl Sink {
+    /// Listens on a port of loopback; returns the port.
+    fn listen(&self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sink = self.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (sink, mut stream) = (sink.clone(), stream.unwrap());
+                std::thread::spawn(move || while sink.serve(&mut stream).is_some() {});
+            }
+        });
+        port
+    }
+
+    fn serve(&self, stream: &mut TcpStream) -> Option<()> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).ok()?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).ok()?;
+        let length =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).ok()?;
+        // The answer first, so that the agent does not wait for our counting.
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
+            .ok()?;
+        if head.starts_with("POST /v1/logs ") {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
+            let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
+            let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+            self.bytes.fetch_add(length as u64, Ordering::Relaxed);
+            self.records.fetch_add(scopes.map(|scope| scope.log_records.len() as u64).sum(), Ordering::Relaxed);
+        }
+        Some(())
+    }
+
+    fn wait_for(&self, records: u64) {
+        let until = Instant::now() + LIMIT;
+        while self.records.load(Ordering::Relaxed) < records {
+            assert!(Instant::now() < until, "{} of {records} records", self.records.load(Ordering::Relaxed));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// How many records so many lines are: every 25th line is followed by one that continues it.
+fn records(lines: u64) -> u64 {
+    lines - (lines - 1) / 25
+}
+
+/// A whole log file, from the disk to the collector's acknowledgement.
+fn backlog(lines: u64, text: &str) {
+    let sink = Sink::default();
+    let mut desk = plain_desk(&sink);
+    desk.set("logs.start_at=beginning");
+    fs::write(desk.log("application.log"), text).unwrap();
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let begun = Instant::now();
+    let agent = desk.start();
+    sink.wait_for(records(lines));
+    let wall = begun.elapsed();
+    let used = Used::by(agent.id());
+    let wire = sink.bytes.load(Ordering::Relaxed) as f64 / text.len() as f64;
+    row(
+        "log lines per CPU second, file to acknowledgement",
+        &format!("{:.0} k", lines as f64 / used.cpu / 1e3),
+        "300 k",
+    );
+    row("log lines per second of the clock", &format!("{:.0} k", lines as f64 / wall.as_secs_f64() / 1e3), "");
+    row("peak memory while the backlog drains (RSS)", &format!("{:.1} MB", used.peak), "60 MB");
+    row("bytes on the wire against raw log bytes (gzip)", &format!("{:.1} %", wire * 100.0), "15 %");
+}
+
+/// One line at a time, from its append to its arrival.
+fn latency() {
+    let sink = Sink::default();
+    let desk = plain_desk(&sink);
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let _agent = desk.start();
+    let _ = desk.status();
+    let mut times: Vec<Duration> = (0..TIMED_LINES)
+        .map(|number| {
+            let begun = Instant::now();
+            desk.write("application.log", &format!("[2026-11-23T08:18:10.936] [INFO] default - line {number}\n"));
+            sink.wait_for(number as u64 + 1);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    row("a line appended to its arrival, median", &seconds(times[TIMED_LINES / 2]), "2 s");
+    row("a line appended to its arrival, slowest", &seconds(times[TIMED_LINES - 1]), "2 s");
+}
+
+/// From the start of the process until it answers: sources and queue are at work then.
+fn start() {
+    let desk = plain_desk(&Sink::default());
+    let begun = Instant::now();
+    let _agent = desk.start();
+    let socket = desk.data().join("control.sock");
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(begun.elapsed() < LIMIT);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    row("start to collecting", &format!("{:.0} ms", begun.elapsed().as_secs_f64() * 1e3), "500 ms");
+}
+
+/// Default settings, all sources on, nothing happens.
+fn idle_agent(time: Duration) {
+    let sink = Sink::default();
+    let desk = plain_desk(&sink);
+    fs::write(desk.log("application.log"), "").unwrap();
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let agent = desk.start();
+    let _ = desk.status();
+    let before = Used::by(agent.id());
+    std::thread::sleep(time);
+    let after = Used::by(agent.id());
+    let share = (after.cpu - before.cpu) / time.as_secs_f64();
+    row("private memory, idle", &format!("{:.1} MB", after.private), "25 MB");
+    row(&format!("CPU of a core, idle over {} s", time.as_secs()), &format!("{:.3} %", share * 100.0), "0.1 %");
+}
+
+/// A desk with the agent's default settings.
+fn plain_desk(sink: &Sink) -> Desk {
+    let mut desk = Desk::new();
+    for setting in [
+        "host.export_interval=60s",
+        "host.sample_interval=5s",
+        "processes.sample_interval=30s",
+        "logs.flush_interval=500ms",
+        "collector.protocol=http/protobuf",
+    ] {
+        desk.set(setting);
+    }
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", sink.listen()));
+    desk
+}
+
+/// What a process has used so far.
+struct Used {
+    /// Seconds of CPU.
+    cpu: f64,
+    /// Largest resident set, MB.
+    peak: f64,
+    /// Memory that is this process's alone, MB.
+    private: f64,
+}
+
+impl Used {
+    fn by(process: u32) -> Self {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let kilobytes = |text: &str, name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0)
+        };
+        let (status, rollup) = (read("status"), read("smaps_rollup"));
+        let private = kilobytes(&rollup, "Private_Dirty:") + kilobytes(&rollup, "Private_Clean:");
+        // Nanoseconds that each thread has run (proc(5), schedstat): clock ticks are too coarse for an idle program.
+        let mut nanoseconds = 0.0;
+        for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += text.split(' ').next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+        }
+        Self { cpu: nanoseconds / 1e9, peak: kilobytes(&status, "VmHWM:") / 1e3, private: private / 1e3 }
+    }
+}
+
+/// A program that ends with this one.
+struct Peer(Child);
+
+impl Peer {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// rsyslog reads the same file line by line and forwards it over plain TCP: no parsing, no OTLP, no compression, no
+/// durable queue.
+fn rsyslog(lines: u64, text: &str) {
+    let Some(root) = std::env::var_os("RSYSLOG_ROOT") else {
+        println!("rsyslog: left out, RSYSLOG_ROOT is not set");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (root, folder) = (Path::new(&root), dir.path().display());
+    fs::write(dir.path().join("application.log"), text).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = format!(
+        "global(workDirectory=\"{folder}\")\nmodule(load=\"imfile\")\n\
+         input(type=\"imfile\" File=\"{folder}/application.log\" Tag=\"connect\")\n\
+         action(type=\"omfwd\" Target=\"127.0.0.1\" Port=\"{port}\" Protocol=\"tcp\")\n"
+    );
+    fs::write(dir.path().join("rsyslog.conf"), config).unwrap();
+    let libraries = root.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(root.join("usr/sbin/rsyslogd"));
+    command.args(["-n", "-i", "NONE", "-f"]).arg(dir.path().join("rsyslog.conf"));
+    command.arg("-M").arg(libraries.join("rsyslog")).env("LD_LIBRARY_PATH", &libraries);
+    let begun = Instant::now();
+    let peer = Peer::start(&mut command);
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut seen = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while seen < lines {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0 && begun.elapsed() < LIMIT, "{seen} of {lines} lines");
+        seen += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    let used = Used::by(peer.0.id());
+    let speed = format!("{:.0} k", lines as f64 / used.cpu / 1e3);
+    row("rsyslog 8, file to plain TCP: log lines per CPU second", &speed, "");
+    row("rsyslog 8: peak memory (RSS)", &format!("{:.1} MB", used.peak), "");
+}
+
+/// Prometheus' exporter of host metrics, scraped as often as the agent samples.
+fn node_exporter(time: Duration) {
+    let Some(program) = std::env::var_os("NODE_EXPORTER") else {
+        println!("node_exporter: left out, NODE_EXPORTER is not set");
+        return;
+    };
+    let port = free_port();
+    let peer = Peer::start(Command::new(program).arg(format!("--web.listen-address=127.0.0.1:{port}")));
+    let scrape = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        stream.read_to_end(&mut Vec::new()).ok()
+    };
+    let begun = Instant::now();
+    while scrape().is_none() {
+        assert!(begun.elapsed() < LIMIT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let before = Used::by(peer.0.id());
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        std::thread::sleep(Duration::from_secs(5));
+        scrape();
+    }
+    let after = Used::by(peer.0.id());
+    let share = (after.cpu - before.cpu) / begun.elapsed().as_secs_f64();
+    row("node_exporter, a scrape every 5 s: private memory", &format!("{:.1} MB", after.private), "");
+    row("node_exporter: CPU of a core", &format!("{:.3} %", share * 100.0), "");
+}
