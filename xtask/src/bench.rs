@@ -13,7 +13,7 @@ pub(crate) fn run(lines: u64, idle_seconds: u64) -> Result<()> {
         run_command(&mut command(&["cargo", "build", "--quiet", "--release", "--package", "insights-agent"]))
     })?;
     let program = root().join("target/release").join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX));
-    let words = ["cargo", "run", "--quiet", "--release", "--package", "insights-agent-tests", "--bin", "bench", "--"];
+    let words = ["cargo", "run", "--quiet", "--package", "insights-agent-tests", "--bin", "bench", "--"];
     run_command(
         command(&words)
             .args([lines.to_string(), idle_seconds.to_string()])
