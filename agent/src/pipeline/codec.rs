@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 
 use crate::config::Compression;
 
-/// Level of gzip: the fastest. Level 6 makes log batches a tenth smaller for three times the CPU time.
-const GZIP_LEVEL: u32 = 1;
+/// Level of gzip: on log batches 4 makes a third less than 1 for half as much time again; 6 saves another tenth for twice the time.
+const GZIP_LEVEL: u32 = 4;
 /// Level of zstd: its fastest ordinary level.
 const ZSTD_LEVEL: i32 = 1;
 

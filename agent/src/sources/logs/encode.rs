@@ -117,22 +117,23 @@ impl LogBatch {
         let buffer = &mut self.buffer;
         buffer.push(wire::delimited_key(2));
         let start = buffer.len();
+        // What all records of a file share comes first, in one piece, then what differs: so it compresses best.
+        wire::put_fixed64(buffer, 11, observed);
+        origin.put_attributes(buffer, offset);
         if let Some(time) = time {
             wire::put_fixed64(buffer, 1, time);
         }
-        wire::put_fixed64(buffer, 11, observed);
         let header = record.header.as_ref();
         if let Some(level) = header.and_then(|header| header.level) {
             wire::put_unsigned(buffer, 2, level.severity as u64);
             Text::new(level.text).put(buffer, 3);
         }
-        put_text_value(buffer, 5, Text::new(record.message));
-        origin.put_attributes(buffer, offset);
         if let Some(header) = header {
             put_text_attribute(buffer, names::LOG_CATEGORY, header.category);
             put_text_attribute(buffer, names::INSTANCE_ID, header.instance);
             put_thread_attribute(buffer, header.thread);
         }
+        put_text_value(buffer, 5, Text::new(record.message));
         put_flag_attribute(buffer, names::LOG_CONTINUATION, record.continuation);
         put_flag_attribute(buffer, names::LOG_CUT, record.cut);
         wire::put_length_before(buffer, start);
