@@ -295,7 +295,7 @@ fn a_full_queue_makes_the_reader_wait() {
     desk.max_bytes = "1 MiB";
     desk.start();
     let (opened, source) = desk.running.as_ref().unwrap();
-    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(890_000).collect();
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(930_000).collect();
     let filler = NewBatch {
         signal: Signal::Traces,
         consent: None,
