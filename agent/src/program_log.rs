@@ -27,13 +27,6 @@ pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> 
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let rotating = FileRotate::new(
-        file,
-        AppendCount::new(FILES),
-        ContentLimit::BytesSurpassed(FILE_BYTES),
-        Compression::None,
-        None,
-    );
     let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
@@ -42,11 +35,15 @@ pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> 
     };
     // Other crates speak up only when something is wrong.
     let filter = EnvFilter::new(format!("warn,insights_agent={level}"));
-    let writer = Mutex::new(Tee { file: rotating, also_stderr });
+    let writer = Mutex::new(Tee { file: rotating(file), also_stderr });
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).finish();
     // Fails only if a subscriber has been set already, as when an embedding program logs by itself.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+fn rotating(file: &Path) -> FileRotate<AppendCount> {
+    FileRotate::new(file, AppendCount::new(FILES), ContentLimit::BytesSurpassed(FILE_BYTES), Compression::None, None)
 }
 
 struct Tee {
@@ -66,5 +63,30 @@ impl io::Write for Tee {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// However much is logged, the folder holds no more than the files that are kept.
+    #[test]
+    fn the_log_never_grows_over_its_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Tee { file: rotating(&dir.path().join("agent.log")), also_stderr: false };
+        let line = "a line of the program's log, which is of no interest\n".repeat(2000);
+        for _ in 0..100 {
+            log.write_all(line.as_bytes()).unwrap();
+        }
+        let files: Vec<u64> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        assert!(files.len() <= FILES + 1, "{files:?}");
+        let total: u64 = files.iter().sum();
+        let written = 100 * line.len() as u64;
+        let limit = ((FILES + 1) * (FILE_BYTES + line.len())) as u64;
+        assert!(total <= limit && limit < written, "{total} bytes are left of {written}");
     }
 }

@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::pipeline::{Signal, metrics::data_points};
+use crate::pipeline::{Signal, data_points};
 
 /// Largest HTTP body, as it comes over the wire: four times the largest request of common exporters.
 pub const LARGEST_BODY: usize = 16 << 20;

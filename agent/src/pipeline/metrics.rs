@@ -9,13 +9,12 @@ use http::{Request, Response, StatusCode};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use prost::Message;
 
-use super::Signal;
 use super::queue::{AppendError, NewBatch, Queue};
+use super::{Signal, data_points};
 
 /// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue.
 ///
@@ -31,21 +30,6 @@ pub fn provider(queue: Queue, resource: Resource, interval: Duration) -> Result<
         .build()?;
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
     Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build())
-}
-
-/// Number of data points in a request: the items that OTLP's partial success counts.
-#[must_use]
-pub fn data_points(request: &ExportMetricsServiceRequest) -> usize {
-    let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
-    let points = metrics.map(|metric| match &metric.data {
-        Some(Data::Gauge(data)) => data.data_points.len(),
-        Some(Data::Sum(data)) => data.data_points.len(),
-        Some(Data::Histogram(data)) => data.data_points.len(),
-        Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
-        Some(Data::Summary(data)) => data.data_points.len(),
-        None => 0,
-    });
-    points.sum()
 }
 
 #[derive(Debug)]

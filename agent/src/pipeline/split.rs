@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-use super::{Signal, codec, metrics::data_points};
+use super::{Signal, codec, data_points};
 use crate::config::Compression;
 
 /// Largest payload that is decoded: far above what this agent puts into one batch.

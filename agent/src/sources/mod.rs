@@ -3,3 +3,4 @@
 pub mod host;
 pub mod logs;
 pub mod processes;
+mod sampler;

@@ -6,7 +6,6 @@
 
 mod export;
 mod machine;
-pub(in crate::sources) mod sampler;
 mod tally;
 
 use std::io;
@@ -17,8 +16,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 
 use self::export::{AtExport, Readings};
-use self::sampler::Sampler;
 use self::tally::{Sample, Tally};
+use super::sampler::Sampler;
 use crate::config::HostSettings;
 use crate::signals::metrics::{self, Metric};
 

@@ -155,7 +155,7 @@ impl LogBatch {
         self.buffer.len() - self.gap
     }
 
-    /// The request with all records; nothing, if there are none. They stay until [`LogBatch::clear`].
+    /// The request with all records; nothing, if there are none.
     pub fn finish(&mut self) -> Option<Encoded<'_>> {
         if self.is_empty() {
             return None;
@@ -177,14 +177,6 @@ impl LogBatch {
             oldest_unix_nano: self.oldest_unix_nano,
             newest_unix_nano: self.newest_unix_nano,
         })
-    }
-
-    /// Takes all records out and keeps the memory for the next ones.
-    pub fn clear(&mut self) {
-        self.buffer.truncate(self.gap);
-        self.items = 0;
-        self.oldest_unix_nano = u64::MAX;
-        self.newest_unix_nano = 0;
     }
 }
 

@@ -15,8 +15,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 
 use self::tally::Tally;
-use super::host::sampler::Sampler;
 use super::host::{locked, logical_cpus};
+use super::sampler::Sampler;
 use crate::config::{ConnectSettings, ProcessSettings};
 use crate::connect::processes::{Role, candidates, members};
 use crate::signals::metrics::{self, Metric};
