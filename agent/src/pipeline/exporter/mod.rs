@@ -95,13 +95,7 @@ impl Exporter {
         Self { lanes, stop, deliveries }
     }
 
-    /// What the lane of a signal is doing.
-    #[must_use]
-    pub fn delivery(&self, signal: Signal) -> Delivery {
-        self.deliveries.iter().find(|(of, _)| *of == signal).map(|(_, d)| d.borrow().clone()).unwrap_or_default()
-    }
-
-    /// A way to see [`Self::delivery`] from elsewhere.
+    /// What the lane of each signal is doing, now and after every change.
     #[must_use]
     pub fn watch(&self) -> Vec<(Signal, watch::Receiver<Delivery>)> {
         self.deliveries.clone()

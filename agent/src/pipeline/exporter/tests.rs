@@ -336,8 +336,9 @@ async fn a_lane_delivers_through_trouble() {
         (counters["delivered.logs"], counters["rejected.logs"], counters["dropped.logs.refused"]),
         (1 + 4, 1, 3)
     );
-    let delivery = exporter.delivery(Signal::Logs);
-    assert_eq!((delivery.acknowledged_items, delivery.rejected_items, delivery.problem), (5, 1, None));
+    let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
+    let whole = |d: &Delivery| (d.acknowledged_items, d.rejected_items, d.problem.is_none()) == (5, 1, true);
+    tokio::time::timeout(LIMIT, delivery.wait_for(whole)).await.unwrap().unwrap();
     exporter.stop(LIMIT).await;
 }
 
