@@ -7,7 +7,6 @@ use crate::step::{command, root, run as run_command, step};
 
 /// Builds the agent as it is shipped, and measures it.
 pub(crate) fn run(lines: u64, idle_seconds: u64) -> Result<()> {
-    machine::c_compiler()?;
     let environment = machine::peers()?;
     step("Build the agent as it is shipped", || {
         run_command(&mut command(&["cargo", "build", "--quiet", "--release", "--package", "insights-agent"]))

@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::machine;
 use crate::step::{command, root, run as run_command, step};
 
 /// Set by Ctrl-C.
@@ -23,7 +22,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Builds and starts everything; ends with Ctrl-C, or after so many seconds.
 pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
-    machine::c_compiler()?;
     step("Build the agent", || {
         run_command(&mut command(&["cargo", "build", "--quiet", "--package", "insights-agent"]))
     })?;

@@ -20,11 +20,6 @@ pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     Ok(base.join("insights-agent-build").join(name))
 }
 
-/// A C compiler, for SQLite and the cryptography.
-pub(crate) fn c_compiler() -> Result<()> {
-    if cfg!(windows) { Ok(()) } else { packages(&[("cc", "build-essential")]) }
-}
-
 /// Installs what is missing of the Debian packages, each of which is named behind a program that it has.
 fn packages(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();

@@ -10,7 +10,6 @@ pub(crate) fn test(quick: bool) -> Result<()> {
     if quick && std::env::var_os("CI").is_some() {
         bail!("--quick leaves tests out, which must not happen in CI");
     }
-    machine::c_compiler()?;
     lint()?;
     if !cfg!(windows) {
         windows_check()?;
@@ -43,7 +42,6 @@ pub(crate) fn lint() -> Result<()> {
 
 /// `cargo xtask windows-check`.
 pub(crate) fn windows_check() -> Result<()> {
-    machine::c_compiler()?;
     let environment = machine::windows_std()?;
     step("Check for Windows", || {
         let words = ["cargo", "clippy", "--package", "insights-agent", "--quiet", "--", "-D", "warnings"];
