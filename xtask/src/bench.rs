@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::machine;
-use crate::step::{command, root, run as run_command, step};
+use crate::step::{command, program, run as run_command, step};
 
 /// Builds the agent as it is shipped, and measures it.
 pub(crate) fn run(lines: u64, idle_seconds: u64) -> Result<()> {
@@ -11,12 +11,11 @@ pub(crate) fn run(lines: u64, idle_seconds: u64) -> Result<()> {
     step("Build the agent as it is shipped", || {
         run_command(&mut command(&["cargo", "build", "--quiet", "--release", "--package", "insights-agent"]))
     })?;
-    let program = root().join("target/release").join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX));
     let words = ["cargo", "run", "--quiet", "--package", "insights-agent-tests", "--bin", "bench", "--"];
     run_command(
         command(&words)
             .args([lines.to_string(), idle_seconds.to_string()])
             .envs(environment)
-            .env("INSIGHTS_AGENT_BIN", program),
+            .env("INSIGHTS_AGENT_BIN", program("release")),
     )
 }

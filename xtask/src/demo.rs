@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::step::{command, root, run as run_command, step};
+use crate::step::{command, program, root, run as run_command, step};
 
 /// Set by Ctrl-C.
 static ENDED: AtomicBool = AtomicBool::new(false);
@@ -25,7 +25,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     step("Build the agent", || {
         run_command(&mut command(&["cargo", "build", "--quiet", "--package", "insights-agent"]))
     })?;
-    let program = root().join("target/debug").join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX));
+    let program = program("debug");
     let folder = root().join("target/demo");
     let data = folder.join("data");
     let agent = |words: &[&str]| {

@@ -1,6 +1,6 @@
 //! Running commands, each announced in one line, with its time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -17,6 +17,12 @@ pub(crate) fn command(words: &[&str]) -> Command {
 /// The repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// The agent's program as cargo builds it, in the folder of a profile (`debug`, `release`).
+pub(crate) fn program(profile: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join(profile).join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Does something that has a name, and says how long it took.

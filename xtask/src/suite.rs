@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::machine;
-use crate::step::{command, root, run, step};
+use crate::step::{command, program, run, step};
 
 /// `cargo xtask test`.
 pub(crate) fn test(quick: bool) -> Result<()> {
@@ -22,9 +22,7 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         environment = machine::receivers()?;
     }
     step("Build the program", || run(&mut command(&["cargo", "build", "--package", "insights-agent"])))?;
-    let program = format!("insights-agent{}", std::env::consts::EXE_SUFFIX);
-    let program = root().join("target/debug").join(program);
-    environment.push(("INSIGHTS_AGENT_BIN", program.display().to_string()));
+    environment.push(("INSIGHTS_AGENT_BIN", program("debug").display().to_string()));
     step("Tests", || run(command(&["cargo", "test", "--workspace"]).envs(environment).env("INSTA_UPDATE", "no")))
 }
 
