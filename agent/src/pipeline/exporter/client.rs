@@ -115,7 +115,7 @@ impl Client {
     pub async fn send(&self, batch: &Batch) -> Outcome {
         let (compression, payload) = match self.wire_form(batch) {
             Ok(form) => form,
-            Err(message) => return Outcome::Http { status: 400, retry_after: None, message },
+            Err(error) => return Outcome::Damaged(error.to_string()),
         };
         let sent = match self.settings.protocol {
             Protocol::Grpc => self.send_grpc(batch.signal, compression, &payload).await,
@@ -125,14 +125,14 @@ impl Client {
     }
 
     /// A batch as the collector wants it. It already is, unless the setting has changed since, or is `none`.
-    fn wire_form(&self, batch: &Batch) -> Result<(Compression, Bytes), String> {
+    fn wire_form(&self, batch: &Batch) -> std::io::Result<(Compression, Bytes)> {
         let wanted = self.settings.compression;
         if batch.compression == wanted {
             return Ok((wanted, batch.payload.clone()));
         }
         let changed = codec::decompress(batch.compression, &batch.payload, LARGEST_PAYLOAD)
             .and_then(|plain| codec::compress(wanted, &plain));
-        changed.map(|bytes| (wanted, bytes.into())).map_err(|error| format!("the queued payload is damaged: {error}"))
+        changed.map(|bytes| (wanted, bytes.into()))
     }
 
     async fn send_http(&self, signal: Signal, compression: Compression, payload: Bytes) -> Result<Outcome, Failure> {

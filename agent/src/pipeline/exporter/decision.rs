@@ -47,6 +47,8 @@ pub enum Outcome {
     },
     /// There was no answer, or none of a collector.
     None(Failure),
+    /// It was not sent: what the queue holds cannot be read any more.
+    Damaged(String),
 }
 
 /// What to do with the batch.
@@ -97,6 +99,7 @@ pub fn decide(outcome: &Outcome) -> Decision {
             | Code::FailedPrecondition
             | Code::Internal => Decision::Drop,
         },
+        Outcome::Damaged(_) => Decision::Drop,
         Outcome::None(failure) if failure.is_of_settings() => Decision::Hold,
         Outcome::None(_) => Decision::Retry { at_least: None },
     }
@@ -189,6 +192,11 @@ mod tests {
     fn partial_success_is_never_sent_again() {
         let outcome = Outcome::Accepted { rejected: 3, message: "bad".to_owned() };
         assert_eq!(decide(&outcome), Decision::Done);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_dropped() {
+        assert_eq!(decide(&Outcome::Damaged("torn".to_owned())), Decision::Drop);
     }
 
     #[test]

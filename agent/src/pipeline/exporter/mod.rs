@@ -24,6 +24,9 @@ pub use failure::Failure;
 use super::Signal;
 use super::queue::{Batch, DropReason, Queue, QueueStats};
 
+/// Pause before the queue is asked again for a batch that it holds and could not read.
+const READ_PAUSE: Duration = Duration::from_secs(5);
+
 /// What a lane is doing, and how the last deliveries went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delivery {
@@ -143,7 +146,9 @@ impl Lane {
                 }
                 Decision::Drop => {
                     self.problem(&outcome, LaneState::Working, None);
-                    self.queue.drop_batch(batch.id, DropReason::Refused).await;
+                    let damaged = matches!(outcome, Outcome::Damaged(_));
+                    let reason = if damaged { DropReason::Damaged } else { DropReason::Refused };
+                    self.queue.drop_batch(batch.id, reason).await;
                     None
                 }
             };
@@ -161,12 +166,18 @@ impl Lane {
     async fn next(&mut self) -> Option<Batch> {
         loop {
             // Marked as seen before looking, so that no append between looking and waiting is missed.
-            self.stats.borrow_and_update();
+            let held = self.stats.borrow_and_update().of(self.signal).batches > 0;
             if let Some(batch) = self.queue.next(self.signal).await {
                 return Some(batch);
             }
             if *self.stop.borrow() {
                 return None;
+            }
+            if held {
+                // The queue's file cannot be read at the moment, and has said so in the log.
+                let stopped = self.stop.wait_for(|stop| *stop);
+                let _ = tokio::time::timeout(READ_PAUSE, stopped).await;
+                continue;
             }
             tokio::select! {
                 changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => { changed.ok()?; }
@@ -281,6 +292,9 @@ fn sentence(outcome: &Outcome, signal: Signal, address: &str) -> String {
             }
         },
         Outcome::None(failure) => failure.to_string(),
+        Outcome::Damaged(why) => {
+            format!("A queued request with {signal} cannot be read any more ({why}); it was dropped and counted.")
+        }
     }
 }
 

@@ -226,9 +226,6 @@ pub enum StoreError {
     /// The file system says no.
     #[error("the queue's file: {0}")]
     Io(#[from] io::Error),
-    /// A row is compressed in a way unknown here.
-    #[error("a queued request has the unknown encoding `{0}`")]
-    UnknownEncoding(String),
 }
 
 /// Why a batch was not taken.

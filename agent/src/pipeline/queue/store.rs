@@ -174,22 +174,26 @@ impl Store {
         Ok(())
     }
 
-    /// The oldest batch of a signal.
-    pub(super) fn next(&self, signal: Signal) -> Result<Option<Batch>, StoreError> {
-        let row = self
-            .connection
-            .prepare_cached(
-                "SELECT id, encoding, items, split, payload FROM batch WHERE signal = ?1 ORDER BY id LIMIT 1",
-            )?
-            .query_row([signal.name()], |row| {
-                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get::<_, Vec<u8>>(4)?))
-            })
-            .optional()?;
-        row.map(|(id, encoding, items, split, payload)| {
-            let compression = Compression::from_token(&encoding).ok_or(StoreError::UnknownEncoding(encoding))?;
-            Ok(Batch { id, signal, compression, items, split, payload: payload.into() })
-        })
-        .transpose()
+    /// The oldest batch of a signal. One that says it is compressed in a way unknown here is dropped and counted.
+    pub(super) fn next(&mut self, signal: Signal) -> Result<Option<Batch>, StoreError> {
+        loop {
+            let row = self
+                .connection
+                .prepare_cached(
+                    "SELECT id, encoding, items, split, payload FROM batch WHERE signal = ?1 ORDER BY id LIMIT 1",
+                )?
+                .query_row([signal.name()], |row| {
+                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get::<_, Vec<u8>>(4)?))
+                })
+                .optional()?;
+            let Some((id, encoding, items, split, payload)) = row else { return Ok(None) };
+            match Compression::from_token(&encoding) {
+                Some(compression) => {
+                    return Ok(Some(Batch { id, signal, compression, items, split, payload: payload.into() }));
+                }
+                None => self.drop_batch(id, DropReason::Damaged)?,
+            };
+        }
     }
 
     /// Takes a delivered batch out; `rejected` of its items were refused by the collector. False if it is gone already.
@@ -475,7 +479,7 @@ impl StoreError {
             Self::Sqlite(error) => {
                 matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
             }
-            Self::Io(_) | Self::UnknownEncoding(_) => false,
+            Self::Io(_) => false,
         }
     }
 }

@@ -220,3 +220,23 @@ fn the_file_can_be_inspected_while_it_is_in_use() {
     assert_eq!(seen, *opened.queue.watch().borrow());
     assert_eq!(inspect(&dir.path().join("missing.db")).unwrap(), QueueStats::default());
 }
+
+/// A row that cannot be understood is dropped and counted, and does not stand in the way of the others.
+#[test]
+fn a_row_of_unknown_encoding_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queue.db");
+    let opened = open(&file);
+    runtime().block_on(async {
+        opened.queue.append(batch(Signal::Metrics, b"strange")).await.unwrap();
+        opened.queue.append(batch(Signal::Metrics, b"good")).await.unwrap();
+    });
+    opened.thread.stop();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute("UPDATE batch SET encoding = 'brotli' WHERE id = 1", []).unwrap();
+
+    let opened = open(&file);
+    let next = runtime().block_on(opened.queue.next(Signal::Metrics)).unwrap();
+    assert_eq!(codec::decompress(next.compression, &next.payload, 100).unwrap(), b"good");
+    assert_eq!(opened.queue.watch().borrow().counters["dropped.metrics.damaged"], 2);
+}
