@@ -101,11 +101,13 @@ impl Text {
         }
     }
 
-    /// Prints the resource in full unless its sender had the same one before.
+    /// Prints the resource in full unless its sender had the same one before, in whatever order.
     fn resource(&mut self, attributes: &[KeyValue], out: &mut Out) {
         let key = [HOST_NAME, SERVICE_NAME, SERVICE_INSTANCE_ID].map(|key| find(attributes, key).unwrap_or_default());
+        let mut sorted = attributes.to_vec();
+        sorted.sort_by(|one, other| one.key.cmp(&other.key));
         let title = match self.shown.get(&key) {
-            Some(before) if before == attributes => return,
+            Some(before) if *before == sorted => return,
             None if attributes.is_empty() => return,
             Some(_) => "  resource, changed:",
             None => "  resource:",
@@ -113,11 +115,11 @@ impl Text {
         if self.shown.len() >= SENDERS {
             self.shown.clear();
         }
-        self.shown.insert(key, attributes.to_vec());
         out.line(DIM, title, "");
         for one in attributes {
             out.line(DIM, &format!("    {} = {}", one.key, show(one.value.as_ref())), "");
         }
+        self.shown.insert(key, sorted);
     }
 
     fn log(&self, record: &LogRecord, out: &mut Out) {

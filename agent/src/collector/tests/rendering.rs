@@ -105,7 +105,9 @@ fn text_of_resources() {
         ..ResourceLogs::default()
     });
     let nobody = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs::default()] };
-    let requests = [one("1"), one("1"), two, nobody, ExportLogsServiceRequest::default()];
+    let mut otherwise = one("1");
+    otherwise.resource_logs[0].resource.iter_mut().for_each(|resource| resource.attributes.reverse());
+    let requests = [one("1"), otherwise, two, nobody, ExportLogsServiceRequest::default()];
     insta::assert_snapshot!(printed(requests.into_iter().map(Request::Logs).collect(), false), @r"
     05:06:08.000 logs    gRPC 1 item  desk-7 / insights-agent
       resource:

@@ -122,16 +122,10 @@ fn rejecting(rejected: i64) -> ExportLogsServiceResponse {
 #[tokio::test]
 async fn an_unreachable_collector_has_its_sentence() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    insta::assert_snapshot!(said(&grpc(closed)).await, @r#"
-    No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.
-    "#);
-    insta::assert_snapshot!(said(&http(closed)).await, @r#"
-    No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.
-    "#);
+    insta::assert_snapshot!(said(&grpc(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
+    insta::assert_snapshot!(said(&http(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
     let unknown = settings(closed, serde_json::json!({ "endpoint": "http://collector.invalid:4317" }));
-    insta::assert_snapshot!(said(&unknown).await, @r#"
-    The name of the collector, collector.invalid, cannot be found. Check `collector.endpoint`, the network and the VPN.
-    "#);
+    insta::assert_snapshot!(said(&unknown).await, @"The name of the collector, collector.invalid, cannot be found. Check `collector.endpoint`, the network and the VPN.");
 }
 
 #[tokio::test]
@@ -139,61 +133,35 @@ async fn silence_and_broken_connections_have_their_sentences() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let impatient = settings(address, serde_json::json!({ "protocol": "http/protobuf", "timeout": "200ms" }));
-    insta::assert_snapshot!(said(&impatient).await, @r#"
-    127.0.0.1:PORT did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall swallows the data.
-    "#);
-    insta::assert_snapshot!(said(&http(raw_server(b"").await)).await, @r#"
-    127.0.0.1:PORT closed the connection before it answered.
-    "#);
+    insta::assert_snapshot!(said(&impatient).await, @"127.0.0.1:PORT did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall swallows the data.");
+    insta::assert_snapshot!(said(&http(raw_server(b"").await)).await, @"127.0.0.1:PORT closed the connection before it answered.");
 }
 
 #[tokio::test]
 async fn the_wrong_port_has_its_sentence() {
     let http1 = raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
-    insta::assert_snapshot!(said(&grpc(http1)).await, @r#"
-    127.0.0.1:PORT does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317).
-    "#);
+    insta::assert_snapshot!(said(&grpc(http1)).await, @"127.0.0.1:PORT does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317).");
     let grpc_port = grpc_server(|_| Ok(ExportLogsServiceResponse::default())).await;
-    insta::assert_snapshot!(said(&http(grpc_port)).await, @r#"
-    127.0.0.1:PORT does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318).
-    "#);
+    insta::assert_snapshot!(said(&http(grpc_port)).await, @"127.0.0.1:PORT does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318).");
     let web = raw_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nHi!!").await;
-    insta::assert_snapshot!(said(&http(web)).await, @r#"
-    127.0.0.1:PORT answered with a web page, not as a collector. Check `collector.endpoint`; a proxy or a network's sign-in page may stand between.
-    "#);
+    insta::assert_snapshot!(said(&http(web)).await, @"127.0.0.1:PORT answered with a web page, not as a collector. Check `collector.endpoint`; a proxy or a network's sign-in page may stand between.");
     let plain = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let tls = settings(plain, serde_json::json!({ "endpoint": format!("https://{plain}") }));
-    insta::assert_snapshot!(said(&tls).await, @r#"
-    127.0.0.1:PORT does not speak TLS. Write `http://` in `collector.endpoint`, or use the collector's TLS port.
-    "#);
+    insta::assert_snapshot!(said(&tls).await, @"127.0.0.1:PORT does not speak TLS. Write `http://` in `collector.endpoint`, or use the collector's TLS port.");
 }
 
 #[tokio::test]
 async fn refusals_have_their_sentences() {
     let answer = |head: &'static str| async move { said(&http(raw_server(head.as_bytes()).await)).await };
-    insta::assert_snapshot!(answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await, @r#"
-    127.0.0.1:PORT wants credentials for logs. Check `collector.headers`.
-    "#);
-    insta::assert_snapshot!(answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await, @r#"
-    127.0.0.1:PORT takes no logs: its address has no such service. Check `collector.endpoint` and the collector's pipelines.
-    "#);
-    insta::assert_snapshot!(answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull").await, @r#"
-    127.0.0.1:PORT takes no logs at the moment (HTTP 503); they are kept and sent later. It says: full
-    "#);
-    insta::assert_snapshot!(answer("HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno good").await, @r#"
-    127.0.0.1:PORT refused logs for good (HTTP 400); the request was dropped and counted. It says: no good
-    "#);
-    insta::assert_snapshot!(answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await, @r#"
-    127.0.0.1:PORT points to another address (HTTP 302). Write the collector's own address into `collector.endpoint`.
-    "#);
+    insta::assert_snapshot!(answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT wants credentials for logs. Check `collector.headers`.");
+    insta::assert_snapshot!(answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT takes no logs: its address has no such service. Check `collector.endpoint` and the collector's pipelines.");
+    insta::assert_snapshot!(answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull").await, @"127.0.0.1:PORT takes no logs at the moment (HTTP 503); they are kept and sent later. It says: full");
+    insta::assert_snapshot!(answer("HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno good").await, @"127.0.0.1:PORT refused logs for good (HTTP 400); the request was dropped and counted. It says: no good");
+    insta::assert_snapshot!(answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT points to another address (HTTP 302). Write the collector's own address into `collector.endpoint`.");
     let denied = grpc_server(|_| Err(Status::permission_denied("tenant unknown"))).await;
-    insta::assert_snapshot!(said(&grpc(denied)).await, @r#"
-    127.0.0.1:PORT does not allow us to send logs. Check `collector.headers` and the rights behind them. It says: tenant unknown
-    "#);
+    insta::assert_snapshot!(said(&grpc(denied)).await, @"127.0.0.1:PORT does not allow us to send logs. Check `collector.headers` and the rights behind them. It says: tenant unknown");
     let partial = grpc_server(|_| Ok(rejecting(1))).await;
-    insta::assert_snapshot!(said(&grpc(partial)).await, @r#"
-    The collector at 127.0.0.1:PORT refused 1 of the logs it was sent; they are not sent again. It says: too old
-    "#);
+    insta::assert_snapshot!(said(&grpc(partial)).await, @"The collector at 127.0.0.1:PORT refused 1 of the logs it was sent; they are not sent again. It says: too old");
 }
 
 /// A TLS server with a certificate for `name`, valid as `validity` says; and that certificate's PEM.
@@ -234,24 +202,16 @@ async fn refused_certificates_have_their_sentences() {
         address,
         serde_json::json!({ "endpoint": format!("https://localhost:{}", address.port()), "protocol": "http/protobuf" }),
     );
-    insta::assert_snapshot!(said(&untrusting).await, @r#"
-    The certificate of localhost:PORT was issued by an authority that this machine does not trust. Install the authority's certificate on this machine, or name its file in `collector.certificate`.
-    "#);
+    insta::assert_snapshot!(said(&untrusting).await, @"The certificate of localhost:PORT was issued by an authority that this machine does not trust. Install the authority's certificate on this machine, or name its file in `collector.certificate`.");
 
     let (address, pem) = tls_server("collector.example.com", |_| {}).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
-    The certificate of localhost:PORT is for another name. Write the name that stands in the certificate into `collector.endpoint`.
-    "#);
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT is for another name. Write the name that stands in the certificate into `collector.endpoint`.");
 
     let (address, pem) = tls_server("localhost", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
-    The certificate of localhost:PORT has expired. Renew it at the collector; if it is valid, correct this machine's clock.
-    "#);
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT has expired. Renew it at the collector; if it is valid, correct this machine's clock.");
 
     let (address, pem) = tls_server("localhost", |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1)).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @r#"
-    The certificate of localhost:PORT is not valid yet: most likely this machine's clock is wrong.
-    "#);
+    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT is not valid yet: most likely this machine's clock is wrong.");
 }
 
 #[test]
