@@ -1,0 +1,49 @@
+use super::*;
+
+fn mark(boot: u64, session: &str) -> SessionMark {
+    SessionMark { boot_unix_secs: boot, system_session: session.to_owned() }
+}
+
+#[test]
+fn a_session_keeps_its_id_over_restarts_and_clock_corrections_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("session.json");
+    let first = session_id(&file, &mark(1000, "3")).unwrap();
+    assert_eq!(session_id(&file, &mark(1090, "3")).unwrap(), first, "the boot time wanders with the clock");
+    let other_session = session_id(&file, &mark(1000, "4")).unwrap();
+    assert_ne!(other_session, first);
+    assert_ne!(session_id(&file, &mark(90_000, "4")).unwrap(), other_session, "another boot");
+    std::fs::write(&file, "damaged").unwrap();
+    assert!(!session_id(&file, &mark(1000, "3")).unwrap().is_empty());
+}
+
+#[test]
+fn the_users_hash_depends_on_the_key_and_not_on_case() {
+    assert_eq!(user_hash(b"key", "Anna"), user_hash(b"key", "anna"));
+    assert_ne!(user_hash(b"key", "anna"), user_hash(b"other", "anna"));
+    assert_eq!(user_hash(b"key", "anna").len(), 32);
+    assert!(!user_hash(b"key", "anna").contains("anna"));
+}
+
+/// Company attributes are expanded and win; the user appears only as the policy says.
+#[test]
+fn the_resource_follows_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::new(dir.path().to_owned());
+    let settings = |json: serde_json::Value| serde_json::from_value::<ResourceSettings>(json).unwrap();
+
+    let company = settings(serde_json::json!({
+        "user": "none", "environment": "%NOT_SET_HERE?prod%",
+        "attributes": { "department": "%NOT_SET_HERE?unknown%", "service.name": "desks" }
+    }));
+    let found: BTreeMap<_, _> = Resource::detect(&company, &data).unwrap().0;
+    assert_eq!(found["department"], "unknown");
+    assert_eq!(found["service.name"], "desks");
+    assert_eq!(found["deployment.environment.name"], "prod");
+    assert!(!found.contains_key("user.name") && !found.contains_key("user.hash"));
+    for key in ["host.name", "host.arch", "os.type", "session.id", "service.version", "service.instance.id"] {
+        assert!(found.contains_key(key), "{key} is missing");
+    }
+    let encoded = Resource(found.clone()).to_protobuf();
+    assert_eq!(ProtoResource::decode(encoded.as_slice()).unwrap().attributes.len(), found.len());
+}
