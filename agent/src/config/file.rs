@@ -102,7 +102,7 @@ pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError>
     let tree: Value = match serde_json::from_str(&json) {
         Ok(tree) => tree,
         Err(wrong) => {
-            let fault = syntax_fault(&json, &wrong);
+            let fault = syntax_fault(&text, &json, &wrong);
             let positions = Positions::of(&json[..fault.range.start]);
             return Err(error(path, &text, &positions, fault));
         }
@@ -185,7 +185,8 @@ fn strip(text: &str) -> Result<String, (usize, &'static str)> {
     Ok(json)
 }
 
-fn syntax_fault(json: &str, wrong: &serde_json::Error) -> Fault {
+/// `json` is `text` without its comments, whose bytes are blanks there and may be parts of characters in `text`.
+fn syntax_fault(text: &str, json: &str, wrong: &serde_json::Error) -> Fault {
     if json.trim().is_empty() {
         let mut fault = Fault::syntax(0..0, "the file is empty");
         fault.help = Some("write `{}` for no settings at all, or remove the file".into());
@@ -194,7 +195,7 @@ fn syntax_fault(json: &str, wrong: &serde_json::Error) -> Fault {
     let message = wrong.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let line_start = json.split_inclusive('\n').take(wrong.line().saturating_sub(1)).map(str::len).sum::<usize>();
-    let mut at = json.floor_char_boundary(line_start + wrong.column().saturating_sub(1));
+    let mut at = text.floor_char_boundary(line_start + wrong.column().saturating_sub(1));
     if message.starts_with("expected `,`") {
         // the comma is missing after what stands before, which may be lines above
         at = json[..at].trim_end().len();
@@ -206,7 +207,7 @@ fn syntax_fault(json: &str, wrong: &serde_json::Error) -> Fault {
         }
         _ => message.to_owned(),
     };
-    let width = json[at..].chars().next().map_or(0, char::len_utf8);
+    let width = text[at..].chars().next().map_or(0, char::len_utf8);
     Fault::syntax(at..at + width, format!("this is not valid JSON: {what}"))
 }
 

@@ -414,6 +414,18 @@ fn unusable_file() {
     assert_eq!(load(&inputs).unwrap_err().kind, ErrorKind::Unreadable);
 }
 
+/// A comment is not part of the JSON that is parsed, so its characters can end where the JSON has only blanks.
+#[test]
+fn a_file_that_ends_inside_a_comment() {
+    assert_snapshot!(error_of("{\"host\"://\u{e4}"), @r#"
+    this is not valid JSON: the file ends inside a value
+     --> config.json:1:11
+      |
+    1 | {"host"://ä
+      |           ^
+    "#);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
