@@ -83,8 +83,53 @@ pub struct FileState {
     pub fingerprint: Vec<u8>,
     /// Bytes taken over.
     pub position: u64,
+    /// The bytes before the position, as many as there are, at most a limit of the reader's.
+    pub guard: Vec<u8>,
     /// Whether a record with a header has been seen in it.
     pub headed: bool,
+}
+
+/// What is counted while log files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogCounter {
+    /// Records that were found in files.
+    Read,
+    /// Records that were longer than the limit, and were cut.
+    Cut,
+    /// Files that were cut short or replaced in place, and were read from their beginning again.
+    BegunAnew,
+    /// Records that a filter of the settings left out.
+    Filtered,
+    /// Records that sampling left out.
+    Sampled,
+    /// Records above the rate that one file may have.
+    RateLimited,
+}
+
+impl LogCounter {
+    /// As written in [`QueueStats::counters`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read.logs",
+            Self::Cut => "cut.logs",
+            Self::BegunAnew => "begun_anew.logs",
+            Self::Filtered => "dropped.logs.filtered",
+            Self::Sampled => "dropped.logs.sampled",
+            Self::RateLimited => "dropped.logs.rate_limited",
+        }
+    }
+}
+
+/// What was read of log files since the last hand-over: all of it is kept in one transaction, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HandOver {
+    /// The records, if there were any to be sent.
+    pub batch: Option<NewBatch>,
+    /// How far the files have been read.
+    pub files: Vec<FileState>,
+    /// What happened on the way.
+    pub counts: BTreeMap<LogCounter, u64>,
 }
 
 /// Why data left the queue without being delivered.
@@ -156,7 +201,8 @@ pub struct QueueStats {
     pub traces: SignalStats,
     /// What waits, logs.
     pub logs: SignalStats,
-    /// Items since the queue was made: `delivered.<signal>`, `rejected.<signal>`, `dropped.<signal>.<reason>`.
+    /// Items since the queue was made: `delivered.<signal>`, `rejected.<signal>`, `dropped.<signal>.<reason>`, and those
+    /// of [`LogCounter`].
     pub counters: BTreeMap<String, u64>,
 }
 
@@ -197,13 +243,15 @@ impl QueueStats {
         Signal::ALL.iter().filter_map(|signal| self.of(*signal).oldest_unix_ms).min()
     }
 
-    /// Items dropped for reasons that are a loss: all but withdrawn consent.
+    /// Items dropped for reasons that are a loss: all but what the user or the settings wanted.
     #[must_use]
     pub fn lost_items(&self) -> u64 {
         let withdrawn = format!(".{}", DropReason::Withdrawn.name());
+        let wanted = [LogCounter::Filtered.name(), LogCounter::Sampled.name()];
         self.counters
             .iter()
-            .filter(|(name, _)| name.starts_with("dropped.") && !name.ends_with(&withdrawn))
+            .filter(|(name, _)| name.starts_with("dropped."))
+            .filter(|(name, _)| !name.ends_with(&withdrawn) && !wanted.contains(&name.as_str()))
             .map(|(_, items)| items)
             .sum()
     }
@@ -298,18 +346,18 @@ impl Queue {
     /// See [`AppendError`].
     pub async fn append(&self, batch: NewBatch) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Append { batch: Some(batch), files: Vec::new(), reply };
+        let command = Command::Append { what: HandOver { batch: Some(batch), ..HandOver::default() }, reply };
         self.commands.send(command).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
-    /// Puts a log batch in and moves the positions of its files, in one transaction. For threads.
+    /// Puts log records in, moves the positions of their files and counts, in one transaction. For threads.
     ///
     /// # Errors
-    /// See [`AppendError`]; the positions have then not moved.
-    pub fn append_logs(&self, batch: Option<NewBatch>, files: Vec<FileState>) -> Result<(), AppendError> {
+    /// See [`AppendError`]; nothing has then been kept.
+    pub fn append_logs(&self, what: HandOver) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.blocking_send(Command::Append { batch, files, reply }).map_err(|_| AppendError::Closed)?;
+        self.commands.blocking_send(Command::Append { what, reply }).map_err(|_| AppendError::Closed)?;
         answer.blocking_recv().map_err(|_| AppendError::Closed)?
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::store::{Half, Store, StoredBatch};
-use super::{AppendError, Batch, DropReason, FileState, LOG_SHARE_PERCENT, NewBatch, QueueStats, StoreError};
+use super::{AppendError, Batch, DropReason, FileState, HandOver, LOG_SHARE_PERCENT, QueueStats, StoreError};
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use crate::pipeline::{Signal, codec, split};
@@ -15,7 +15,7 @@ const AGE_CHECK: Duration = Duration::from_mins(1);
 
 /// What the queue can be told. Who waits for an answer sees the change in the published figures.
 pub(super) enum Command {
-    Append { batch: Option<NewBatch>, files: Vec<FileState>, reply: oneshot::Sender<Result<(), AppendError>> },
+    Append { what: HandOver, reply: oneshot::Sender<Result<(), AppendError>> },
     Next { signal: Signal, reply: oneshot::Sender<Option<Batch>> },
     Acknowledge { id: i64, rejected: u64, done: oneshot::Sender<()> },
     Drop { id: i64, reason: DropReason, done: oneshot::Sender<()> },
@@ -53,8 +53,8 @@ impl Owner {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Append { batch, files, reply } => {
-                let result = self.append(batch.as_ref(), &files);
+            Command::Append { what, reply } => {
+                let result = self.append(&what);
                 self.answer(reply, result);
             }
             Command::Next { signal, reply } => {
@@ -102,15 +102,15 @@ impl Owner {
         let _ = reply.send(answer);
     }
 
-    fn append(&mut self, batch: Option<&NewBatch>, files: &[FileState]) -> Result<(), AppendError> {
-        let stored = match batch {
+    fn append(&mut self, what: &HandOver) -> Result<(), AppendError> {
+        let stored = match &what.batch {
             Some(batch) => Some(StoredBatch::new(batch, self.compression, now_unix_ms()).map_err(StoreError::from)?),
             None => None,
         };
         if let Some(stored) = &stored {
             self.admit(stored)?;
         }
-        Ok(self.store.append(stored.as_ref(), files)?)
+        Ok(self.store.append(stored.as_ref(), &what.files, &what.counts)?)
     }
 
     fn admit(&mut self, batch: &StoredBatch) -> Result<(), AppendError> {

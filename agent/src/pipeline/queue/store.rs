@@ -1,26 +1,26 @@
 //! The queue's file: SQLite in WAL mode.
 //!
-//! Format, `user_version` 1:
+//! Format, `user_version` 2:
 //! - `batch`: one encoded OTLP export request a row, in the order of arrival (`id`). `payload` is the protobuf message,
 //!   compressed as `encoding` says (`gzip`, `zstd`). `consent` names the kind of logs whose sharing it depends on.
 //! - `file`: how far each log file has been taken over; see [`FileState`].
-//! - `counter`: totals that outlive the program, by name: `dropped.<signal>.<reason>`, `rejected.<signal>`,
-//!   `delivered.<signal>`, in items.
+//! - `counter`: totals that outlive the program, by name, in items; see [`QueueStats::counters`].
 //!
 //! Invariants: a log batch and the positions of the files it was read from are committed in one transaction; a batch
 //! leaves the file only by acknowledgement, by withdrawal of consent, or counted as dropped. `synchronous=NORMAL`: a
 //! killed program loses nothing, a power cut at most the last transactions, with which the file positions fall back too.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-use super::{Batch, DropReason, FileState, NewBatch, QueueStats, SignalStats, StoreError};
+use super::{Batch, DropReason, FileState, LogCounter, NewBatch, QueueStats, SignalStats, StoreError};
 use crate::config::Compression;
 use crate::consent::LogKind;
 use crate::pipeline::{Signal, codec};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE batch (
@@ -46,10 +46,11 @@ CREATE TABLE file (
   fingerprint BLOB NOT NULL,
   position INTEGER NOT NULL,
   headed INTEGER NOT NULL,
+  guard BLOB NOT NULL,
   PRIMARY KEY (volume, file_index)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// Pages kept in memory, in KiB: the queue is written and read in order, a larger cache would never be hit.
@@ -140,8 +141,13 @@ impl Store {
         &self.stats
     }
 
-    /// Appends a batch and moves file positions, in one transaction.
-    pub(super) fn append(&mut self, batch: Option<&StoredBatch>, files: &[FileState]) -> Result<(), StoreError> {
+    /// Appends a batch, moves file positions and counts, in one transaction.
+    pub(super) fn append(
+        &mut self,
+        batch: Option<&StoredBatch>,
+        files: &[FileState],
+        counts: &BTreeMap<LogCounter, u64>,
+    ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         if let Some(batch) = batch {
             insert(&transaction, batch)?;
@@ -149,10 +155,10 @@ impl Store {
         for file in files {
             transaction
                 .prepare_cached(
-                    "INSERT INTO file (id, path, volume, file_index, fingerprint, position, headed, kind)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                    "INSERT INTO file (id, path, volume, file_index, fingerprint, position, headed, kind, guard)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                      ON CONFLICT (volume, file_index)
-                     DO UPDATE SET id=?1, path=?2, fingerprint=?5, position=?6, headed=?7, kind=?8",
+                     DO UPDATE SET id=?1, path=?2, fingerprint=?5, position=?6, headed=?7, kind=?8, guard=?9",
                 )?
                 .execute(params![
                     file.id,
@@ -162,10 +168,17 @@ impl Store {
                     file.fingerprint,
                     file.position as i64,
                     file.headed,
-                    file.kind.name()
+                    file.kind.name(),
+                    file.guard
                 ])?;
         }
+        for (counter, count) in counts {
+            add(&transaction, counter.name(), *count)?;
+        }
         transaction.commit()?;
+        for (counter, count) in counts {
+            *self.stats.counters.entry(counter.name().to_owned()).or_default() += count;
+        }
         if let Some(batch) = batch {
             self.stats.of_mut(batch.signal).added(1, u64::from(batch.items), batch.payload.len() as u64);
             let of = self.stats.of_mut(batch.signal);
@@ -313,7 +326,7 @@ impl Store {
     pub(super) fn files(&self) -> Result<Vec<FileState>, StoreError> {
         let mut statement = self
             .connection
-            .prepare("SELECT id, path, volume, file_index, fingerprint, position, headed, kind FROM file")?;
+            .prepare("SELECT id, path, volume, file_index, fingerprint, position, headed, kind, guard FROM file")?;
         let rows = statement.query_map([], |row| {
             let kind: String = row.get(7)?;
             let Some(kind) = LogKind::from_name(&kind) else { return Ok(None) };
@@ -326,6 +339,7 @@ impl Store {
                 fingerprint: row.get(4)?,
                 position: row.get::<_, i64>(5)?.unsigned_abs(),
                 headed: row.get(6)?,
+                guard: row.get(8)?,
             }))
         })?;
         Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)

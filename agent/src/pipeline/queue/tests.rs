@@ -23,6 +23,10 @@ fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
     NewBatch { signal, consent, items: 2, oldest_unix_nano: 1, newest_unix_nano: 2, payload: payload.to_vec() }
 }
 
+fn hand_over(batch: NewBatch, files: Vec<FileState>) -> HandOver {
+    HandOver { batch: Some(batch), files, ..HandOver::default() }
+}
+
 fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(|| fastrand::u8(..)).take(bytes).collect()
 }
@@ -35,6 +39,7 @@ fn position(id: &str, position: u64) -> FileState {
         volume: u64::MAX,
         index: 7,
         fingerprint: b"[2026".to_vec(),
+        guard: b"end\n".to_vec(),
         position,
         headed: true,
     }
@@ -56,7 +61,7 @@ fn batches_come_out_in_order_after_a_restart() {
     });
     opened
         .queue
-        .append_logs(Some(batch(Signal::Logs, b"log")), vec![position("a", 10)])
+        .append_logs(hand_over(batch(Signal::Logs, b"log"), vec![position("a", 10)]))
         .unwrap_or_else(|e| panic!("{e}"));
     opened.thread.stop();
 
@@ -83,8 +88,8 @@ fn a_refused_log_batch_moves_no_position() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
     let queue = &opened.queue;
-    queue.append_logs(Some(batch(Signal::Logs, &noise(800_000))), vec![position("a", 100)]).unwrap();
-    let refused = queue.append_logs(Some(batch(Signal::Logs, &noise(200_000))), vec![position("a", 200)]);
+    queue.append_logs(hand_over(batch(Signal::Logs, &noise(800_000)), vec![position("a", 100)])).unwrap();
+    let refused = queue.append_logs(hand_over(batch(Signal::Logs, &noise(200_000)), vec![position("a", 200)]));
     assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
     assert_eq!(queue.files(), [position("a", 100)]);
 }
@@ -95,7 +100,7 @@ fn a_full_queue_drops_the_oldest_metrics_only() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
     let queue = &opened.queue;
-    queue.append_logs(Some(batch(Signal::Logs, &noise(600_000))), vec![]).unwrap();
+    queue.append_logs(hand_over(batch(Signal::Logs, &noise(600_000)), vec![])).unwrap();
     runtime().block_on(async {
         for _ in 0..6 {
             queue.append(batch(Signal::Metrics, &noise(150_000))).await.unwrap();
@@ -117,9 +122,9 @@ fn withdrawal_deletes_the_logs_of_that_kind() {
     let opened = queue_in(&dir);
     let queue = &opened.queue;
     let apps = NewBatch { consent: Some(LogKind::Applications), ..batch(Signal::Logs, b"app") };
-    queue.append_logs(Some(batch(Signal::Logs, b"platform")), vec![position("a", 1)]).unwrap();
+    queue.append_logs(hand_over(batch(Signal::Logs, b"platform"), vec![position("a", 1)])).unwrap();
     queue
-        .append_logs(Some(apps), vec![FileState { kind: LogKind::Applications, index: 8, ..position("b", 1) }])
+        .append_logs(hand_over(apps, vec![FileState { kind: LogKind::Applications, index: 8, ..position("b", 1) }]))
         .unwrap();
     let deleted = runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
     assert_eq!(deleted, 2);
@@ -160,7 +165,7 @@ fn a_batch_is_split_once() {
     let dir = tempfile::tempdir().unwrap();
     let opened = queue_in(&dir);
     let queue = &opened.queue;
-    queue.append_logs(Some(batch(Signal::Logs, &request.encode_to_vec())), vec![]).unwrap();
+    queue.append_logs(hand_over(batch(Signal::Logs, &request.encode_to_vec()), vec![])).unwrap();
     runtime().block_on(async {
         queue.split(queue.next(Signal::Logs).await.unwrap()).await;
         let half = queue.next(Signal::Logs).await.unwrap();

@@ -146,6 +146,7 @@ pub(super) fn first_state(kind: LogKind, path: &Path, looked: &Looked, position:
         index: looked.key.1,
         fingerprint: Vec::new(),
         position,
+        guard: Vec::new(),
         headed: false,
     }
 }

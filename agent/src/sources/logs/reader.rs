@@ -19,7 +19,7 @@ use crate::config::StartAt;
 use crate::connect::folders::{LogFolder, log_files, log_folders};
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
-use crate::pipeline::queue::{AppendError, FileState, NewBatch};
+use crate::pipeline::queue::{AppendError, FileState, HandOver, NewBatch};
 
 /// How much is read at once: at least what the framer needs to find the end of the longest record.
 const READ_BYTES: usize = 512 * 1024;
@@ -306,7 +306,7 @@ impl Reader {
             self.gone.insert(key, (file.state, now));
         }
         if !first_seen.is_empty()
-            && let Err(error) = self.context.queue.append_logs(None, first_seen)
+            && let Err(error) = self.context.queue.append_logs(HandOver { files: first_seen, ..HandOver::default() })
         {
             tracing::error!(%error, "the positions of new log files could not be kept");
         }
@@ -408,7 +408,7 @@ impl Reader {
                 self.pending.remove(&kind);
                 break;
             }
-            match self.context.queue.append_logs(batch, states) {
+            match self.context.queue.append_logs(HandOver { batch, files: states, ..HandOver::default() }) {
                 Ok(()) => {
                     self.status.waiting_for_room = false;
                     self.pending.remove(&kind);
