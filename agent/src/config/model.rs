@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, Endpoint, Pattern, Period, Ratio, Secret, Template};
+use super::values::{ByteSize, Endpoint, Pattern, Period, Ratio, Secret, StartAt, Template};
 
 /// Everything that the agent can be told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -189,7 +189,8 @@ impl Default for ConnectSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// Where reading starts in files that are there when sharing is switched on.
+    /// Where reading starts in files that are there when sharing is switched on: `end` (what is written from now on),
+    /// `beginning`, a duration (`24h`: what is not older), or a time as in `2026-11-23T08:00:00Z`.
     pub start_at: StartAt,
     /// How long a record may wait for a line that continues it, and a batch for more records.
     pub flush_interval: Period,
@@ -208,17 +209,6 @@ impl Default for LogSettings {
             layouts: Vec::new(),
         }
     }
-}
-
-/// Where reading starts in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum StartAt {
-    /// With the first line.
-    Beginning,
-    /// With what is written from now on.
-    #[default]
-    End,
 }
 
 /// A log layout of the company's own.

@@ -81,6 +81,48 @@ impl fmt::Debug for Period {
     }
 }
 
+/// Where reading starts in a file that was there before its kind was shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartAt {
+    /// With the first line.
+    Beginning,
+    /// With what is written from now on.
+    #[default]
+    End,
+    /// With the first record that is not older than this.
+    Last(Period),
+    /// With the first record of this time or a later one.
+    Since(jiff::Timestamp),
+}
+
+impl std::str::FromStr for StartAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "beginning" => Ok(Self::Beginning),
+            "end" => Ok(Self::End),
+            _ => {
+                let last = text.parse().map(Self::Last);
+                last.or_else(|_| text.parse().map(Self::Since)).map_err(|_| {
+                    format!("`{text}` is no place to start at; allowed are `beginning`, `end`, a duration as in `24h`, and a time as in `2026-11-23T08:00:00Z`")
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for StartAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beginning => f.write_str("beginning"),
+            Self::End => f.write_str("end"),
+            Self::Last(period) => period.fmt(f),
+            Self::Since(time) => time.fmt(f),
+        }
+    }
+}
+
 /// An amount of bytes, written as in `64 MiB`, `500 KiB`, `1 GiB`, or as a plain number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(u64);
@@ -377,6 +419,7 @@ macro_rules! serde_as_text {
 }
 serde_as_text!(
     Period: "a duration in quotes, as in \"10s\"",
+    StartAt: "`beginning`, `end`, a duration or a time, in quotes",
     Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
     Pattern: "a regular expression in quotes"
 );
@@ -419,6 +462,7 @@ macro_rules! schema {
 }
 schema! {
     Period: "duration" { "type": "string", "examples": ["10s", "500ms", "2m 30s", "14d"] },
+    StartAt: "place to start at" { "type": "string", "examples": ["end", "beginning", "24h", "2026-11-23T08:00:00Z"] },
     ByteSize: "amount of bytes" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB"] },
     Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },

@@ -19,7 +19,8 @@ Units are UCUM: `1` is a share or a truth value, `By` bytes, `s` seconds. Counte
 const LOGS_HEAD: &str = "
 ## Attributes of log records
 
-Strings, where nothing else is said. Only what a line says is there.
+Strings, where nothing else is said. Only what a line says is there. A W3C `traceparent` in a line becomes the trace
+and span id of its record.
 ";
 
 /// The text of docs/signals.md.

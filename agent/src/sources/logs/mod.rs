@@ -1,7 +1,8 @@
 //! io.Connect's log files, followed as long as the user shares them.
 //!
 //! ```text
-//! folders, files (files.rs) ─► bytes ─► records (framing.rs, layout.rs, clock.rs) ─► OTLP (encode.rs) ─► queue
+//! folders, files (tracker.rs, files.rs) ─► text (text.rs) ─► records (framing.rs, layout.rs)
+//!     ─► time, trace, exception (prepare.rs, clock.rs, enrich.rs) ─► OTLP (encode.rs) ─► queue
 //! ```
 //!
 //! Invariants:
@@ -14,12 +15,17 @@
 
 pub mod clock;
 pub mod encode;
+pub mod enrich;
 mod files;
 pub mod framing;
+mod history;
 pub mod layout;
+mod prepare;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod text;
+mod tracker;
 mod watcher;
 
 use std::io;
@@ -84,8 +90,10 @@ impl LogSource {
     pub fn start(context: LogContext, consent: Consent) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(WAITING_COMMANDS);
         let (publish, status) = watch::channel(LogStatus::default());
-        let reader = Reader::new(context, consent, inbox, commands.clone(), publish);
-        let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(move || reader.run())?;
+        let own = commands.clone();
+        let thread = std::thread::Builder::new()
+            .name("logs".to_owned())
+            .spawn(move || Reader::new(context, consent, inbox, own, publish).run())?;
         Ok(Self { commands, thread, status })
     }
 
