@@ -21,6 +21,7 @@ use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
+use crate::redaction::{Person, Redactor};
 use crate::resource::Resource;
 use crate::sources::host::HostSource;
 use crate::sources::logs::{LogContext, LogControl, LogSource, LogStatus};
@@ -110,6 +111,7 @@ impl Agent {
             user_data: folders::user_data(&settings.connect),
             queue: queue.clone(),
             resource: resource.to_protobuf(),
+            redactor: Arc::new(Redactor::new(&settings.logs.redaction, &Person::current())),
             zone: jiff::tz::TimeZone::system(),
         };
         let logs = LogSource::start(context, consent.clone()).map_err(thread)?;

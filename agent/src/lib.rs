@@ -21,6 +21,7 @@ pub mod control;
 pub mod paths;
 pub mod pipeline;
 pub mod program_log;
+pub mod redaction;
 pub mod resource;
 pub mod signals;
 pub mod sources;

@@ -10,11 +10,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::LogContext;
 use super::encode::FileOrigin;
+use super::filter::{Filters, Memory};
 use super::framing::End;
 use super::layout::Layout;
+use super::prepare::Stream;
 use super::text::Encoding;
-use crate::config::LayoutSettings;
 use crate::connect::folders::{LogFolder, app_name, unrotated};
 use crate::consent::LogKind;
 use crate::pipeline::queue::FileState;
@@ -41,9 +43,11 @@ pub(super) struct Followed {
     /// Where it was last seen.
     pub(super) path: PathBuf,
     env_region: String,
+    /// Its name without folders, as it is sent.
+    redacted_name: String,
     pub(super) state: FileState,
     pub(super) layout: Layout,
-    pub(super) origin: FileOrigin,
+    pub(super) stream: Stream,
     /// Its size when it was last looked at.
     pub(super) size: u64,
     /// When it was last written then. It can be cut short and grow to the same size again.
@@ -60,8 +64,6 @@ pub(super) struct Followed {
     input: Option<File>,
     /// The file that it is a copy of: what it holds is read there.
     pub(super) copy_of: Option<FileKey>,
-    /// Time of its last record.
-    pub(super) last_time: Option<u64>,
 }
 
 impl Followed {
@@ -70,12 +72,12 @@ impl Followed {
         state: FileState,
         folder: &LogFolder,
         path: &Path,
-        layouts: &[LayoutSettings],
+        context: &LogContext,
         looked: &Looked,
         now: Instant,
     ) -> Self {
         let mut file = Self::missing(state, now);
-        file.found(folder, path, layouts, looked, now);
+        file.found(folder, path, context, looked, now);
         file
     }
 
@@ -84,8 +86,14 @@ impl Followed {
         Self {
             path: PathBuf::from(&state.path),
             env_region: String::new(),
+            redacted_name: String::new(),
             layout: Layout::for_file("", &[]),
-            origin: FileOrigin::new(&state.id, "", None, None),
+            stream: Stream {
+                origin: FileOrigin::new(&state.id, "", None, None),
+                filters: Filters::default(),
+                memory: Memory::default(),
+                last_time: None,
+            },
             size: state.position,
             modified: None,
             changed: now,
@@ -94,7 +102,6 @@ impl Followed {
             missing_since: Some(now),
             input: None,
             copy_of: None,
-            last_time: None,
             state,
         }
     }
@@ -104,7 +111,7 @@ impl Followed {
         &mut self,
         folder: &LogFolder,
         path: &Path,
-        layouts: &[LayoutSettings],
+        context: &LogContext,
         looked: &Looked,
         now: Instant,
     ) {
@@ -112,7 +119,12 @@ impl Followed {
             path.clone_into(&mut self.path);
             self.env_region.clone_from(&folder.env_region);
             self.state.path = path.to_string_lossy().into_owned();
-            self.layout = Layout::for_file(&unrotated(&file_name(path)), layouts);
+            let name = unrotated(&file_name(path));
+            self.layout = Layout::for_file(&name, &context.settings.layouts);
+            self.stream.filters = Filters::for_file(&name, &context.settings);
+            let name = file_name(path);
+            let (stem, ending) = name.split_at(name.find(".log").unwrap_or(name.len()));
+            self.redacted_name = format!("{}{ending}", context.redactor.redact(stem));
             self.set_origin();
         }
         self.missing_since = None;
@@ -120,12 +132,12 @@ impl Followed {
     }
 
     fn set_origin(&mut self) {
-        let name = file_name(&self.path);
+        let name = &self.redacted_name;
         let app = match self.state.kind {
             LogKind::Platform => None,
-            LogKind::Applications => app_name(&name),
+            LogKind::Applications => app_name(name),
         };
-        self.origin = FileOrigin::new(&self.state.id, &name, Some(&self.env_region), app);
+        self.stream.origin = FileOrigin::new(&self.state.id, name, Some(&self.env_region), app);
     }
 
     /// Begins anew: the file is another one although the system calls it the same.
@@ -133,7 +145,8 @@ impl Followed {
         self.state = first_state(self.state.kind, &self.path, looked);
         self.set_origin();
         self.tried = None;
-        self.last_time = None;
+        self.stream.memory = Memory::default();
+        self.stream.last_time = None;
         self.size = looked.size;
     }
 

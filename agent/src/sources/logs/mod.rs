@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! folders, files (tracker.rs, files.rs) ─► text (text.rs) ─► records (framing.rs, layout.rs)
-//!     ─► time, trace, exception (prepare.rs, clock.rs, enrich.rs) ─► OTLP (encode.rs) ─► queue
+//!     ─► left out? (filter.rs) ─► time, redaction, trace, exception (prepare.rs) ─► OTLP (encode.rs) ─► queue
 //! ```
 //!
 //! Invariants:
@@ -17,10 +17,12 @@ pub mod clock;
 pub mod encode;
 pub mod enrich;
 mod files;
+pub mod filter;
 pub mod framing;
 mod history;
 pub mod layout;
 mod prepare;
+pub mod preview;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ mod watcher;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -39,6 +42,7 @@ use tokio::sync::watch;
 use crate::config::LogSettings;
 use crate::consent::Consent;
 use crate::pipeline::queue::Queue;
+use crate::redaction::Redactor;
 use reader::{Command, Reader};
 
 /// Wake-ups that may wait; beyond, one look through everything serves them all.
@@ -55,6 +59,8 @@ pub struct LogContext {
     pub queue: Queue,
     /// The resource, encoded.
     pub resource: Vec<u8>,
+    /// Hides what must not be sent.
+    pub redactor: Arc<Redactor>,
     /// The zone of the times in the files: that of this machine.
     pub zone: jiff::tz::TimeZone,
 }

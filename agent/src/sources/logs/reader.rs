@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::encode::LogBatch;
 use super::files::FileKey;
 use super::framing::{End, Framer, WINDOW_BYTES};
-use super::prepare::{Preparer, RecordContext};
+use super::prepare::Preparer;
 use super::tracker::Tracker;
 use super::{LogContext, LogStatus};
 use crate::consent::{Consent, LogKind};
@@ -239,8 +239,8 @@ impl Reader {
             for record in framer.by_ref() {
                 offset += encoding.length(&text[at..record.start]) as u64;
                 at = record.start;
-                let context = RecordContext { origin: &file.origin, offset, observed, last_time: &mut file.last_time };
-                self.preparer.take(&record, context, &mut pending.batch, &mut pending.counts);
+                let place = (offset, observed);
+                self.preparer.take(&mut file.stream, &record, place, &mut pending.batch, &mut pending.counts);
                 if pending.batch.len() >= BATCH_BYTES {
                     break;
                 }

@@ -16,6 +16,7 @@ use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use crate::pipeline::queue::{NewBatch, Opened};
 use crate::pipeline::{Signal, codec};
+use crate::redaction::Person;
 
 mod rotation;
 
@@ -29,7 +30,8 @@ struct Desk {
     running: Option<(Opened, LogSource)>,
     consent: Consent,
     max_bytes: &'static str,
-    start_at: &'static str,
+    /// Settings of the log source beside those that make it fast.
+    extra: serde_json::Value,
 }
 
 impl Desk {
@@ -37,7 +39,14 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("UserData/DEMO-INTEROP.IO/logs/applications")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { dir, runtime, running: None, consent: Consent::default(), max_bytes: "64 MiB", start_at: "end" }
+        Self {
+            dir,
+            runtime,
+            running: None,
+            consent: Consent::default(),
+            max_bytes: "64 MiB",
+            extra: serde_json::json!({}),
+        }
     }
 
     /// A desk on which all logs are shared and the source runs.
@@ -51,13 +60,15 @@ impl Desk {
     fn start(&mut self) {
         let settings = QueueSettings { max_bytes: self.max_bytes.parse().unwrap(), ..QueueSettings::default() };
         let opened = Queue::open(&self.dir.path().join("queue.db"), &settings, Compression::Gzip).unwrap();
-        let settings =
-            serde_json::json!({ "flush_interval": "50ms", "poll_interval": "100ms", "start_at": self.start_at });
+        let mut settings = serde_json::json!({ "flush_interval": "50ms", "poll_interval": "100ms" });
+        settings.as_object_mut().unwrap().extend(self.extra.as_object().unwrap().clone());
+        let settings: LogSettings = serde_json::from_value(settings).unwrap();
         let context = LogContext {
-            settings: serde_json::from_value(settings).unwrap(),
+            settings: settings.clone(),
             user_data: vec![self.dir.path().join("UserData")],
             queue: opened.queue.clone(),
             resource: Vec::new(),
+            redactor: Arc::new(Redactor::new(&settings.redaction, &Person::default())),
             zone: jiff::tz::TimeZone::UTC,
         };
         let source = LogSource::start(context, self.consent.clone()).unwrap();
@@ -269,7 +280,7 @@ fn bad_bytes_are_survived() {
 #[test]
 fn history_is_read_from_a_time_on() {
     let mut desk = Desk::new();
-    desk.start_at = "2026-11-23T08:00:00Z";
+    desk.extra = serde_json::json!({ "start_at": "2026-11-23T08:00:00Z" });
     let at = |time: &str, message: &str| format!("[2026-11-23T{time}.000] [INFO] default - {message}\n");
     desk.write(
         "application.log",
@@ -281,6 +292,31 @@ fn history_is_read_from_a_time_on() {
     assert_eq!(desk.take_bodies(2), ["first", "second"]);
     assert_eq!(desk.take_until_marker("gw.log"), Vec::<String>::new());
     desk.stop();
+}
+
+/// What must not leave the machine never reaches the queue; filters leave records out, and count them.
+#[test]
+fn records_are_redacted_and_filtered_before_the_queue() {
+    let mut desk = Desk::new();
+    desk.extra = serde_json::json!({ "filters": [{ "below": "info" }] });
+    desk.start();
+    desk.share(true);
+    desk.write("application.log", "[2026-11-23T08:18:10.936] [DEBUG] default - left out\n");
+    desk.write("application.log", &line("token=abc for jane@example.com"));
+    desk.write(
+        "applications/jane@example.com.log",
+        "[2026-11-23T08:18:10.936] [INFO] [1_2] joe@example.com - Error: /home/jane/x\n    at f (/home/jane/y)\n",
+    );
+    let mut records = desk.take(2);
+    records.sort_by_key(body);
+    assert_eq!(body(&records[0]), "Error: /home/[user]/x\n    at f (/home/[user]/y)");
+    assert_eq!(attribute(&records[0], "exception.message").as_deref(), Some("/home/[user]/x"));
+    assert_eq!(attribute(&records[0], "ioconnect.log.category").as_deref(), Some("[email]"));
+    assert_eq!(attribute(&records[0], "log.file.name").as_deref(), Some("[email].log"));
+    assert_eq!(body(&records[1]), "token=[credential] for [email]");
+    desk.stop();
+    let counters = crate::pipeline::queue::inspect(&desk.dir.path().join("queue.db")).unwrap().counters;
+    assert_eq!((counters["read.logs"], counters["dropped.logs.filtered"]), (3, 1));
 }
 
 /// The trace and the exception that a line names are sent as such.

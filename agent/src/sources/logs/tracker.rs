@@ -111,7 +111,7 @@ impl Tracker {
                     continue;
                 }
                 match self.followed.get_mut(&looked.key) {
-                    Some(file) => file.found(folder, &path, &self.context.settings.layouts, &looked, now),
+                    Some(file) => file.found(folder, &path, &self.context, &looked, now),
                     None => new.push(New { folder, path, looked }),
                 }
             }
@@ -243,8 +243,8 @@ impl Tracker {
                 }
             }
             files.push(state.clone());
-            let layouts = &self.context.settings.layouts;
-            self.followed.insert(looked.key, Followed::new(state, folder, &path, layouts, &looked, Instant::now()));
+            let file = Followed::new(state, folder, &path, &self.context, &looked, Instant::now());
+            self.followed.insert(looked.key, file);
         }
         if !files.is_empty() {
             self.keep(HandOver { files, ..HandOver::default() });
