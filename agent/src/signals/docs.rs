@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Attribute;
+use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
 use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE};
 
@@ -55,6 +56,14 @@ fn markdown() -> String {
     text.push_str(LOGS_HEAD);
     _ = write!(text, "\nScope: `{LOGS_SCOPE}`.\n");
     attribute_table(&mut text, LOG_ATTRIBUTES);
+    _ = write!(
+        text,
+        "\n## Events\n\nLog records with a name, which the agent writes of itself. Scope: `{EVENTS_SCOPE}`.\n"
+    );
+    for event in EVENTS {
+        _ = write!(text, "\n### `{}`\n\n{}\n", event.name, event.meaning);
+        attribute_table(&mut text, event.attributes);
+    }
     text
 }
 
