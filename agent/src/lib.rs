@@ -20,6 +20,7 @@ pub mod consent;
 pub mod control;
 pub mod paths;
 pub mod pipeline;
+pub mod priority;
 pub mod program_log;
 pub mod redaction;
 pub mod resource;

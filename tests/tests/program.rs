@@ -207,6 +207,22 @@ fn opened_files(desk: &Desk) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
     receive
 }
 
+/// The agent stands back behind whatever else runs, with every thread.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_agent_runs_at_low_priority() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    let _ = desk.status();
+    for thread in fs::read_dir(format!("/proc/{}/task", agent.id())).unwrap() {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        // proc_pid_stat(5): nice is field 19, the first behind the name in brackets is field 3
+        let nice = stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap();
+        assert_eq!(nice, "10", "{stat}");
+    }
+}
+
 /// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
 #[test]
 fn a_stop_is_clean() {

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use insights_agent::agent::Agent;
 use insights_agent::collector::{self, Options};
-use insights_agent::program_log;
+use insights_agent::{priority, program_log};
 
 use super::{CollectorArguments, Common, block_on, settings};
 
 /// `run`.
 pub(super) fn agent(common: &Common) -> anyhow::Result<ExitCode> {
+    priority::lower();
     let data = common.data()?;
     let loaded = settings::load(common, true)?;
     data.create().with_context(|| format!("the data folder {} cannot be made", data.path().display()))?;

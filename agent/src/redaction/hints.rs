@@ -21,7 +21,7 @@ impl Hints {
     pub(super) const USER: Self = Self(1 << 3);
     /// An `@`, or what stands for it in a URL.
     pub(super) const AT: Self = Self(1 << 4);
-    /// At least as many digits as the shortest number has that is looked for.
+    /// A row of digits as long as the shortest number that is looked for.
     pub(super) const DIGITS: Self = Self(1 << 5);
     /// `://`
     pub(super) const ADDRESS: Self = Self(1 << 6);
@@ -104,16 +104,31 @@ impl Finder {
     pub(super) fn of(&self, text: &str) -> Hints {
         let Some(words) = &self.words else { return Hints(u16::MAX) };
         let mut hints = Hints::NONE;
-        for word in words.find_overlapping_iter(text) {
+        for word in words.find_iter(text) {
             hints = hints.with(self.hints[word.pattern().as_usize()]);
         }
         if memchr::memchr(b'@', text.as_bytes()).is_some() {
             hints = hints.with(Hints::AT);
         }
-        let digits: usize = text.bytes().map(|byte| usize::from(byte.is_ascii_digit())).sum();
-        if digits >= LEAST_DIGITS {
+        if has_long_row_of_digits(text.as_bytes()) {
             hints = hints.with(Hints::DIGITS);
         }
         hints
     }
+}
+
+/// Whether there are [`LEAST_DIGITS`] digits with nothing but separators between them. Most lines have not even so many
+/// digits in all, which is told faster.
+fn has_long_row_of_digits(text: &[u8]) -> bool {
+    let digits: usize = text.iter().map(|byte| usize::from(byte.is_ascii_digit())).sum();
+    let mut row = 0;
+    digits >= LEAST_DIGITS
+        && text.iter().any(|byte| {
+            match byte {
+                b'0'..=b'9' => row += 1,
+                b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+' => {}
+                _ => row = 0,
+            }
+            row >= LEAST_DIGITS
+        })
 }

@@ -17,6 +17,7 @@ use super::{LogContext, LogStatus};
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
 use crate::pipeline::queue::{AppendError, FileState, HandOver, LogCounter, NewBatch};
+use crate::priority::Background;
 
 /// How much is read at once: what the framer needs to find the end of the longest record, in UTF-16.
 pub(super) const READ_BYTES: usize = 2 * WINDOW_BYTES;
@@ -57,6 +58,7 @@ pub(super) struct Reader {
     publish: watch::Sender<LogStatus>,
     tracker: Tracker,
     preparer: Preparer,
+    priority: Background,
     buffer: Vec<u8>,
     pending: BTreeMap<LogKind, Pending>,
     look_due: Instant,
@@ -87,6 +89,7 @@ impl Reader {
             consent,
             inbox,
             publish,
+            priority: Background::default(),
             buffer: Vec::new(),
             pending: BTreeMap::new(),
             look_due: Instant::now(),
@@ -184,6 +187,7 @@ impl Reader {
         if self.pending.is_empty() {
             self.tracker.let_go();
         }
+        self.priority.set(self.tracker.has_backlog());
         self.last_turn = Some(Instant::now());
         self.report();
         Flow::On

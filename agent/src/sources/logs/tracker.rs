@@ -182,7 +182,7 @@ impl Tracker {
     pub(super) fn begin_anew(&mut self, consent: &Consent, key: FileKey) -> io::Result<()> {
         self.look(consent, &[]);
         let Some(file) = self.followed.get_mut(&key) else { return Ok(()) };
-        tracing::info!(file = %file.path.display(), "a log file was cut short or overwritten; it is read from its beginning");
+        tracing::info!("a log file was cut short or overwritten; it is read from its beginning");
         let looked = Looked::of(file.open()?)?;
         let before = file.state.clone();
         file.restart(&looked);
