@@ -1,6 +1,7 @@
-//! Numbers that mean a person or their money: payment cards, bank accounts, telephones. Where a number has check digits
-//! they decide.
+//! Numbers that mean a person, their money or their machine: payment cards, bank accounts, telephones, IP addresses.
+//! Where a number has check digits they decide.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// Most digits of a payment card number (ISO/IEC 7812-1).
@@ -83,6 +84,30 @@ pub(super) fn ibans(text: &str, mut found: impl FnMut(Range<usize>)) {
         if characters.len() == length && clear_behind(bytes, at) && has_right_check_digits(&characters) {
             found(start..at);
             from = at;
+        }
+    }
+}
+
+/// IP addresses of both versions, with or without a port behind.
+pub(super) fn ip_addresses(text: &str, mut found: impl FnMut(Range<usize>)) {
+    let part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(start) = bytes[at..].iter().position(part).map(|length| at + length) {
+        let end = bytes[start..].iter().position(|byte| !part(byte)).map_or(bytes.len(), |length| start + length);
+        at = end;
+        let word = text[start..end].trim_end_matches('.');
+        let before_port = word.split_once(':').map_or(word, |(address, _)| address);
+        let in_word =
+            start.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric() || bytes[before] == b'_');
+        let goes_on = bytes.get(end).is_some_and(|behind| behind.is_ascii_alphanumeric() || *behind == b'_');
+        if in_word || goes_on {
+            continue;
+        }
+        // `::` is written between names.
+        let is_address = |word: &&str| word.len() > 2 && word.parse::<IpAddr>().is_ok();
+        if let Some(address) = [word, word.trim_end_matches(':'), before_port].into_iter().find(is_address) {
+            found(start..start + address.len());
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The rules, in their order, with what each hides.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -130,7 +129,13 @@ pub(super) fn of(settings: &RedactionSettings, person: &Person) -> Vec<Rule> {
     let name = person.user_name.as_deref().filter(|name| name.chars().count() >= LEAST_NAME && is_person(name));
     let name = name.and_then(|name| Regex::new(&format!("(?i){}", regex::escape(name))).ok());
     add(settings.user, "user", "user", Hints::USER, name.map(Finder::Word));
-    add(settings.ip_addresses, "ip_addresses", "ip", Hints::NONE, regex(&IP_ADDRESS, is_ip_address));
+    add(
+        settings.ip_addresses,
+        "ip_addresses",
+        "ip",
+        Hints::NONE,
+        scan(|text, found| numbers::ip_addresses(text, found)),
+    );
     for pattern in &settings.patterns {
         let finder = Some(Finder::Regex(pattern.pattern.regex().clone(), any));
         add(true, &pattern.name, &pattern.name, Hints::NONE, finder);
@@ -215,13 +220,6 @@ static HOME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-static IP_ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?x) (?:^|[^\w.:]) (?: ( \d{1,3} (?: \.\d{1,3} ){3} ) | ( [0-9A-Fa-f]{0,4} (?: :[0-9A-Fa-f]{0,4} ){2,7} ) )",
-    )
-    .ok()
-});
-
 /// What stands in the place of a secret that is not there.
 fn is_secret(value: &str) -> bool {
     const NONE: [&str; 8] = ["null", "none", "undefined", "true", "false", "nil", "empty", "n/a"];
@@ -243,8 +241,4 @@ fn is_person(name: &str) -> bool {
     const SHARED: [&str; 5] = ["public", "shared", "default", "all users", "default user"];
     let lower = name.to_lowercase();
     !SHARED.contains(&lower.as_str()) && !COMMON_NAMES.contains(&lower.as_str())
-}
-
-fn is_ip_address(text: &str) -> bool {
-    text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv6Addr>().is_ok()
 }
