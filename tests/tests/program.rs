@@ -223,6 +223,39 @@ fn the_agent_runs_at_low_priority() {
     }
 }
 
+/// A thousand log files, all written at once, again and again: every line is taken, while few of the files are open and
+/// memory stays within the budget.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thousand_files_are_followed_with_few_handles() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set("logs.poll_interval=200ms");
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let agent = desk.start();
+    let _ = desk.status();
+    for turn in 1..=3 {
+        for number in 0..1000 {
+            let line = format!("[2026-11-23T08:18:11.936] [INFO] [1_2] app - turn {turn}\n");
+            desk.write(&format!("applications/app-{number}.log"), &line);
+        }
+        let status = desk.wait_for_status("all lines", |status| {
+            status["queue"]["counters"]["read.logs"].as_u64() == Some(turn * 1000)
+        });
+        assert_eq!(status["logs"]["reading"]["files"], 1000);
+        let handles = fs::read_dir(format!("/proc/{}/fd", agent.id())).unwrap();
+        let logs = handles.filter_map(|handle| fs::read_link(handle.ok()?.path()).ok());
+        let open = logs.filter(|file| file.extension().is_some_and(|extension| extension == "log"));
+        let open = open.filter(|file| file.to_string_lossy().contains("/applications/")).count();
+        assert!(open <= 64, "{open} log files are open");
+    }
+    let memory = fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let peak =
+        memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(peak.unwrap() < 100_000, "{peak:?} kB");
+    assert!(agent.stop());
+}
+
 /// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
 #[test]
 fn a_stop_is_clean() {

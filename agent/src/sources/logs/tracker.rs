@@ -23,7 +23,7 @@ use super::history::first_position;
 use super::reader::Command;
 use super::watcher::Watcher;
 use crate::config::StartAt;
-use crate::connect::folders::{LogFolder, archived_files, log_files, log_folders};
+use crate::connect::folders::{LogFolder, archived_files, log_files, log_folders, unrotated};
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::queue::{FileState, HandOver, LogCounter};
 
@@ -269,7 +269,7 @@ impl Tracker {
     /// Whether a file of which nothing has been taken is the copy of another one.
     fn is_copy(&mut self, key: FileKey) -> io::Result<bool> {
         let Some(file) = self.followed.get_mut(&key) else { return Ok(false) };
-        let folder = file.path.parent().map(Path::to_owned);
+        let path = file.path.clone();
         let input = file.open()?.try_clone()?;
         let size = file.size;
         let first = read_at(&input, 0, super::files::FINGERPRINT_BYTES)?;
@@ -278,8 +278,8 @@ impl Tracker {
             let known = &other.state.fingerprint;
             let alike =
                 !known.is_empty() && !first.is_empty() && (first.starts_with(known) || known.starts_with(&first));
-            let beside = other.path.parent() == folder.as_deref() || other.missing_since.is_some();
-            if *other_key == key || !alike || !beside || other.copy_of.is_some() {
+            let named_after = may_be_copy(&path, Path::new(&other.state.path));
+            if *other_key == key || !alike || !named_after || other.copy_of.is_some() {
                 continue;
             }
             let same_now = other.open().is_ok_and(|other| is_copy(&input, other).unwrap_or(false));
@@ -306,12 +306,12 @@ impl Tracker {
     /// The original is not any more what it was `before`: one copy that holds all that was taken of it goes on in its
     /// stead. Returns the states that changed.
     fn settle_copies(&mut self, key: FileKey, before: &FileState) -> Vec<FileState> {
-        let folder = Path::new(&before.path).parent();
+        let original = Path::new(&before.path);
         let mut changed = Vec::new();
         let mut continued = false;
         for (other, file) in &mut self.followed {
             let unread = file.state.position == 0 && file.state.fingerprint.is_empty();
-            if *other == key || !unread || file.path.parent() != folder || file.missing_since.is_some() {
+            if *other == key || !unread || !may_be_copy(&file.path, original) || file.missing_since.is_some() {
                 continue;
             }
             let Ok(input) = file.open().and_then(File::try_clone) else { continue };
@@ -386,6 +386,18 @@ impl Tracker {
             file.close();
         }
     }
+}
+
+/// Whether a file is named after another one in its folder, as in `x.log.1`, `x-20261123.log`, `x - Copy.log`: what begins
+/// alike under another name, as a banner does, is no copy.
+fn may_be_copy(path: &Path, original: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| unrotated(&name.to_string_lossy())).unwrap_or_default();
+    let (name, original_name) = (name(path), name(original));
+    let stem = original_name.split(".log").next().unwrap_or_default();
+    let behind = name.find(stem).map(|at| &name[at + stem.len()..]);
+    path.parent() == original.parent()
+        && !stem.is_empty()
+        && behind.is_some_and(|behind| !behind.starts_with(char::is_alphanumeric))
 }
 
 /// Whether a file was made after its kind was shared. Where the file system does not tell, it counts as older: what was
