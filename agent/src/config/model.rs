@@ -196,6 +196,9 @@ pub struct LogSettings {
     pub flush_interval: Period,
     /// How often folders and files are looked through, whether or not the system told of a change.
     pub poll_interval: Period,
+    /// Whether the system is asked to tell of changes, which makes lines arrive sooner. Network drives that do this badly
+    /// are better looked through only.
+    pub watch: bool,
     /// Most records of one file that are sent of any one second of its time; what is more is counted as
     /// `rate_limited`. 0: no limit.
     pub max_records_per_second: u32,
@@ -213,6 +216,7 @@ impl Default for LogSettings {
             start_at: StartAt::default(),
             flush_interval: Period::from_millis(500),
             poll_interval: Period::from_secs(10),
+            watch: true,
             max_records_per_second: 0,
             layouts: Vec::new(),
             filters: Vec::new(),

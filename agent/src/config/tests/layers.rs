@@ -144,6 +144,7 @@ fn show_masks_secrets() {
     logs.start_at                    end                                 default
     logs.flush_interval              500ms                               default
     logs.poll_interval               10s                                 default
+    logs.watch                       true                                default
     logs.max_records_per_second      0                                   default
     logs.layouts                     []                                  default
     logs.filters                     []                                  default

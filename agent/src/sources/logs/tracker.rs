@@ -87,7 +87,9 @@ impl Tracker {
         let now = Instant::now();
         let mut folders = log_folders(&self.context.user_data);
         folders.retain(|folder| consent.shares(folder.kind));
-        self.watcher.watch(folders.iter().map(|folder| folder.path.as_path()));
+        if self.context.settings.watch {
+            self.watcher.watch(folders.iter().map(|folder| folder.path.as_path()));
+        }
         let places: HashSet<String> = self.followed.values().map(|file| file.state.path.clone()).collect();
         let (mut seen, mut blind, mut new) = (HashSet::new(), HashSet::new(), Vec::new());
         for folder in &folders {

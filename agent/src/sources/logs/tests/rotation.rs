@@ -106,6 +106,24 @@ fn a_file_that_is_renamed_compressed_and_deleted_is_read_to_its_end() {
     desk.stop();
 }
 
+/// Where the system tells nothing of changes, as on network drives, looking serves: nothing is lost or doubled.
+#[test]
+fn rotation_without_any_wake_up() {
+    let mut desk = Desk::new();
+    desk.extra = serde_json::json!({ "watch": false });
+    desk.start();
+    desk.share(true);
+    for turn in 0..4 {
+        let first = turn * 20;
+        desk.write("application.log", &numbered(first..first + 10));
+        fs::rename(desk.path("application.log"), desk.path(&format!("application.{turn}.log"))).unwrap();
+        desk.write("application.log", &numbered(first + 10..first + 20));
+        assert_eq!(sorted(desk.take_bodies(20)), numbers(first..first + 20));
+        fs::rename(desk.path("application.log"), desk.path(&format!("application.1{turn}.log"))).unwrap();
+    }
+    desk.stop();
+}
+
 /// A new file in the place of a deleted one is read from its beginning, even where the system gives it the number of the
 /// deleted one, and whether the agent runs meanwhile or not.
 #[test]
