@@ -128,3 +128,13 @@ fn a_place_to_start_at_is_a_word_a_duration_or_a_time() {
         assert_eq!(parse(text).unwrap().to_string(), text);
     }
 }
+
+/// Expressions of the settings are bounded in size and stand for something.
+#[test]
+fn an_expression_is_bounded_and_stands_for_something() {
+    let error = |text: &str| text.parse::<Expression>().unwrap_err();
+    assert!(error("a*").contains("empty text"));
+    assert!(error("(").contains("not a regular expression"));
+    assert!(error(r"(\w{1000}){1000}").contains("256 KiB"), "{}", error(r"(\w{1000}){1000}"));
+    assert!(r"\bACC-\d{6}\b".parse::<Expression>().unwrap().regex().is_match("of ACC-123456"));
+}
