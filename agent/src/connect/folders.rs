@@ -78,11 +78,31 @@ pub fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// is not known, so folders in that folder count too.
 #[must_use]
 pub fn archived_files(folder: &Path) -> Vec<PathBuf> {
+    archives(folder).iter().filter_map(|folder| log_files(folder).ok()).flatten().collect()
+}
+
+/// Log files that were compressed after their rotation (`x.1.log.gz`, `x.log.1.gz`), in a folder of logs and in its
+/// archives.
+#[must_use]
+pub fn compressed_files(folder: &Path) -> Vec<PathBuf> {
+    let folders = std::iter::once(folder.to_owned()).chain(archives(folder));
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let is_compressed = |name: &str| name.to_ascii_lowercase().strip_suffix(".gz").is_some_and(is_log_name);
+    entries.filter(|entry| is_compressed(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect()
+}
+
+fn archives(folder: &Path) -> Vec<PathBuf> {
     let archive = folder.join("archive");
     let inner = subfolders(&archive);
     let innermost: Vec<PathBuf> = inner.iter().flat_map(|folder| subfolders(folder)).collect();
-    let folders = std::iter::once(archive).chain(inner).chain(innermost);
-    folders.take(MOST_ARCHIVES).filter_map(|folder| log_files(&folder).ok()).flatten().collect()
+    std::iter::once(archive).chain(inner).chain(innermost).take(MOST_ARCHIVES).collect()
+}
+
+/// Name of the folder of the environment and region that a log file lies in.
+#[must_use]
+pub fn env_region(log_file: &Path) -> Option<String> {
+    let logs = log_file.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "logs"))?;
+    Some(logs.parent()?.file_name()?.to_string_lossy().into_owned())
 }
 
 /// The application that an application's log file is named after.

@@ -17,7 +17,7 @@ use super::framing::End;
 use super::layout::Layout;
 use super::prepare::Stream;
 use super::text::Encoding;
-use crate::connect::folders::{LogFolder, app_name, unrotated};
+use crate::connect::folders::{app_name, env_region, unrotated};
 use crate::consent::LogKind;
 use crate::pipeline::queue::FileState;
 
@@ -42,9 +42,8 @@ pub(super) type FileKey = (u64, u64);
 pub(super) struct Followed {
     /// Where it was last seen.
     pub(super) path: PathBuf,
-    env_region: String,
     /// Its name without folders, as it is sent.
-    redacted_name: String,
+    sent_name: String,
     pub(super) state: FileState,
     pub(super) layout: Layout,
     pub(super) stream: Stream,
@@ -62,31 +61,25 @@ pub(super) struct Followed {
     pub(super) missing_since: Option<Instant>,
     /// Open, as long as something is written to it.
     input: Option<File>,
+    /// The handle is that of its unpacked content.
+    pub(super) is_unpacked: bool,
     /// The file that it is a copy of: what it holds is read there.
     pub(super) copy_of: Option<FileKey>,
 }
 
 impl Followed {
     /// A file in a folder.
-    pub(super) fn new(
-        state: FileState,
-        folder: &LogFolder,
-        path: &Path,
-        context: &LogContext,
-        looked: &Looked,
-        now: Instant,
-    ) -> Self {
-        let mut file = Self::missing(state, now);
-        file.found(folder, path, context, looked, now);
+    pub(super) fn new(state: FileState, path: &Path, context: &LogContext, looked: &Looked, now: Instant) -> Self {
+        let mut file = Self::missing(state, context, now);
+        file.found(path, context, looked, now);
         file
     }
 
     /// A file that was followed before and has not been found again yet.
-    pub(super) fn missing(state: FileState, now: Instant) -> Self {
-        Self {
+    pub(super) fn missing(state: FileState, context: &LogContext, now: Instant) -> Self {
+        let mut file = Self {
             path: PathBuf::from(&state.path),
-            env_region: String::new(),
-            redacted_name: String::new(),
+            sent_name: String::new(),
             layout: Layout::for_file("", &[]),
             stream: Stream {
                 origin: FileOrigin::new(&state.id, "", None, None),
@@ -101,43 +94,54 @@ impl Followed {
             tried: None,
             missing_since: Some(now),
             input: None,
+            is_unpacked: false,
             copy_of: None,
             state,
-        }
+        };
+        file.name(context);
+        file
+    }
+
+    /// A file that has been compressed, with its unpacked content, which is under another number.
+    pub(super) fn unpacked(state: FileState, bytes: File, context: &LogContext, now: Instant) -> Self {
+        let mut file = Self::missing(state, context, now);
+        file.input = Some(bytes);
+        file.is_unpacked = true;
+        file.size_again(now);
+        file
     }
 
     /// Takes note of where it is and how large.
-    pub(super) fn found(
-        &mut self,
-        folder: &LogFolder,
-        path: &Path,
-        context: &LogContext,
-        looked: &Looked,
-        now: Instant,
-    ) {
-        if self.path != path || self.env_region.is_empty() {
-            path.clone_into(&mut self.path);
-            self.env_region.clone_from(&folder.env_region);
-            self.state.path = path.to_string_lossy().into_owned();
-            let name = unrotated(&file_name(path));
-            self.layout = Layout::for_file(&name, &context.settings.layouts);
-            self.stream.filters = Filters::for_file(&name, &context.settings);
-            let name = file_name(path);
-            let (stem, ending) = name.split_at(name.find(".log").unwrap_or(name.len()));
-            self.redacted_name = format!("{}{ending}", context.redactor.redact(stem));
-            self.set_origin();
+    pub(super) fn found(&mut self, path: &Path, context: &LogContext, looked: &Looked, now: Instant) {
+        let place = path.to_string_lossy();
+        path.clone_into(&mut self.path);
+        if self.state.path != place {
+            self.state.path = place.into_owned();
+            self.name(context);
         }
         self.missing_since = None;
         self.looked(looked, now);
     }
 
+    /// Takes over what depends on its name.
+    fn name(&mut self, context: &LogContext) {
+        let name = file_name(Path::new(&self.state.path));
+        let (stem, ending) = name.split_at(name.find(".log").unwrap_or(name.len()));
+        self.sent_name = format!("{}{ending}", context.redactor.redact(stem));
+        let original = unrotated(&name);
+        self.layout = Layout::for_file(&original, &context.settings.layouts);
+        self.stream.filters = Filters::for_file(&original, &context.settings);
+        self.set_origin();
+    }
+
     fn set_origin(&mut self) {
-        let name = &self.redacted_name;
+        let name = &self.sent_name;
         let app = match self.state.kind {
             LogKind::Platform => None,
             LogKind::Applications => app_name(name),
         };
-        self.stream.origin = FileOrigin::new(&self.state.id, name, Some(&self.env_region), app);
+        let env_region = env_region(Path::new(&self.state.path));
+        self.stream.origin = FileOrigin::new(&self.state.id, name, env_region.as_deref(), app);
     }
 
     /// Begins anew: the file is another one although the system calls it the same.
@@ -186,6 +190,7 @@ impl Followed {
 
     /// Lets the handle go.
     pub(super) fn close(&mut self) {
+        self.is_unpacked = false;
         self.input = None;
     }
 

@@ -14,6 +14,7 @@
 //! comes later from its beginning, as does one that takes the place of a file that has been followed.
 
 pub mod clock;
+mod compressed;
 pub mod encode;
 pub mod enrich;
 mod files;

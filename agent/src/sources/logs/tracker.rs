@@ -2,6 +2,7 @@
 //!
 //! What happens to a log file, and what becomes of its position:
 //! - renamed, in its folder or to the folder of archives: it stays the same file;
+//! - compressed: read to its end before, or, if no agent ran then, unpacked and read on from its position;
 //! - deleted, or moved away: read to its end through the handle that is held while something is written to it;
 //! - cut short or overwritten in place: read from its beginning under a new id. If there is a copy that holds all that
 //!   was taken of it (copytruncate), the copy goes on in its stead;
@@ -18,12 +19,13 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::LogContext;
+use super::compressed::unpack;
 use super::files::{FileKey, Followed, Looked, first_state, holds_what_was_taken, is_copy, read_at, skip_to};
 use super::history::first_position;
 use super::reader::Command;
 use super::watcher::Watcher;
 use crate::config::StartAt;
-use crate::connect::folders::{LogFolder, archived_files, log_files, log_folders, unrotated};
+use crate::connect::folders::{LogFolder, archived_files, compressed_files, log_files, log_folders, unrotated};
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::queue::{FileState, HandOver, LogCounter};
 
@@ -41,6 +43,8 @@ const MOST_FILES: usize = 4_000;
 pub(super) struct Tracker {
     context: LogContext,
     watcher: Watcher,
+    /// Compressed files that are not what was missing: the file, and what it was asked for.
+    other: HashSet<(FileKey, FileKey)>,
     /// Folders that have been listed: what is new in them came later.
     known: HashSet<PathBuf>,
     pub(super) followed: HashMap<FileKey, Followed>,
@@ -64,12 +68,13 @@ impl Tracker {
         for state in context.queue.files() {
             let key = (state.volume, state.index);
             if consent.shares(state.kind) {
-                followed.insert(key, Followed::missing(state, now));
+                followed.insert(key, Followed::missing(state, &context, now));
             } else {
                 context.queue.forget_file(key);
             }
         }
-        Self { context, watcher: Watcher::new(commands), known: HashSet::new(), followed, problem: None }
+        let watcher = Watcher::new(commands);
+        Self { context, watcher, other: HashSet::new(), known: HashSet::new(), followed, problem: None }
     }
 
     /// Leaves every file of a kind alone.
@@ -113,7 +118,7 @@ impl Tracker {
                     continue;
                 }
                 match self.followed.get_mut(&looked.key) {
-                    Some(file) => file.found(folder, &path, &self.context, &looked, now),
+                    Some(file) => file.found(&path, &self.context, &looked, now),
                     None => new.push(New { folder, path, looked }),
                 }
             }
@@ -129,6 +134,7 @@ impl Tracker {
             }
         }
         self.look_into_archives(&folders, now);
+        self.look_into_compressed();
         self.begin_with(consent, newly, &places, new);
         self.known
             .extend(folders.iter().map(|folder| &folder.path).filter(|path| !blind.contains(path.as_path())).cloned());
@@ -169,7 +175,7 @@ impl Tracker {
         self.spare_handles();
         let Some(file) = self.followed.get_mut(&key) else { return Ok(None) };
         let looked = Looked::of(file.open()?)?;
-        if looked.key != key {
+        if looked.key != key && !file.is_unpacked {
             file.close();
             return Ok(None);
         }
@@ -189,7 +195,14 @@ impl Tracker {
         let before = file.state.clone();
         file.restart(&looked);
         let mut files = vec![file.state.clone()];
-        files.extend(self.settle_copies(key, &before));
+        let copies = self.settle_copies(key, &before);
+        if copies.is_empty()
+            && let Some((packed, file)) = self.unpacked(key, &before)
+        {
+            files.push(file.state.clone());
+            self.followed.insert(packed, file);
+        }
+        files.extend(copies);
         self.keep(HandOver { files, counts: BTreeMap::from([(LogCounter::BegunAnew, 1)]), batch: None });
         Ok(())
     }
@@ -245,7 +258,7 @@ impl Tracker {
                 }
             }
             files.push(state.clone());
-            let file = Followed::new(state, folder, &path, &self.context, &looked, Instant::now());
+            let file = Followed::new(state, &path, &self.context, &looked, Instant::now());
             self.followed.insert(looked.key, file);
         }
         if !files.is_empty() {
@@ -355,6 +368,46 @@ impl Tracker {
                 }
             }
         }
+    }
+
+    /// What was rotated and compressed before it had been read to its end, while no agent ran, is unpacked and read on.
+    fn look_into_compressed(&mut self) {
+        let away = |file: &Followed| file.missing_since.is_some() && !file.is_open();
+        let missing: Vec<FileKey> = self.followed.iter().filter(|(_, file)| away(file)).map(|(key, _)| *key).collect();
+        for key in missing {
+            let Some(before) = self.followed.get(&key).map(|file| file.state.clone()) else { continue };
+            if let Some((packed, file)) = self.unpacked(key, &before) {
+                let files = vec![file.state.clone()];
+                self.followed.insert(packed, file);
+                self.keep(HandOver { files, ..HandOver::default() });
+                if packed != key {
+                    self.followed.remove(&key);
+                    self.context.queue.forget_file(key);
+                }
+            }
+        }
+    }
+
+    /// The content of the compressed file that a file has become, ready to be read on. Its key is that of the compressed
+    /// file: the system may have given its own to another file.
+    fn unpacked(&mut self, key: FileKey, before: &FileState) -> Option<(FileKey, Followed)> {
+        for path in compressed_files(Path::new(&before.path).parent()?) {
+            let Ok(looked) = Looked::at(&path) else { continue };
+            if self.other.contains(&(looked.key, key)) {
+                continue;
+            }
+            // One that cannot be unpacked may still be on the way: it is asked again.
+            match unpack(&path, before) {
+                Ok(Some(content)) => {
+                    let (volume, index) = looked.key;
+                    let state = FileState { volume, index, ..before.clone() };
+                    return Some((looked.key, Followed::unpacked(state, content, &self.context, Instant::now())));
+                }
+                Ok(None) => drop(self.other.insert((looked.key, key))),
+                Err(error) => tracing::debug!(%error, "a compressed log file cannot be unpacked"),
+            }
+        }
+        None
     }
 
     fn forget_lost(&mut self, folders: &[LogFolder], now: Instant) {

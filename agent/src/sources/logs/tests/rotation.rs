@@ -106,6 +106,38 @@ fn a_file_that_is_renamed_compressed_and_deleted_is_read_to_its_end() {
     desk.stop();
 }
 
+/// The same while no agent runs: what had not been read is read of the compressed file, and only of the one that it is.
+#[test]
+fn a_file_that_was_compressed_while_no_agent_ran_is_read_on() {
+    let mut desk = Desk::sharing();
+    let logs = desk.path("");
+    let compress = |from: &str, to: &str| {
+        let out = File::create(logs.join(to)).unwrap();
+        let mut compressed = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+        std::io::copy(&mut File::open(logs.join(from)).unwrap(), &mut compressed).unwrap();
+        compressed.finish().unwrap();
+        fs::remove_file(logs.join(from)).unwrap();
+    };
+    desk.write("other.log", &numbered(0..50));
+    assert_eq!(desk.take_bodies(50), numbers(0..50));
+    desk.write("application.log", &numbered(100..150));
+    assert_eq!(desk.take_bodies(50), numbers(100..150));
+    desk.stop();
+    desk.write("application.log", &numbered(150..200));
+    fs::write(desk.path("older"), numbered(900..950)).unwrap();
+    compress("older", "application.2.log.gz");
+    compress("application.log", "application.1.log.gz");
+    desk.write("application.log", &numbered(200..210));
+    desk.start();
+    let mut records = desk.take(60);
+    records.sort_by_key(|record| body(record).parse::<usize>().unwrap());
+    assert_eq!(records.iter().map(body).collect::<Vec<_>>(), numbers(150..210));
+    assert!(records.iter().all(|record| attribute(record, "log.file.name").as_deref() == Some("application.log")));
+    assert!(records.iter().all(|record| attribute(record, "ioconnect.env_region").is_some()));
+    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
+    desk.stop();
+}
+
 /// Where the system tells nothing of changes, as on network drives, looking serves: nothing is lost or doubled.
 #[test]
 fn rotation_without_any_wake_up() {
