@@ -166,7 +166,10 @@ fn session_id(file: &Path, mark: &SessionMark) -> io::Result<String> {
         return Ok(stored.id);
     }
     let session = StoredSession { id: Uuid::new_v4().to_string(), mark: mark.clone() };
-    write_atomically(file, &serde_json::to_vec(&session)?)?;
+    if let Err(error) = write_atomically(file, &serde_json::to_vec(&session)?) {
+        // A full disk does not keep the agent from starting.
+        tracing::warn!(%error, "the identifier of the session could not be kept; it ends with the agent");
+    }
     Ok(session.id)
 }
 

@@ -146,6 +146,7 @@ fn show_masks_secrets() {
     logs.poll_interval               10s                                 default
     logs.layouts                     []                                  default
     queue.max_bytes                  256 MiB                             default
+    queue.min_free_disk              1 GiB                               default
     queue.max_age                    14d                                 default
     program_log.level                debug                               --set
     "#);
