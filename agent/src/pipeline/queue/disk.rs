@@ -253,12 +253,15 @@ impl Disk {
             (AsideReason::Newer, _) => format!(
                 "The queue's file was written by a newer version of the agent. It was set aside as {aside}; what waits in it is not sent."
             ),
-            (AsideReason::Damaged, 0) => {
+            (AsideReason::Damaged, None) => format!(
+                "The queue's file could not be read at all ({error}). It was set aside as {aside}; what waited in it is not sent, and is not counted."
+            ),
+            (AsideReason::Damaged, Some(0)) => {
                 format!(
                     "The queue's file was damaged ({error}). It was set aside as {aside}; what could be read was kept."
                 )
             }
-            (AsideReason::Damaged, lost) => format!(
+            (AsideReason::Damaged, Some(lost)) => format!(
                 "The queue's file was damaged ({error}). It was set aside as {aside}; {lost} items were lost, the rest was kept."
             ),
         };

@@ -4,6 +4,9 @@
 //! name. So a program that is killed, or a disk that is full, in the middle of it leaves the old file as it was.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,10 @@ const AT_ONCE: usize = 32;
 const MOST_FAILURES: u32 = 100_000;
 /// Longest search for more after the first failure: a dying disk can take seconds for each read, and the sources wait.
 const LONGEST_SEARCH: Duration = Duration::from_secs(20);
+/// SQLite's page size, which this program has never changed.
+const PAGE_BYTES: usize = 4096;
+/// Where the header of a database says how many pages it has (SQLite, "Database File Format", section 1.3).
+const HEADER_PAGES: Range<usize> = 28..32;
 /// Wait for another program that uses the damaged file.
 const BUSY: Duration = Duration::from_millis(500);
 
@@ -44,8 +51,8 @@ pub(super) struct Known {
 pub(super) struct Replaced {
     /// Where it lies now.
     pub(super) aside: PathBuf,
-    /// Items that were lost with it, as far as that can be told.
-    pub(super) lost: u64,
+    /// Items that were lost with it; none if that cannot be told.
+    pub(super) lost: Option<u64>,
 }
 
 /// Puts a file aside and a new one in its place, with what can be saved.
@@ -63,15 +70,20 @@ pub(super) fn replace(
     aside::remove_database(&new)?;
     let mut store = Store::open(&new)?;
     let mut found = Known::default();
-    if reason == AsideReason::Damaged {
+    if reason == AsideReason::Damaged && file.is_file() {
         found = save(file, &mut store)?;
+        if found.counters.is_none() && found.last_id == 0 {
+            store.checkpoint()?;
+            found = with_first_page_of(&new, file, || save(file, &mut store))?.unwrap_or_default();
+        }
     }
+    let counted = known.counters.is_some() || found.counters.is_some();
     let counters = known.counters.or(found.counters).unwrap_or_default();
     let lost_before = lost(&counters);
     let files = known.files.or(found.files).unwrap_or_default();
     store.restored(files.into_values(), &counters, known.last_id.max(found.last_id))?;
     store.count(&BTreeMap::from([("set_aside".to_owned(), 1)]))?;
-    let lost = lost(&store.stats().counters) - lost_before;
+    let lost = counted.then(|| lost(&store.stats().counters) - lost_before);
     store.close()?;
     let aside = aside::set_aside(file, reason, now_unix_ms)?;
     std::fs::rename(&new, file)?;
@@ -104,9 +116,6 @@ fn lost(counters: &BTreeMap<String, u64>) -> u64 {
 }
 
 fn save(file: &Path, into: &mut Store) -> Result<Known, StoreError> {
-    if !file.is_file() {
-        return Ok(Known::default());
-    }
     let Some(source) = passable(open(file))? else { return Ok(Known::default()) };
     let mut counters = BTreeMap::new();
     both_ways(&source, "SELECT name, value FROM counter", &["name"], |row| {
@@ -129,7 +138,29 @@ fn save(file: &Path, into: &mut Store) -> Result<Known, StoreError> {
     let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'batch'";
     let sequence = passable(source.query_row(sequence, [], |row| row.get(0)).optional().map_err(StoreError::from))?;
     let last_id = last_id.max(sequence.flatten().filter(|last| *last < GREATEST_ID).unwrap_or(0));
-    Ok(Known { files: Some(files), counters: Some(counters), last_id })
+    let counters = Some(counters).filter(|counters| !counters.is_empty());
+    Ok(Known { files: Some(files), counters, last_id })
+}
+
+/// Does something while a file has the first page of a new one: the header and the schema are the same in all files of
+/// this format, so what lies behind a first page that is damaged can be read. Afterwards the file is as it was.
+fn with_first_page_of<T>(
+    new: &Path,
+    file: &Path,
+    work: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut damaged = File::options().read(true).write(true).open(file)?;
+    let pages = damaged.metadata()?.len() / PAGE_BYTES as u64;
+    let Ok(pages @ 2..) = u32::try_from(pages) else { return Ok(None) };
+    let (mut before, mut page) = ([0; PAGE_BYTES], [0; PAGE_BYTES]);
+    damaged.read_exact(&mut before)?;
+    File::open(new)?.read_exact(&mut page)?;
+    page[HEADER_PAGES].copy_from_slice(&pages.to_be_bytes());
+    let mut write = |page: &[u8]| damaged.seek(SeekFrom::Start(0)).and_then(|_| damaged.write_all(page));
+    write(&page)?;
+    let result = work();
+    write(&before)?;
+    result.map(Some)
 }
 
 /// Opens a damaged file: with a truncated one SQLite wants `writable_schema`, and nothing is to be changed in it.

@@ -226,11 +226,15 @@ fn damage_found_while_running_loses_only_what_is_damaged() {
     assert_eq!(disk.files().unwrap(), positions, "on disk too");
 }
 
-/// Damage in the first page, on which everything hangs, or in the tree above the batches.
+/// Any page of a file can be gone, the first one too, on which everything hangs: the queue starts, delivers what can be
+/// read, and accounts for the rest.
 #[test]
 fn every_single_page_can_be_damaged() {
+    /// 26 had been put in before the checkpoint, 2 of them taken out, and one is put in now.
+    const ALL: usize = 25;
     let left = &LEFT[1];
     let pages = left.files[0].len() / 4096;
+    let mut spoilt = 0;
     for page in 0..pages {
         let dir = tempfile::tempdir().unwrap();
         left.lay_out(dir.path());
@@ -248,6 +252,10 @@ fn every_single_page_can_be_damaged() {
         }
         let balance = balance(disk.stats());
         assert!(balance.iter().all(|(put_in, accounted)| put_in == accounted), "page {page}: {balance:?}");
-        assert!(delivered >= 1, "page {page}");
+        spoilt += usize::from(delivered < ALL - 6);
+        if page == 0 {
+            assert_eq!(delivered, ALL, "the first page is the same in all files");
+        }
     }
+    assert_eq!(spoilt, 1, "only without the page above all batches are they lost; another holds a few at most");
 }
