@@ -34,9 +34,6 @@ pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
 /// Why the agent does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder.
-    #[error("the data folder {0} cannot be used: {1}")]
-    DataDir(String, io::Error),
     /// It is taken.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -58,13 +55,14 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Agent {
     shared: Arc<Shared>,
-    server: Server,
+    /// None if the data folder cannot be written, on Unix.
+    server: Option<Server>,
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
     provider: SdkMeterProvider,
     exporter: Exporter,
     queue: QueueThread,
-    lock: File,
+    lock: Option<File>,
     /// Waits for the queue to tell how far log files have been read, if it could not at the start.
     late_logs: Option<JoinHandle<()>>,
 }
@@ -75,10 +73,8 @@ impl Agent {
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
     pub fn start(settings: &Settings, data: &DataDir, problems: Vec<String>) -> Result<Self, StartError> {
-        data.create().map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
-        let lock = data.lock()?;
-        let resource = Resource::detect(&settings.resource, data)
-            .map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
+        let lock = data.take()?;
+        let resource = Resource::detect(&settings.resource, data);
         let client = Client::new(&settings.collector)?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let queue = opened.queue;
@@ -133,8 +129,14 @@ impl Agent {
         } else {
             Some(tokio::spawn(Arc::clone(&shared).start_logs_late()))
         };
-        let server = Server::start(data, Arc::clone(&shared))
-            .map_err(|error| StartError::Io("the control socket could not be opened", error))?;
+        let server = match Server::start(data, Arc::clone(&shared)) {
+            Ok(server) => Some(server),
+            Err(error) if lock.is_none() => {
+                tracing::error!(%error, "the control socket could not be opened; nobody can ask for the status");
+                None
+            }
+            Err(error) => return Err(StartError::Io("the control socket could not be opened", error)),
+        };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), endpoint = %settings.collector.endpoint, "started");
         Ok(Self { shared, server, host, processes, provider, exporter, queue: opened.thread, lock, late_logs })
     }

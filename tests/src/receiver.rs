@@ -1,6 +1,7 @@
 //! A receiver in this process: OTLP/gRPC, by tonic and opentelemetry-proto, that keeps what it needs to count.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
@@ -30,6 +31,7 @@ pub struct Line {
 pub struct Receiver {
     address: SocketAddr,
     lines: Arc<Mutex<Vec<Line>>>,
+    metrics: Arc<AtomicUsize>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -51,16 +53,24 @@ impl Receiver {
         let logs = LogsServiceServer::new(Keep(Arc::clone(&lines)))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(64 << 20);
-        let metrics = MetricsServiceServer::new(Ignore).accept_compressed(CompressionEncoding::Gzip);
+        let metrics_arrived = Arc::new(AtomicUsize::new(0));
+        let metrics =
+            MetricsServiceServer::new(Count(Arc::clone(&metrics_arrived))).accept_compressed(CompressionEncoding::Gzip);
         let server = tonic::transport::Server::builder().add_service(logs).add_service(metrics);
         runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { address, lines, _runtime: runtime }
+        Self { address, lines, metrics: metrics_arrived, _runtime: runtime }
     }
 
     /// Its address, as `collector.endpoint` takes it.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Requests with metrics that have arrived.
+    #[must_use]
+    pub fn metrics(&self) -> usize {
+        self.metrics.load(Ordering::Relaxed)
     }
 
     /// What has arrived.
@@ -82,14 +92,15 @@ impl LogsService for Keep {
     }
 }
 
-struct Ignore;
+struct Count(Arc<AtomicUsize>);
 
 #[tonic::async_trait]
-impl MetricsService for Ignore {
+impl MetricsService for Count {
     async fn export(
         &self,
         _: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

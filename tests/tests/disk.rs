@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::HashSet;
+use std::fs;
 
 use insights_agent_tests::program::Desk;
 use insights_agent_tests::receiver::Receiver;
@@ -59,4 +60,20 @@ fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
         assert_eq!(counters["delivered.logs"], 2 * LINES);
         assert!(!counters.keys().any(|name| name.starts_with("dropped.")), "{counters:?}");
     }
+}
+
+/// Where the data folder cannot even be made the agent starts too, and metrics are delivered from memory.
+#[test]
+fn a_data_folder_that_cannot_be_written_does_not_stop_the_agent() {
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    // Something that keeps the administrator from writing too.
+    fs::write(desk.data(), "no folder").unwrap();
+    let agent = desk.start();
+    wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
+    assert!(agent.stop());
+    let said = desk.said();
+    assert!(said.contains("the data folder cannot be written"), "{said}");
+    assert!(said.contains("queue.db cannot be written"), "{said}");
 }

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
-use super::aside::{self, beside};
 use super::clock::Clock;
 use super::rows::StoredBatch;
 use super::salvage::{self, Known};
 use super::stats::{AsideReason, QueueStats, SetAside};
 use super::store::Store;
 use super::types::{DropReason, FileState, LogCounter};
+use super::{aside, place};
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
 use crate::pipeline::Signal;
@@ -57,11 +57,13 @@ impl Owed {
     }
 }
 
-/// Why nothing is written at the moment.
+/// What is wrong with the file's surroundings.
 #[derive(Debug)]
 struct Fault {
     sentence: String,
-    retry: Instant,
+    /// Nothing is written before this. None after something could be written, while something else was refused and has not
+    /// been accepted yet: a full disk often has room for a small thing.
+    retry: Option<Instant>,
 }
 
 /// The file, open or not.
@@ -82,6 +84,8 @@ pub(super) struct Disk {
     handed_out: BTreeMap<Signal, i64>,
     done_up_to: BTreeMap<Signal, i64>,
     fault: Option<Fault>,
+    /// Whether what was to be put in was refused, and nothing was accepted since.
+    refused: bool,
     /// What happened since the start, in words.
     events: Vec<String>,
     aside: Vec<SetAside>,
@@ -105,6 +109,7 @@ impl Disk {
             handed_out: BTreeMap::new(),
             done_up_to: BTreeMap::new(),
             fault: None,
+            refused: false,
             events: Vec::new(),
             aside: Vec::new(),
             clock: Clock::new(now, now_unix_ms()),
@@ -145,9 +150,14 @@ impl Disk {
         self.files.as_ref().map(|files| files.values().cloned().collect())
     }
 
+    /// Whether something is wrong with the file's surroundings.
+    pub(super) fn has_fault(&self) -> bool {
+        self.fault.is_some()
+    }
+
     /// When there is something to be tried again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.fault.as_ref().map(|fault| fault.retry)
+        self.fault.as_ref().and_then(|fault| fault.retry)
     }
 
     /// Carries out something that writes. Not at all while a fault waits to be tried again.
@@ -159,17 +169,33 @@ impl Disk {
         now: Instant,
         operation: impl FnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if let Some(fault) = self.fault.as_ref().filter(|fault| now < fault.retry) {
+        if let Some(fault) = self.fault.as_ref().filter(|fault| fault.retry.is_some_and(|at| now < at)) {
             return Err(StoreError::Fault(fault.sentence.clone()));
         }
         let result = self.with_store(now, operation);
         match &result {
-            Ok(_) => {
-                if self.fault.take().is_some() {
+            Ok(_) => self.succeeded(),
+            Err(error) => self.fail(error, now),
+        }
+        result
+    }
+
+    fn succeeded(&mut self) {
+        match &mut self.fault {
+            Some(fault) if self.refused => fault.retry = None,
+            fault => {
+                if fault.take().is_some() {
                     tracing::info!("the queue's file can be written again");
                 }
             }
-            Err(error) => self.fail(error, now),
+        }
+    }
+
+    /// Notes whether something that was to be put in could be.
+    fn accepted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.refused = result.is_err();
+        if result.is_ok() {
+            self.succeeded();
         }
         result
     }
@@ -216,7 +242,7 @@ impl Disk {
         if let Some(store) = &mut self.store {
             return operation(store);
         }
-        prepare(&self.file)?;
+        place::prepare(&self.file, now_unix_ms())?;
         let store = Store::open(&self.file)?;
         if self.files.is_none() {
             self.files = Some(store.files()?);
@@ -285,7 +311,7 @@ impl Disk {
         if self.fault.is_none() {
             tracing::error!("{sentence}");
         }
-        self.fault = Some(Fault { sentence, retry: now + self.retry });
+        self.fault = Some(Fault { sentence, retry: Some(now + self.retry) });
     }
 
     /// Puts a batch in, moves file positions and counts, in one transaction, after all that is owed.
@@ -296,12 +322,18 @@ impl Disk {
         files: &[FileState],
         counts: &BTreeMap<LogCounter, u64>,
     ) -> Result<(), StoreError> {
-        self.settle(now)?;
-        self.write(now, |store| store.append(batch, files, counts))?;
+        let result = self.settle(now).and_then(|()| self.write(now, |store| store.append(batch, files, counts)));
+        self.accepted(result)?;
         if let Some(known) = &mut self.files {
             known.extend(files.iter().map(|file| ((file.volume, file.index), file.clone())));
         }
         Ok(())
+    }
+
+    /// Takes over what was held in memory, after all that is owed.
+    pub(super) fn absorb(&mut self, now: Instant, memory: &mut Store) -> Result<(), StoreError> {
+        let result = self.settle(now).and_then(|()| self.write(now, |store| store.absorb(memory)));
+        self.accepted(result)
     }
 
     /// The oldest batch of a signal that has not left the queue.
@@ -386,7 +418,7 @@ impl Disk {
         }
     }
 
-    /// Tries again what a fault has kept from being done.
+    /// Tries again what a fault has kept from being done, at least to open the file.
     pub(super) fn retry(&mut self, now: Instant) -> Result<(), StoreError> {
         self.settle(now)?;
         self.write(now, |_| Ok(()))
@@ -422,7 +454,7 @@ impl Disk {
     pub(super) fn close(mut self) {
         let now = Instant::now();
         if let Some(fault) = &mut self.fault {
-            fault.retry = now;
+            fault.retry = None;
         }
         if let Err(error) = self.settle(now) {
             let owed = self.owed.len();
@@ -430,48 +462,6 @@ impl Disk {
         }
         if let Some(Err(error)) = self.store.take().map(Store::close) {
             tracing::error!(%error, "the queue's file could not be closed well");
-        }
-    }
-}
-
-/// Makes a file ready to be opened: ends a replacement that was broken off, takes a write protection away.
-///
-/// # Errors
-/// [`StoreError::Damaged`] if something that is no queue lies in its place.
-fn prepare(file: &Path) -> Result<(), StoreError> {
-    salvage::finish(file, now_unix_ms())?;
-    let wal = beside(file, "-wal");
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-    if file.is_dir() {
-        return Err(StoreError::Damaged("a folder lies in its place"));
-    }
-    for path in [&wal, &beside(file, "-shm")] {
-        if path.is_dir() {
-            let aside = beside(path, &format!(".damaged-{}", now_unix_ms()));
-            std::fs::rename(path, &aside)?;
-            tracing::warn!(aside = %aside.display(), "a folder lay in the place of a file of the queue");
-        }
-        make_writable(path);
-    }
-    make_writable(file);
-    if length(file) == 0 && length(&wal) > 0 {
-        // SQLite would delete the write-ahead log.
-        return Err(StoreError::Damaged("only its write-ahead log is there"));
-    }
-    Ok(())
-}
-
-/// A file of ours that came to be write-protected, as by a backup. Where it cannot be changed, opening says so.
-fn make_writable(file: &Path) {
-    let Ok(found) = std::fs::metadata(file) else { return };
-    let mut permissions = found.permissions();
-    if permissions.readonly() {
-        #[cfg(unix)]
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        #[cfg(not(unix))]
-        permissions.set_readonly(false);
-        if let Err(error) = std::fs::set_permissions(file, permissions) {
-            tracing::warn!(%error, "the write protection of the queue's file could not be taken away");
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Queue ─commands─► owner.rs ─┬─► disk.rs ── store.rs ── rows.rs, accounts.rs   the file, its faults, its rows
-//!                             │     └── salvage.rs, aside.rs, migrations.rs      what cannot be used; older formats
+//!                             │     └── salvage.rs, aside.rs, place.rs           what cannot be used
 //!                             └─► a store in memory, for what cannot be put on disk
 //! ```
 //!
@@ -27,6 +27,7 @@ mod disk;
 mod error;
 mod migrations;
 mod owner;
+mod place;
 mod rows;
 mod salvage;
 mod space;

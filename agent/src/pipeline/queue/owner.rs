@@ -264,7 +264,7 @@ impl Owner {
 
     /// Keeps a batch in memory, where the oldest of what is worth no more gives way.
     fn hold(&mut self, now: Instant, batch: &StoredBatch, what: &HandOver) -> Result<(), AppendError> {
-        if self.disk.retry_at().is_none() && !self.space.is_short(now) {
+        if !self.disk.has_fault() && !self.space.is_short(now) {
             // Nothing is wrong with the disk: the queue is as large as it may become.
             return Err(AppendError::Full);
         }
@@ -291,7 +291,7 @@ impl Owner {
             self.held_due = Some(now + HELD_CHECK);
             return Ok(());
         }
-        let moved = self.disk.settle(now).and_then(|()| self.disk.write(now, |store| store.absorb(memory)));
+        let moved = self.disk.absorb(now, memory);
         self.held_due = moved.is_err().then(|| now + HELD_CHECK);
         moved
     }

@@ -164,7 +164,11 @@ fn a_full_disk_can_be_emptied() {
     assert_eq!(read, first);
     let later = now + SOON;
     disk.owe(later, Owed::Acknowledge { row, rejected: 0 });
-    assert_eq!((disk.stats().traces.batches, disk.problems().count()), (0, 0));
+    assert_eq!(disk.stats().traces.batches, 0);
+    assert_eq!(disk.problems().count(), 1, "what was refused has not been accepted yet");
+    pages(&mut disk, 1_000_000);
+    disk.append(later, Some(&stored(100_000)), &[position("a", 5)], &none).unwrap();
+    assert_eq!((disk.problems().count(), disk.files().unwrap().len()), (0, 1));
 }
 
 /// Whatever lies in the place of the queue's file, the queue starts, and keeps what it found.
