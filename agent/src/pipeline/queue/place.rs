@@ -41,7 +41,9 @@ fn make_writable(file: &Path) {
     if permissions.readonly() {
         #[cfg(unix)]
         std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        // Elsewhere this lets nobody write but the owner: access lists decide on Windows.
         #[cfg(not(unix))]
+        #[allow(clippy::permissions_set_readonly_false)]
         permissions.set_readonly(false);
         if let Err(error) = fs::set_permissions(file, permissions) {
             tracing::warn!(%error, "the write protection of the queue's file could not be taken away");
