@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,10 +20,13 @@ use crate::consent::{Consent, LogKind};
 use crate::control::{Answer, Reply, Request, Server};
 use crate::paths::{DataDir, LockError};
 use crate::pipeline::Signal;
+use crate::pipeline::events::Events;
 use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
+use crate::redaction::{Person, Redactor};
 use crate::resource::Resource;
+use crate::signals::events;
 use crate::sources::host::HostSource;
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
@@ -43,6 +47,9 @@ pub enum StartError {
     /// The settings of the collector.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The resource.
+    #[error("the resource cannot be encoded: {0}")]
+    Resource(#[from] prost::DecodeError),
     /// The SDK.
     #[error("the metrics pipeline cannot be built: {0}")]
     Metrics(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -105,8 +112,10 @@ impl Agent {
             user_data: folders::user_data(&settings.connect),
             queue: queue.clone(),
             resource: resource.to_protobuf(),
+            redactor: Arc::new(Redactor::new(&settings.logs.redaction, &Person::current())),
             zone: jiff::tz::TimeZone::system(),
         };
+        let events = Events::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
             data: data.clone(),
             started_unix_ms: now_unix_ms(),
@@ -121,6 +130,7 @@ impl Agent {
             host: host.clone(),
             processes: processes.clone(),
             queue,
+            events,
             problems,
         });
         let late_logs = if shared.queue.is_ready() {
@@ -137,6 +147,9 @@ impl Agent {
             }
             Err(error) => return Err(StartError::Io("the control socket could not be opened", error)),
         };
+        let announcing = Arc::clone(&shared);
+        // A decision that was made while no agent ran.
+        tokio::spawn(async move { announcing.announce().await });
         tracing::info!(version = env!("CARGO_PKG_VERSION"), endpoint = %settings.collector.endpoint, "started");
         Ok(Self { shared, server, host, processes, provider, exporter, queue: opened.thread, lock, late_logs })
     }
@@ -198,6 +211,7 @@ struct Shared {
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
     queue: Queue,
+    events: Events,
     problems: Vec<String>,
 }
 
@@ -296,8 +310,44 @@ impl Shared {
             }
         }
         tracing::info!(?kinds, shared, "the user decided on sharing logs");
+        self.announce_decisions().await;
         written?;
         Ok(deleted)
+    }
+
+    async fn announce(&self) {
+        let _turn = self.consent_turn.lock().await;
+        self.announce_decisions().await;
+    }
+
+    /// Puts the event of every decision into the queue that is not there yet. Killed in between, it does so once more.
+    async fn announce_decisions(&self) {
+        let mut consent = self.consent();
+        let mut changed = false;
+        for kind in LogKind::ALL {
+            let Some(decision) = consent.decision(kind).filter(|decision| !decision.announced).cloned() else {
+                continue;
+            };
+            let attributes = vec![
+                (events::CONSENT_KIND, Value::StringValue(kind.name().to_owned())),
+                (events::CONSENT_SHARED, Value::BoolValue(decision.shared)),
+                (events::CONSENT_VERSION, Value::IntValue(decision.version.into())),
+                (events::CONSENT_BY, Value::StringValue(decision.by.name().to_owned())),
+            ];
+            let now = if decision.shared { "now shared" } else { "no longer shared" };
+            let body = format!("Logs of {kind} are {now}.");
+            match self.events.emit(events::CONSENT_CHANGED, decision.at, body, attributes).await {
+                Ok(()) => changed |= consent.announced(kind),
+                Err(error) => tracing::warn!(%error, %kind, "the event of a decision waits for the next start"),
+            }
+        }
+        if !changed {
+            return;
+        }
+        if let Err(error) = consent.store(&self.data.consent()) {
+            tracing::warn!(%error, "the consent record could not be written");
+        }
+        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = consent;
     }
 }
 

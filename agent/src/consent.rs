@@ -58,6 +58,34 @@ pub struct Decision {
     pub at: jiff::Timestamp,
     /// Version of the words that were agreed to: [`CONSENT_VERSION`].
     pub version: u32,
+    /// Who decided.
+    #[serde(default)]
+    pub by: Decider,
+    /// Whether the event of this decision is in the queue, or has been.
+    #[serde(default)]
+    pub announced: bool,
+}
+
+/// Who decided on sharing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decider {
+    /// The person at the desk.
+    #[default]
+    User,
+    /// Their organisation.
+    Policy,
+}
+
+impl Decider {
+    /// As written in text.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Policy => "policy",
+        }
+    }
 }
 
 /// What the user has decided. The default is: nothing is shared.
@@ -85,14 +113,23 @@ impl Consent {
         }
     }
 
-    /// Writes down a decision on some kinds.
+    /// Writes down the user's decision on some kinds.
     pub fn decide(&mut self, kinds: &[LogKind], shared: bool, at: jiff::Timestamp) {
         for kind in kinds {
-            let decision = Some(Decision { shared, at, version: CONSENT_VERSION });
-            match kind {
-                LogKind::Platform => self.platform = decision,
-                LogKind::Applications => self.applications = decision,
-            }
+            let by = Decider::User;
+            *self.of_mut(*kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
+        }
+    }
+
+    /// Takes note that the event of a decision is in the queue. False if it was known, or there is none.
+    pub fn announced(&mut self, kind: LogKind) -> bool {
+        self.of_mut(kind).as_mut().is_some_and(|decision| !std::mem::replace(&mut decision.announced, true))
+    }
+
+    fn of_mut(&mut self, kind: LogKind) -> &mut Option<Decision> {
+        match kind {
+            LogKind::Platform => &mut self.platform,
+            LogKind::Applications => &mut self.applications,
         }
     }
 

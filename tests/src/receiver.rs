@@ -1,7 +1,7 @@
 //! A receiver in this process: OTLP/gRPC, by tonic and opentelemetry-proto, that keeps what it needs to count.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::
     MetricsService, MetricsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use tokio::net::TcpListener;
@@ -26,12 +27,28 @@ pub struct Line {
     pub body: String,
 }
 
+/// One event, as far as tests look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its name.
+    pub name: String,
+    /// Its attributes, as text.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What has arrived.
+#[derive(Debug, Default)]
+struct Arrived {
+    lines: Vec<Line>,
+    events: Vec<Event>,
+    metrics: usize,
+}
+
 /// A running receiver. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    lines: Arc<Mutex<Vec<Line>>>,
-    metrics: Arc<AtomicUsize>,
+    arrived: Arc<Mutex<Arrived>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -47,18 +64,17 @@ impl Receiver {
     pub fn start() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let lines = Arc::new(Mutex::new(Vec::new()));
+        let arrived = Arc::new(Mutex::new(Arrived::default()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let logs = LogsServiceServer::new(Keep(Arc::clone(&lines)))
+        let logs = LogsServiceServer::new(Keep(Arc::clone(&arrived)))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(64 << 20);
-        let metrics_arrived = Arc::new(AtomicUsize::new(0));
         let metrics =
-            MetricsServiceServer::new(Count(Arc::clone(&metrics_arrived))).accept_compressed(CompressionEncoding::Gzip);
+            MetricsServiceServer::new(Count(Arc::clone(&arrived))).accept_compressed(CompressionEncoding::Gzip);
         let server = tonic::transport::Server::builder().add_service(logs).add_service(metrics);
         runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { address, lines, metrics: metrics_arrived, _runtime: runtime }
+        Self { address, arrived, _runtime: runtime }
     }
 
     /// Its address, as `collector.endpoint` takes it.
@@ -70,16 +86,27 @@ impl Receiver {
     /// Requests with metrics that have arrived.
     #[must_use]
     pub fn metrics(&self) -> usize {
-        self.metrics.load(Ordering::Relaxed)
+        locked(&self.arrived).metrics
     }
 
-    /// What has arrived.
-    pub fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
-        self.lines.lock().expect("no panic while it was held")
+    /// The records of files that have arrived.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        locked(&self.arrived).lines.clone()
+    }
+
+    /// The events that have arrived.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        locked(&self.arrived).events.clone()
     }
 }
 
-struct Keep(Arc<Mutex<Vec<Line>>>);
+fn locked(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
+    arrived.lock().expect("no panic while it was held")
+}
+
+struct Keep(Arc<Mutex<Arrived>>);
 
 #[tonic::async_trait]
 impl LogsService for Keep {
@@ -87,12 +114,14 @@ impl LogsService for Keep {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.0.lock().expect("no panic while it was held").extend(lines(request.get_ref()));
+        let mut arrived = locked(&self.0);
+        arrived.lines.extend(lines(request.get_ref()));
+        arrived.events.extend(events(request.get_ref()));
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 
-struct Count(Arc<AtomicUsize>);
+struct Count(Arc<Mutex<Arrived>>);
 
 #[tonic::async_trait]
 impl MetricsService for Count {
@@ -100,23 +129,39 @@ impl MetricsService for Count {
         &self,
         _: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        locked(&self.0).metrics += 1;
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
-/// The records of a request.
+/// The records of files in a request.
 pub fn lines(request: &ExportLogsServiceRequest) -> impl Iterator<Item = Line> {
+    records(request).filter(|record| record.event_name.is_empty()).map(line)
+}
+
+fn events(request: &ExportLogsServiceRequest) -> impl Iterator<Item = Event> {
+    let events = records(request).filter(|record| !record.event_name.is_empty());
+    events.map(|record| Event {
+        name: record.event_name.clone(),
+        attributes: record.attributes.iter().map(|of| (of.key.clone(), text(of.value.as_ref()))).collect(),
+    })
+}
+
+fn records(request: &ExportLogsServiceRequest) -> impl Iterator<Item = &LogRecord> {
     let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
-    scopes.flat_map(|scope| &scope.log_records).map(line)
+    scopes.flat_map(|scope| &scope.log_records)
 }
 
 fn line(record: &LogRecord) -> Line {
-    let text = |value: Option<&Value>| match value {
-        Some(Value::StringValue(text)) => text.clone(),
-        other => panic!("not a text: {other:?}"),
-    };
     let uid = record.attributes.iter().find(|attribute| attribute.key == "log.record.uid");
-    let uid = uid.and_then(|attribute| attribute.value.as_ref()).and_then(|value| value.value.as_ref());
-    Line { uid: text(uid), body: text(record.body.as_ref().and_then(|body| body.value.as_ref())) }
+    Line { uid: text(uid.and_then(|attribute| attribute.value.as_ref())), body: text(record.body.as_ref()) }
+}
+
+fn text(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::BoolValue(yes)) => yes.to_string(),
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => panic!("not a text: {other:?}"),
+    }
 }

@@ -118,8 +118,8 @@ fn every_line_is_in_the_queue_once() {
     let agent = desk.start();
     wait_for("all records to be in the queue", || {
         let status = desk.status();
-        let queued = status["queue"]["logs"]["items"].as_u64().unwrap();
-        (queued >= written as u64).then_some(())
+        let read = status["queue"]["counters"]["read.logs"].as_u64().unwrap_or_default();
+        (read >= written as u64).then_some(())
     });
     assert!(agent.stop());
     let queued = queued(&desk.data().join("queue.db"));
@@ -144,7 +144,7 @@ fn every_line_arrives_and_repeats_can_be_seen() {
     let arrived = || receiver.lines().iter().map(number).collect::<HashSet<usize>>().len();
     wait_for("all records to arrive", || (arrived() >= written).then_some(()));
     assert!(agent.stop());
-    let lines = receiver.lines().clone();
+    let lines = receiver.lines();
     let distinct: HashSet<&Line> = lines.iter().collect();
     let uids: HashSet<&str> = lines.iter().map(|line| line.uid.as_str()).collect();
     assert_eq!((arrived(), distinct.len(), uids.len()), (written, written, written), "numbers, records, uids");

@@ -104,12 +104,12 @@ fn sharing_is_switched_while_the_agent_runs() {
     desk.wait_for_status("the file to be followed", |status| status["logs"]["reading"]["files"] == 1);
     desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
     desk.write("applications/clientlist.log", "[2026-11-23T08:18:11.936] [INFO] default - not shared\n");
-    desk.wait_for_status("the record to wait", |status| status["queue"]["logs"]["items"] == 1);
+    desk.wait_for_status("the record to wait", |status| status["queue"]["counters"]["read.logs"] == 1);
     assert!(desk.ok(&["logs", "share", "status"]).lines().any(|line| line.starts_with("applications  not shared")));
 
     let said = desk.ok(&["logs", "share", "off"]);
     assert!(said.contains("1 records that waited were deleted"), "{said}");
-    desk.wait_for_status("nothing to wait", |status| status["queue"]["logs"]["items"] == 0);
+    desk.wait_for_status("its end", |status| status["queue"]["counters"]["dropped.logs.withdrawn"] == 1);
     assert!(agent.stop());
     assert!(desk.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
 }
@@ -124,7 +124,7 @@ fn data_waits_for_the_collector() {
     let agent = desk.start();
     desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - patient\n");
     let status = desk.wait_for_status("the record to wait", |status| {
-        status["queue"]["logs"]["items"] == 1 && status["health"] == "buffering"
+        status["queue"]["counters"]["read.logs"] == 1 && status["health"] == "buffering"
     });
     let sentence = status["sentence"].as_str().unwrap();
     assert!(sentence.contains("No program answers at 127.0.0.1:1"), "{sentence}");
@@ -134,6 +134,125 @@ fn data_waits_for_the_collector() {
     let agent = desk.start();
     wait_for("the record", || (receiver.lines().len() == 1).then_some(()));
     assert_eq!(receiver.lines()[0].body, "patient");
+    assert!(agent.stop());
+}
+
+/// Every decision on sharing arrives at the collector as an event, in order, whether an agent ran when it was made or not.
+#[test]
+fn decisions_arrive_as_events() {
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let agent = desk.start();
+    wait_for("the first events", || (receiver.events().len() == 2).then_some(()));
+    let _ = desk.ok(&["logs", "share", "off", "--only", "applications"]);
+    wait_for("the last event", || (receiver.events().len() == 3).then_some(()));
+    assert!(agent.stop());
+    let agent = desk.start();
+    let _ = desk.status();
+    assert!(agent.stop());
+
+    let events = receiver.events();
+    assert!(events.iter().all(|event| event.name == "ioconnect.consent.changed"));
+    let of = |key: &str| events.iter().map(|event| event.attributes[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("ioconnect.consent.kind"), ["platform", "applications", "applications"]);
+    assert_eq!(of("ioconnect.consent.shared"), ["true", "true", "false"]);
+    assert_eq!(of("ioconnect.consent.by"), ["user", "user", "user"]);
+    assert_eq!(of("ioconnect.consent.version"), ["1", "1", "1"]);
+}
+
+/// Before the user shares logs, no log file is opened by anybody: the system itself says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_log_file_is_opened_before_it_is_shared() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set("logs.poll_interval=100ms");
+    desk.set("logs.start_at=beginning");
+    for name in ["application.log", "applications/clientlist.log"] {
+        desk.write(name, "[2026-11-23T08:18:11.936] [INFO] default - private\n");
+    }
+    let opened = opened_files(&desk);
+    let agent = desk.start();
+    desk.wait_for_status("some exports", |status| status["queue"]["metrics"]["batches"].as_u64() >= Some(3));
+    assert!(agent.stop());
+    assert_eq!(opened.try_iter().next(), None, "a log file was opened");
+
+    let _ = desk.ok(&["logs", "share", "on", "--only", "platform"]);
+    let agent = desk.start();
+    desk.wait_for_status("the record", |status| status["queue"]["counters"]["read.logs"] == 1);
+    assert!(agent.stop());
+    let opened: Vec<_> = opened.try_iter().collect();
+    assert!(opened.iter().all(|path| path.ends_with("application.log")), "{opened:?}");
+    assert!(!opened.is_empty(), "the system tells nothing");
+}
+
+/// The files of the log folders that anybody opens from now on.
+#[cfg(target_os = "linux")]
+fn opened_files(desk: &Desk) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
+    use notify::event::{AccessKind, EventKind};
+    use notify::{RecursiveMode, Watcher};
+    let (send, receive) = std::sync::mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let event = event.unwrap();
+        if matches!(event.kind, EventKind::Access(AccessKind::Open(_))) {
+            event.paths.into_iter().filter(|path| !path.is_dir()).for_each(|path| drop(send.send(path)));
+        }
+    })
+    .unwrap();
+    watcher.watch(desk.log("application.log").parent().unwrap(), RecursiveMode::Recursive).unwrap();
+    // It watches until the test's process ends.
+    std::mem::forget(watcher);
+    receive
+}
+
+/// The agent stands back behind whatever else runs, with every thread.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_agent_runs_at_low_priority() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    let _ = desk.status();
+    for thread in fs::read_dir(format!("/proc/{}/task", agent.id())).unwrap() {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        // proc_pid_stat(5): nice is field 19, the first behind the name in brackets is field 3
+        let nice = stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap();
+        assert_eq!(nice, "10", "{stat}");
+    }
+}
+
+/// A thousand log files, all written at once, again and again: every line is taken, while few of the files are open and
+/// memory stays within the budget.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thousand_files_are_followed_with_few_handles() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set("logs.poll_interval=200ms");
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let agent = desk.start();
+    let _ = desk.status();
+    for turn in 1..=3 {
+        for number in 0..1000 {
+            let line = format!("[2026-11-23T08:18:11.936] [INFO] [1_2] app - turn {turn}\n");
+            desk.write(&format!("applications/app-{number}.log"), &line);
+        }
+        let status = desk.wait_for_status("all lines", |status| {
+            status["queue"]["counters"]["read.logs"].as_u64() == Some(turn * 1000)
+        });
+        assert_eq!(status["logs"]["reading"]["files"], 1000);
+        let handles = fs::read_dir(format!("/proc/{}/fd", agent.id())).unwrap();
+        let logs = handles.filter_map(|handle| fs::read_link(handle.ok()?.path()).ok());
+        let open = logs.filter(|file| file.extension().is_some_and(|extension| extension == "log"));
+        let open = open.filter(|file| file.to_string_lossy().contains("/applications/")).count();
+        assert!(open <= 64, "{open} log files are open");
+    }
+    let memory = fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let peak =
+        memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(peak.unwrap() < 100_000, "{peak:?} kB");
     assert!(agent.stop());
 }
 

@@ -126,10 +126,10 @@ fn decoder_python() -> Result<String> {
     Ok(python)
 }
 
-/// cargo-deny, from source.
-pub(crate) fn cargo_deny() -> Result<()> {
-    if has("cargo-deny") {
+/// A program of cargo's, from source.
+pub(crate) fn cargo_program(name: &str) -> Result<()> {
+    if has(name) {
         return Ok(());
     }
-    step("Install cargo-deny", || run(&mut command(&["cargo", "install", "--quiet", "--locked", "cargo-deny"])))
+    step(&format!("Install {name}"), || run(&mut command(&["cargo", "install", "--quiet", "--locked", name])))
 }

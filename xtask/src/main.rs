@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod machine;
 mod step;
 mod suite;
@@ -37,6 +38,14 @@ enum Command {
     WindowsCheck,
     /// Get the real receivers for the end-to-end tests, and print where they are.
     Receivers,
+    /// Try random input on everything that reads what others have written.
+    Fuzz {
+        /// Only this target of `fuzz/fuzz_targets`.
+        target: Option<String>,
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+    },
     /// Measure the budgets of the design, with peers beside.
     Bench {
         /// Lines of log in the backlog.
@@ -55,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => suite::lint(),
         Command::WindowsCheck => suite::windows_check(),
         Command::Receivers => suite::receivers(),
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn lint() -> Result<()> {
     step("Lints", || {
         run(&mut command(&["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     })?;
-    machine::cargo_deny()?;
+    machine::cargo_program("cargo-deny")?;
     step("Licences, bans, sources", || {
         run(&mut command(&["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))
     })

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ask;
+mod redact;
 mod run;
 mod settings;
 
@@ -66,6 +67,17 @@ enum Command {
     /// Sharing of io.Connect's log files.
     #[command(subcommand)]
     Logs(LogsCommand),
+    /// Show what would be sent of a log file: what is hidden in it, what is left out.
+    Redact {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// As JSON, a record a line.
+        #[arg(long)]
+        json: bool,
+        /// Only records in which something is hidden, or that are left out.
+        #[arg(long)]
+        only_changed: bool,
+    },
     /// A small OTLP receiver on this machine that prints what arrives: for trying out and for tests.
     Collector(CollectorArguments),
 }
@@ -180,6 +192,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Collector(options) => run::collector(&options),
         Command::Status { json } => ask::status(&common, json),
         Command::Queue { json } => ask::queue(&common, json),
+        Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),
         Command::Config(ConfigCommand::Check) => settings::check(&common),
         Command::Config(ConfigCommand::Schema) => settings::schema(),

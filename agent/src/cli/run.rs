@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use insights_agent::agent::Agent;
 use insights_agent::collector::{self, Options};
-use insights_agent::program_log;
+use insights_agent::{priority, program_log};
 
 use super::{CollectorArguments, Common, block_on, settings};
 
 /// `run`.
 pub(super) fn agent(common: &Common) -> anyhow::Result<ExitCode> {
+    priority::lower();
     let data = common.data()?;
     let loaded = settings::load(common, true)?;
     // Taken and given back before the log is opened: a second agent must not turn over the log of the first.

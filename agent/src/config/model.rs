@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, Endpoint, Pattern, Period, Ratio, Secret, Template};
+use super::values::{ByteSize, Endpoint, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
 
 /// Everything that the agent can be told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -189,14 +189,25 @@ impl Default for ConnectSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// Where reading starts in files that are there when sharing is switched on.
+    /// Where reading starts in files that are there when sharing is switched on: `end` (what is written from now on),
+    /// `beginning`, a duration (`24h`: what is not older), or a time as in `2026-11-23T08:00:00Z`.
     pub start_at: StartAt,
     /// How long a record may wait for a line that continues it, and a batch for more records.
     pub flush_interval: Period,
     /// How often folders and files are looked through, whether or not the system told of a change.
     pub poll_interval: Period,
+    /// Whether the system is asked to tell of changes, which makes lines arrive sooner. Network drives that do this badly
+    /// are better looked through only.
+    pub watch: bool,
+    /// Most records of one file that are sent of any one second of its time; what is more is counted as
+    /// `rate_limited`. 0: no limit.
+    pub max_records_per_second: u32,
     /// Layouts of this company's own, tried in this order before the ones that are known.
     pub layouts: Vec<LayoutSettings>,
+    /// Records that are not sent, or only some of them. The first filter that takes a record decides.
+    pub filters: Vec<FilterSettings>,
+    /// What is hidden in records before they are kept or sent.
+    pub redaction: RedactionSettings,
 }
 
 impl Default for LogSettings {
@@ -205,20 +216,96 @@ impl Default for LogSettings {
             start_at: StartAt::default(),
             flush_interval: Period::from_millis(500),
             poll_interval: Period::from_secs(10),
+            watch: true,
+            max_records_per_second: 0,
             layouts: Vec::new(),
+            filters: Vec::new(),
+            redaction: RedactionSettings::default(),
         }
     }
 }
 
-/// Where reading starts in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+/// Records that are not sent. What is set has to be so for a record to be taken by the filter; what is not set is so for
+/// every record.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FilterSettings {
+    /// Its file: a file name in which `*` stands for any characters.
+    pub files: Option<String>,
+    /// Its level is less serious than this. A record without a level is not.
+    pub below: Option<Severity>,
+    /// Its category, in which `*` stands for any characters.
+    pub category: Option<String>,
+    /// A regular expression that is found in its message, as it stands in the file.
+    pub pattern: Option<Expression>,
+    /// Of so many records one is sent all the same. 0: none.
+    pub keep_one_in: u32,
+}
+
+/// Levels of log records, from the least serious one on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum StartAt {
-    /// With the first line.
-    Beginning,
-    /// With what is written from now on.
-    #[default]
-    End,
+pub enum Severity {
+    /// Severity numbers 1 to 4.
+    Trace,
+    /// 5 to 8.
+    Debug,
+    /// 9 to 12.
+    Info,
+    /// 13 to 16.
+    Warn,
+    /// 17 to 20.
+    Error,
+    /// 21 to 24.
+    Fatal,
+}
+
+/// What is hidden in records before they are kept or sent. docs/privacy.md has examples of each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct RedactionSettings {
+    /// Passwords, tokens, keys, cookies: by the name of their key, by their header, and by their shape.
+    pub credentials: bool,
+    /// E-mail addresses.
+    pub email: bool,
+    /// Numbers of payment cards, by network and check digit.
+    pub payment_cards: bool,
+    /// International bank account numbers, by country and check digits.
+    pub ibans: bool,
+    /// Telephone numbers with their country, and in North America's groups.
+    pub phone_numbers: bool,
+    /// The user's name, and the names of home directories.
+    pub user: bool,
+    /// IP addresses.
+    pub ip_addresses: bool,
+    /// The company's own patterns, after the others.
+    pub patterns: Vec<RedactionPattern>,
+}
+
+impl Default for RedactionSettings {
+    fn default() -> Self {
+        Self {
+            credentials: true,
+            email: true,
+            payment_cards: true,
+            ibans: true,
+            phone_numbers: true,
+            user: true,
+            ip_addresses: false,
+            patterns: Vec::new(),
+        }
+    }
+}
+
+/// A pattern of the company's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedactionPattern {
+    /// Stands, in brackets, in the place of what is hidden.
+    pub name: String,
+    /// What to hide: all that it finds, or what its groups hold if it has any.
+    pub pattern: Expression,
 }
 
 /// A log layout of the company's own.

@@ -1,12 +1,16 @@
 //! Values that check themselves while they are read, so that an error of serde already names line, column and what is
 //! allowed.
 
+mod expressions;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use expressions::{Expression, Pattern};
 
 /// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +82,48 @@ impl fmt::Display for Period {
 impl fmt::Debug for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+/// Where reading starts in a file that was there before its kind was shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartAt {
+    /// With the first line.
+    Beginning,
+    /// With what is written from now on.
+    #[default]
+    End,
+    /// With the first record that is not older than this.
+    Last(Period),
+    /// With the first record of this time or a later one.
+    Since(jiff::Timestamp),
+}
+
+impl std::str::FromStr for StartAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "beginning" => Ok(Self::Beginning),
+            "end" => Ok(Self::End),
+            _ => {
+                let last = text.parse().map(Self::Last);
+                last.or_else(|_| text.parse().map(Self::Since)).map_err(|_| {
+                    format!("`{text}` is no place to start at; allowed are `beginning`, `end`, a duration as in `24h`, and a time as in `2026-11-23T08:00:00Z`")
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for StartAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beginning => f.write_str("beginning"),
+            Self::End => f.write_str("end"),
+            Self::Last(period) => period.fmt(f),
+            Self::Since(time) => time.fmt(f),
+        }
     }
 }
 
@@ -295,54 +341,6 @@ impl From<&str> for Template {
     }
 }
 
-/// A regular expression that has been compiled, with at least a group `message`.
-#[derive(Debug, Clone)]
-pub struct Pattern(regex::Regex);
-
-impl Pattern {
-    /// Named groups that mean something.
-    pub const GROUPS: [&'static str; 6] = ["time", "level", "category", "instance", "thread", "message"];
-
-    /// The compiled expression.
-    #[must_use]
-    pub fn regex(&self) -> &regex::Regex {
-        &self.0
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
-
-impl std::str::FromStr for Pattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let regex = regex::Regex::new(text).map_err(|error| {
-            // the last line says what is wrong; those before it draw the pattern
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("the pattern is not a regular expression: {reason}")
-        })?;
-        let names: Vec<&str> = regex.capture_names().flatten().collect();
-        if let Some(unknown) = names.iter().find(|name| !Self::GROUPS.contains(name)) {
-            return Err(format!("the pattern has a group `{unknown}`; known are {}", Self::GROUPS.join(", ")));
-        }
-        if !names.contains(&"message") {
-            return Err("the pattern needs a named group `message`, as in `(?<message>.*)`".to_owned());
-        }
-        Ok(Self(regex))
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
-    }
-}
-
 /// Reads a text and nothing else; `expected` is for the message.
 struct TextVisitor<T> {
     expected: &'static str,
@@ -377,7 +375,9 @@ macro_rules! serde_as_text {
 }
 serde_as_text!(
     Period: "a duration in quotes, as in \"10s\"",
+    StartAt: "`beginning`, `end`, a duration or a time, in quotes",
     Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
+    Expression: "a regular expression in quotes",
     Pattern: "a regular expression in quotes"
 );
 
@@ -419,10 +419,12 @@ macro_rules! schema {
 }
 schema! {
     Period: "duration" { "type": "string", "examples": ["10s", "500ms", "2m 30s", "14d"] },
+    StartAt: "place to start at" { "type": "string", "examples": ["end", "beginning", "24h", "2026-11-23T08:00:00Z"] },
     ByteSize: "amount of bytes" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB"] },
     Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
     Secret: "secret text" { "type": "string" },
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
+    Expression: "regular expression" { "type": "string" },
     Pattern: "regular expression" { "type": "string" },
 }

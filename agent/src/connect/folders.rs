@@ -14,6 +14,9 @@ use crate::consent::LogKind;
 /// no such place, under `$XDG_DATA_HOME`).
 const USUAL: [&[&str]; 2] = [&["interop.io", "io.Connect Desktop", "UserData"], &["Tick42", "UserData"]];
 
+/// Folders of archives that are looked into: years of them may have been kept.
+const MOST_ARCHIVES: usize = 200;
+
 /// A folder with log files of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct LogFolder {
@@ -68,6 +71,18 @@ pub fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Log files of earlier runs beneath a folder of logs: with `logging.files.onStartup: archive` io.Connect moves the files
+/// of the last run to `logs/archive` when it starts (docs.interop.io, schema of system.json). How it lays them out there
+/// is not known, so folders in that folder count too.
+#[must_use]
+pub fn archived_files(folder: &Path) -> Vec<PathBuf> {
+    let archive = folder.join("archive");
+    let inner = subfolders(&archive);
+    let innermost: Vec<PathBuf> = inner.iter().flat_map(|folder| subfolders(folder)).collect();
+    let folders = std::iter::once(archive).chain(inner).chain(innermost);
+    folders.take(MOST_ARCHIVES).filter_map(|folder| log_files(&folder).ok()).flatten().collect()
 }
 
 /// The application that an application's log file is named after.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Attribute;
+use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
 use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE};
 
@@ -19,7 +20,8 @@ Units are UCUM: `1` is a share or a truth value, `By` bytes, `s` seconds. Counte
 const LOGS_HEAD: &str = "
 ## Attributes of log records
 
-Strings, where nothing else is said. Only what a line says is there.
+Strings, where nothing else is said. Only what a line says is there. A W3C `traceparent` in a line becomes the trace
+and span id of its record.
 ";
 
 /// The text of docs/signals.md.
@@ -54,6 +56,14 @@ fn markdown() -> String {
     text.push_str(LOGS_HEAD);
     _ = write!(text, "\nScope: `{LOGS_SCOPE}`.\n");
     attribute_table(&mut text, LOG_ATTRIBUTES);
+    _ = write!(
+        text,
+        "\n## Events\n\nLog records with a name, which the agent writes of itself. Scope: `{EVENTS_SCOPE}`.\n"
+    );
+    for event in EVENTS {
+        _ = write!(text, "\n### `{}`\n\n{}\n", event.name, event.meaning);
+        attribute_table(&mut text, event.attributes);
+    }
     text
 }
 

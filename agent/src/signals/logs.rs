@@ -3,7 +3,9 @@
 use super::Attribute;
 
 pub use opentelemetry_semantic_conventions::SCHEMA_URL;
-pub use opentelemetry_semantic_conventions::attribute::{LOG_FILE_NAME, LOG_RECORD_UID, THREAD_ID, THREAD_NAME};
+pub use opentelemetry_semantic_conventions::attribute::{
+    EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE, LOG_FILE_NAME, LOG_RECORD_UID, THREAD_ID, THREAD_NAME,
+};
 
 /// Instrumentation scope of log records that were read from files. Its version is the agent's.
 pub const SCOPE_NAME: &str = "insights-agent.logs";
@@ -13,6 +15,8 @@ pub const LOG_CATEGORY: &str = "ioconnect.log.category";
 pub const LOG_CONTINUATION: &str = "ioconnect.log.continuation";
 /// `ioconnect.log.cut`
 pub const LOG_CUT: &str = "ioconnect.log.cut";
+/// `ioconnect.log.unfinished`
+pub const LOG_UNFINISHED: &str = "ioconnect.log.unfinished";
 /// `ioconnect.app.name`
 pub const APP_NAME: &str = "ioconnect.app.name";
 /// `ioconnect.instance.id`
@@ -50,4 +54,15 @@ pub const LOG_ATTRIBUTES: &[Attribute] = &[
         name: LOG_CUT,
         meaning: "Boolean, only there when true: the record was too long for one; the next record of the file goes on.",
     },
+    Attribute {
+        name: LOG_UNFINISHED,
+        meaning: "Boolean, only there when true: the last line of the file had no end for so long that it was sent as it \
+                  was; if it goes on, the next record has the rest.",
+    },
+    Attribute {
+        name: EXCEPTION_TYPE,
+        meaning: "Type of the exception, where the record ends in a stack trace of V8, .NET or Java.",
+    },
+    Attribute { name: EXCEPTION_MESSAGE, meaning: "What that exception says." },
+    Attribute { name: EXCEPTION_STACKTRACE, meaning: "That exception from its type on, with its stack." },
 ];

@@ -1,10 +1,11 @@
-//! Every name that the agent gives to data, in tables: metrics, and attributes of log records.
+//! Every name that the agent gives to data, in tables: metrics, attributes of log records, events.
 //!
 //! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
 //! exists; what has none begins with `ioconnect.`.
 
 #[cfg(test)]
 mod docs;
+pub mod events;
 pub mod logs;
 pub mod metrics;
 

@@ -126,6 +126,7 @@ fn type_name(node: &Value) -> String {
     };
     match types.as_slice() {
         ["string"] => "text".to_owned(),
+        ["integer"] => "whole number".to_owned(),
         ["boolean"] => "`true` or `false`".to_owned(),
         ["array"] => format!("list of {}", type_name(&node["items"])),
         ["object"] => "object".to_owned(),

@@ -144,7 +144,18 @@ fn show_masks_secrets() {
     logs.start_at                    end                                 default
     logs.flush_interval              500ms                               default
     logs.poll_interval               10s                                 default
+    logs.watch                       true                                default
+    logs.max_records_per_second      0                                   default
     logs.layouts                     []                                  default
+    logs.filters                     []                                  default
+    logs.redaction.credentials       true                                default
+    logs.redaction.email             true                                default
+    logs.redaction.payment_cards     true                                default
+    logs.redaction.ibans             true                                default
+    logs.redaction.phone_numbers     true                                default
+    logs.redaction.user              true                                default
+    logs.redaction.ip_addresses      false                               default
+    logs.redaction.patterns          []                                  default
     queue.max_bytes                  256 MiB                             default
     queue.min_free_disk              1 GiB                               default
     queue.max_age                    14d                                 default

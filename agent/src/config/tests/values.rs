@@ -115,3 +115,26 @@ fn pattern_has_known_groups() {
     insta::assert_snapshot!("(?<msg>.*)".parse::<Pattern>().unwrap_err(), @"the pattern has a group `msg`; known are time, level, category, instance, thread, message");
     insta::assert_snapshot!("(?<time>.*)".parse::<Pattern>().unwrap_err(), @"the pattern needs a named group `message`, as in `(?<message>.*)`");
 }
+
+#[test]
+fn a_place_to_start_at_is_a_word_a_duration_or_a_time() {
+    let parse = |text: &str| text.parse::<StartAt>();
+    assert_eq!(parse("end"), Ok(StartAt::End));
+    assert_eq!(parse("beginning"), Ok(StartAt::Beginning));
+    assert_eq!(parse("24h"), Ok(StartAt::Last(Period::from_secs(86_400))));
+    assert_eq!(parse("2026-11-23T08:00:00Z"), Ok(StartAt::Since("2026-11-23T08:00:00Z".parse().unwrap())));
+    assert!(parse("yesterday").unwrap_err().contains("allowed are"));
+    for text in ["end", "beginning", "1d", "2026-11-23T08:00:00Z"] {
+        assert_eq!(parse(text).unwrap().to_string(), text);
+    }
+}
+
+/// Expressions of the settings are bounded in size and stand for something.
+#[test]
+fn an_expression_is_bounded_and_stands_for_something() {
+    let error = |text: &str| text.parse::<Expression>().unwrap_err();
+    assert!(error("a*").contains("empty text"));
+    assert!(error("(").contains("not a regular expression"));
+    assert!(error(r"(\w{1000}){1000}").contains("256 KiB"), "{}", error(r"(\w{1000}){1000}"));
+    assert!(r"\bACC-\d{6}\b".parse::<Expression>().unwrap().regex().is_match("of ACC-123456"));
+}

@@ -12,6 +12,7 @@
 //! The records are written behind a gap. What stands before them holds the length of all of them, and is put to the end
 //! of that gap when the batch is finished, so that nothing has to be moved. Protobuf allows fields in any order.
 
+use super::enrich::{Exception, TraceContext};
 use super::framing::Record;
 use crate::signals::logs as names;
 
@@ -71,6 +72,27 @@ pub struct LogBatch {
     newest_unix_nano: u64,
 }
 
+/// A record as it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// As it lies in the file: its header and its marks are sent.
+    pub record: &'a Record<'a>,
+    /// Its message, redacted.
+    pub message: &'a str,
+    /// The category of its header, redacted.
+    pub category: Option<&'a str>,
+    /// The trace that it names.
+    pub trace: Option<TraceContext>,
+    /// The exception in `message`.
+    pub exception: Option<Exception<'a>>,
+    /// Where it begins in its file, in bytes.
+    pub offset: u64,
+    /// When it was written, as it says itself. Nanoseconds since 1970.
+    pub time: Option<u64>,
+    /// When it was read. Nanoseconds since 1970.
+    pub observed: u64,
+}
+
 /// A finished export request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded<'a> {
@@ -111,9 +133,9 @@ impl LogBatch {
         }
     }
 
-    /// Adds a record of the file `origin`, at `offset` in that file. Times are nanoseconds since 1970: `time` is what the
-    /// record says, `observed` when it was read.
-    pub fn push(&mut self, origin: &FileOrigin, record: &Record<'_>, offset: u64, time: Option<u64>, observed: u64) {
+    /// Adds a record of the file `origin`.
+    pub fn push(&mut self, origin: &FileOrigin, outgoing: &Outgoing<'_>) {
+        let Outgoing { record, message, category, trace, exception, offset, time, observed } = *outgoing;
         let buffer = &mut self.buffer;
         buffer.push(wire::delimited_key(2));
         let start = buffer.len();
@@ -128,14 +150,26 @@ impl LogBatch {
             wire::put_unsigned(buffer, 2, level.severity as u64);
             Text::new(level.text).put(buffer, 3);
         }
+        put_text_attribute(buffer, names::LOG_CATEGORY, category.map(str::as_bytes));
         if let Some(header) = header {
-            put_text_attribute(buffer, names::LOG_CATEGORY, header.category);
             put_text_attribute(buffer, names::INSTANCE_ID, header.instance);
             put_thread_attribute(buffer, header.thread);
         }
-        put_text_value(buffer, 5, Text::new(record.message));
+        put_text_value(buffer, 5, Text::new(message.as_bytes()));
+        if let Some(trace) = trace {
+            wire::put_fixed32(buffer, 8, trace.flags.into());
+            wire::put_delimited(buffer, 9, &trace.trace_id);
+            wire::put_delimited(buffer, 10, &trace.span_id);
+        }
+        if let Some(exception) = exception {
+            put_text_attribute(buffer, names::EXCEPTION_TYPE, Some(exception.kind.as_bytes()));
+            let message = Some(exception.message.as_bytes()).filter(|message| !message.is_empty());
+            put_text_attribute(buffer, names::EXCEPTION_MESSAGE, message);
+            put_text_attribute(buffer, names::EXCEPTION_STACKTRACE, Some(exception.stacktrace.as_bytes()));
+        }
         put_flag_attribute(buffer, names::LOG_CONTINUATION, record.continuation);
         put_flag_attribute(buffer, names::LOG_CUT, record.cut);
+        put_flag_attribute(buffer, names::LOG_UNFINISHED, record.unfinished);
         wire::put_length_before(buffer, start);
         self.items += 1;
         let time = time.unwrap_or(observed);

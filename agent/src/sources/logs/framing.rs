@@ -2,10 +2,12 @@
 //!
 //! A record begins with a line that has a header and goes on until the next such line. A file in which no header has
 //! been seen is plain text: each line is a record. The file itself is the buffer: between two reads nothing is
-//! remembered but the position, which always lies between two records, and whether a header has been seen.
+//! remembered but the position, which always lies between two records, whether a header has been seen, and whether the
+//! position lies inside a line, because its begin was taken as a record of its own. Such a rest never has a header.
 //!
 //! Invariants, held by property tests:
-//! - every byte belongs to exactly one record, or to one of the blank lines that are skipped between records;
+//! - every byte belongs to exactly one record, or to the blank lines and zero bytes that are skipped between records
+//!   (zeros are what is left of a crash of the system, or of a file that was cut short under its writer);
 //! - what [`End::MoreMayCome`] yields does not depend on how much of the file has been read by then;
 //! - with [`WINDOW_BYTES`] at hand there is always a record, so a reader with a buffer of that size never gets stuck.
 
@@ -29,6 +31,9 @@ pub enum End {
     /// The bytes reach the end of the file, and it has been quiet for a while: what has been written in whole lines is
     /// complete. An unfinished last line still waits for its end.
     Idle,
+    /// The bytes reach the end of the file, and the last line has been unfinished for so long that it is taken as it is,
+    /// up to its last whole character.
+    Stalled,
     /// The bytes reach the end of the file, and nobody writes to it any more: everything is complete.
     Closed,
 }
@@ -42,10 +47,13 @@ pub struct Record<'a> {
     pub header: Option<Header<'a>>,
     /// The message with all its lines, as they were written, without line ends behind the last. Not always UTF-8.
     pub message: &'a [u8],
-    /// It has no header although the file has them: it continues a record that was taken before.
+    /// It continues a record that was taken before: it has no header although the file has them, or begins inside a
+    /// line.
     pub continuation: bool,
     /// It was too long, or became so with its next line. The next record goes on where it ends.
     pub cut: bool,
+    /// Its last line had no end when it was taken.
+    pub unfinished: bool,
 }
 
 /// Takes record after record from the bytes of a file. It ends where a record is not complete yet.
@@ -56,16 +64,17 @@ pub struct Framer<'a> {
     end: End,
     position: usize,
     headed: bool,
+    in_line: bool,
     /// The line at `position`, if the search for the end of the record before it has come upon it.
     next_line: Option<Line<'a>>,
 }
 
 impl<'a> Framer<'a> {
     /// `bytes` begin between two records of the file. `headed` is what [`Framer::headed`] said at that place; at the begin
-    /// of a file it is false.
+    /// of a file it is false. `in_line` says that a record ended there inside a line: [`is_in_line`] of the byte before.
     #[must_use]
-    pub fn new(bytes: &'a [u8], layout: &'a Layout, headed: bool, end: End) -> Self {
-        Self { bytes, layout, end, position: 0, headed, next_line: None }
+    pub fn new(bytes: &'a [u8], layout: &'a Layout, headed: bool, in_line: bool, end: End) -> Self {
+        Self { bytes, layout, end, position: 0, headed, in_line, next_line: None }
     }
 
     /// How many bytes have been taken, blank lines between records included.
@@ -86,8 +95,13 @@ impl<'a> Iterator for Framer<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         loop {
+            self.skip_zeros();
             let start = self.position;
-            let first = self.next_line.take().unwrap_or_else(|| self.line(start, start));
+            let in_line = start.checked_sub(1).map_or(self.in_line, |before| is_in_line(self.bytes[before]));
+            let mut first = self.next_line.take().unwrap_or_else(|| self.line(start, start));
+            if in_line {
+                first.header = None;
+            }
             let (end, cut) = self.end_of_record(start, &first)?;
             let header = first.header;
             let message_start = start + header.map_or(0, |header| header.message_start);
@@ -95,8 +109,9 @@ impl<'a> Iterator for Framer<'a> {
                 start,
                 header,
                 message: trim_line_ends(&self.bytes[message_start..end]),
-                continuation: header.is_none() && self.headed,
+                continuation: header.is_none() && (self.headed || in_line),
                 cut,
+                unfinished: !cut && is_in_line(self.bytes[end - 1]),
             };
             self.position = end;
             self.headed |= header.is_some();
@@ -116,6 +131,15 @@ struct Line<'a> {
 }
 
 impl<'a> Framer<'a> {
+    fn skip_zeros(&mut self) {
+        let rest = &self.bytes[self.position..];
+        let zeros = rest.iter().position(|&byte| byte != 0).unwrap_or(rest.len());
+        if zeros > 0 {
+            self.position += zeros;
+            self.next_line = None;
+        }
+    }
+
     /// Where the record that begins at `start` ends, and whether it was cut; nothing, if that cannot be said yet.
     ///
     /// Only bytes that are there count, never that some are not there yet: so it does not matter how the file was read.
@@ -126,15 +150,18 @@ impl<'a> Framer<'a> {
         let mut end = match first.end {
             _ if too_long(first) => return Some((character_start(self.bytes, limit), true)),
             Some(end) => end,
-            None if self.end == End::Closed && start < at_hand => return Some((at_hand, false)),
-            None => return None,
+            None => return self.end_of_unfinished().filter(|&end| end > start).map(|end| (end, false)),
         };
         if first.header.is_none() && !self.headed {
             return Some((end, false));
         }
         loop {
+            if self.bytes.get(end) == Some(&0) {
+                return Some((end, false));
+            }
             let next = self.line(start, end);
-            let has_its_head = next.end.is_some() || at_hand - end >= HEADER_BYTES || self.end == End::Closed;
+            let unfinished = self.end_of_unfinished();
+            let has_its_head = next.end.is_some() || at_hand - end >= HEADER_BYTES || unfinished.is_some();
             if has_its_head && next.header.is_some() {
                 self.next_line = next.end.is_some().then_some(next);
                 return Some((end, false));
@@ -142,12 +169,21 @@ impl<'a> Framer<'a> {
             if has_its_head && too_long(&next) {
                 return Some((end, true));
             }
-            end = match (next.end, self.end) {
+            end = match (next.end, unfinished) {
                 (Some(end), _) => end,
-                (None, End::MoreMayCome) => return None,
-                (None, End::Idle) => return Some((end, false)),
-                (None, End::Closed) => return Some((at_hand, false)),
+                (None, Some(unfinished)) => return Some((end.max(unfinished), false)),
+                (None, None) if self.end == End::Idle => return Some((end, false)),
+                (None, None) => return None,
             };
+        }
+    }
+
+    /// Where a last line without its end is taken to end, if it is.
+    fn end_of_unfinished(&self) -> Option<usize> {
+        match self.end {
+            End::MoreMayCome | End::Idle => None,
+            End::Stalled => Some(end_of_characters(self.bytes)),
+            End::Closed => Some(self.bytes.len()),
         }
     }
 
@@ -168,6 +204,27 @@ fn find_newline(bytes: &[u8]) -> Option<usize> {
     let has_newline = |block: &[u8; BLOCK]| block.iter().fold(u8::MAX, |least, byte| least.min(byte ^ b'\n')) == 0;
     let clear = BLOCK * blocks.iter().position(has_newline).unwrap_or(blocks.len());
     bytes[clear..].iter().position(|&byte| byte == b'\n').map(|at| clear + at)
+}
+
+/// Whether what follows this byte goes on in its line. Zeros begin a line anew.
+#[must_use]
+pub fn is_in_line(byte: u8) -> bool {
+    !matches!(byte, b'\n' | 0)
+}
+
+/// Where the last character ends that is complete.
+fn end_of_characters(bytes: &[u8]) -> usize {
+    let (at, lead) = match bytes.iter().rposition(|byte| byte & 0xC0 != 0x80) {
+        Some(at) => (at, bytes[at]),
+        None => return bytes.len(),
+    };
+    let length = match lead {
+        0xF0.. => 4,
+        0xE0.. => 3,
+        0xC0.. => 2,
+        _ => 1,
+    };
+    if bytes.len() - at < length { at } else { bytes.len() }
 }
 
 /// `at`, or the begin of the character that it would cut in two.

@@ -149,7 +149,7 @@ fn valid_text(line: &[u8]) -> &str {
 }
 
 /// Whether `*` in `pattern`, as any number of characters, makes it `name`.
-fn glob_matches(pattern: &str, name: &str) -> bool {
+pub(super) fn glob_matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(first) else { return false };

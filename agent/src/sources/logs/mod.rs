@@ -1,7 +1,8 @@
 //! io.Connect's log files, followed as long as the user shares them.
 //!
 //! ```text
-//! folders, files (files.rs) ─► bytes ─► records (framing.rs, layout.rs, clock.rs) ─► OTLP (encode.rs) ─► queue
+//! folders, files (tracker.rs, files.rs) ─► text (text.rs) ─► records (framing.rs, layout.rs)
+//!     ─► left out? (filter.rs) ─► time, redaction, trace, exception (prepare.rs) ─► OTLP (encode.rs) ─► queue
 //! ```
 //!
 //! Invariants:
@@ -14,16 +15,24 @@
 
 pub mod clock;
 pub mod encode;
+pub mod enrich;
 mod files;
+pub mod filter;
 pub mod framing;
+mod history;
 pub mod layout;
+mod prepare;
+pub mod preview;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod text;
+mod tracker;
 mod watcher;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -33,6 +42,7 @@ use tokio::sync::watch;
 use crate::config::LogSettings;
 use crate::consent::Consent;
 use crate::pipeline::queue::Queue;
+use crate::redaction::Redactor;
 use reader::{Command, Reader};
 
 /// Wake-ups that may wait; beyond, one look through everything serves them all.
@@ -49,6 +59,8 @@ pub struct LogContext {
     pub queue: Queue,
     /// The resource, encoded.
     pub resource: Vec<u8>,
+    /// Hides what must not be sent.
+    pub redactor: Arc<Redactor>,
     /// The zone of the times in the files: that of this machine.
     pub zone: jiff::tz::TimeZone,
 }
@@ -84,8 +96,10 @@ impl LogSource {
     pub fn start(context: LogContext, consent: Consent) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(WAITING_COMMANDS);
         let (publish, status) = watch::channel(LogStatus::default());
-        let reader = Reader::new(context, consent, inbox, commands.clone(), publish);
-        let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(move || reader.run())?;
+        let own = commands.clone();
+        let thread = std::thread::Builder::new()
+            .name("logs".to_owned())
+            .spawn(move || Reader::new(context, consent, inbox, own, publish).run())?;
         Ok(Self { commands, thread, status })
     }
 

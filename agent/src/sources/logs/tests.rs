@@ -1,6 +1,6 @@
 //! The log source on real files, with a real queue behind it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use crate::pipeline::queue::{NewBatch, Opened};
 use crate::pipeline::{Signal, codec};
+use crate::redaction::Person;
+
+mod rotation;
 
 /// Longest wait for something to happen in a test.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -27,6 +30,8 @@ struct Desk {
     running: Option<(Opened, LogSource)>,
     consent: Consent,
     max_bytes: &'static str,
+    /// Settings of the log source beside those that make it fast.
+    extra: serde_json::Value,
 }
 
 impl Desk {
@@ -34,7 +39,14 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("UserData/DEMO-INTEROP.IO/logs/applications")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { dir, runtime, running: None, consent: Consent::default(), max_bytes: "64 MiB" }
+        Self {
+            dir,
+            runtime,
+            running: None,
+            consent: Consent::default(),
+            max_bytes: "64 MiB",
+            extra: serde_json::json!({}),
+        }
     }
 
     /// A desk on which all logs are shared and the source runs.
@@ -48,12 +60,15 @@ impl Desk {
     fn start(&mut self) {
         let settings = QueueSettings { max_bytes: self.max_bytes.parse().unwrap(), ..QueueSettings::default() };
         let opened = Queue::open(&self.dir.path().join("queue.db"), &settings, Compression::Gzip).unwrap();
-        let settings = serde_json::json!({ "flush_interval": "50ms", "poll_interval": "100ms" });
+        let mut settings = serde_json::json!({ "flush_interval": "50ms", "poll_interval": "100ms" });
+        settings.as_object_mut().unwrap().extend(self.extra.as_object().unwrap().clone());
+        let settings: LogSettings = serde_json::from_value(settings).unwrap();
         let context = LogContext {
-            settings: serde_json::from_value(settings).unwrap(),
+            settings: settings.clone(),
             user_data: vec![self.dir.path().join("UserData")],
             queue: opened.queue.clone(),
             resource: Vec::new(),
+            redactor: Arc::new(Redactor::new(&settings.redaction, &Person::default())),
             zone: jiff::tz::TimeZone::UTC,
         };
         let source = LogSource::start(context, self.consent.clone()).unwrap();
@@ -136,7 +151,11 @@ impl Desk {
 }
 
 fn append(path: &Path, text: &str) {
-    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    append_bytes(path, text.as_bytes());
+}
+
+fn append_bytes(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes).unwrap();
 }
 
 fn line(message: &str) -> String {
@@ -208,60 +227,112 @@ fn unfinished_lines_wait() {
     desk.stop();
 }
 
-/// Rotation by rename loses and doubles nothing, also what was written just before it.
+/// A last line that is never finished is sent after a while, marked; what comes later is marked as its rest.
 #[test]
-fn a_renamed_file_is_read_to_its_end() {
+fn a_line_that_is_never_finished_is_sent() {
     let mut desk = Desk::sharing();
-    desk.write("application.log", &line("1"));
-    assert_eq!(desk.take_bodies(1), ["1"]);
-    for turn in 0..5 {
-        desk.write("application.log", &line(&format!("{turn} last")));
-        for number in (1..=turn).rev() {
-            fs::rename(
-                desk.path(&format!("application.{number}.log")),
-                desk.path(&format!("application.{}.log", number + 1)),
-            )
-            .unwrap();
-        }
-        fs::rename(desk.path("application.log"), desk.path("application.1.log")).unwrap();
-        desk.write("application.log", &line(&format!("{turn} first")));
-        let mut bodies = desk.take_bodies(2);
-        bodies.sort();
-        assert_eq!(bodies, [format!("{turn} first"), format!("{turn} last")]);
-    }
-    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
+    desk.write("application.log", "[2026-11-23T08:18:11.000] [INFO] default - half a l");
+    let record = &desk.take(1)[0];
+    assert_eq!(body(record), "half a l");
+    assert_eq!(attribute(record, "ioconnect.log.unfinished").as_deref(), Some("BoolValue(true)"));
+    desk.write("application.log", &("ine\n".to_owned() + &line("next")));
+    let rest = desk.take(2);
+    assert_eq!(rest.iter().map(body).collect::<Vec<_>>(), ["ine", "next"]);
+    assert_eq!(attribute(&rest[0], "ioconnect.log.continuation").as_deref(), Some("BoolValue(true)"));
     desk.stop();
 }
 
-/// A file that is cut short is another file: read from its beginning, with new identifiers.
+/// UTF-16 as .NET and PowerShell write it, with a byte order mark, is read like any text, also after a restart.
 #[test]
-fn a_truncated_file_is_read_again() {
+fn utf_16_is_read() {
     let mut desk = Desk::sharing();
-    desk.write("application.log", &(line("a long first line that is longer than the next") + &line("second")));
-    let before = desk.take(2);
-    File::create(desk.path("application.log")).unwrap();
-    desk.write("application.log", &line("new"));
-    let after = desk.take(1);
-    assert_eq!(body(&after[0]), "new");
-    assert_ne!(attribute(&before[0], "log.record.uid"), attribute(&after[0], "log.record.uid"));
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let text = "\u{feff}".to_owned() + &line("caf\u{e9} \u{1f600}") + &line("two");
+    append_bytes(&desk.path("dotnet.log"), &utf_16(&text));
+    let records = desk.take(2);
+    assert_eq!(records.iter().map(body).collect::<Vec<_>>(), ["caf\u{e9} \u{1f600}", "two"]);
+    assert!(attribute(&records[0], "log.record.uid").unwrap().ends_with("-0000000000000002"));
     desk.stop();
-}
-
-/// What was written while the agent was not running arrives after its next start, once.
-#[test]
-fn a_restart_goes_on_where_it_ended() {
-    let mut desk = Desk::sharing();
-    desk.write("application.log", &line("1"));
-    assert_eq!(desk.take_bodies(1), ["1"]);
-    desk.stop();
-    desk.write("application.log", &line("2"));
-    fs::rename(desk.path("application.log"), desk.path("application.1.log")).unwrap();
-    desk.write("application.log", &line("3"));
+    append_bytes(&desk.path("dotnet.log"), &utf_16(&line("three")));
     desk.start();
-    let mut bodies = desk.take_bodies(2);
-    bodies.sort();
-    assert_eq!(bodies, ["2", "3"]);
-    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
+    assert_eq!(desk.take_bodies(1), ["three"]);
+    desk.stop();
+}
+
+/// Invalid bytes, zeros and lines that are too long never end the reading.
+#[test]
+fn bad_bytes_are_survived() {
+    let mut desk = Desk::sharing();
+    append_bytes(&desk.path("application.log"), b"[2026-11-23T08:18:10.936] [INFO] default - bad \xff\xfe\n");
+    append_bytes(&desk.path("application.log"), &[0; 5000]);
+    desk.write("application.log", &line(&"x".repeat(600_000)));
+    desk.write("application.log", &line("last"));
+    let bodies = desk.take_bodies(5);
+    assert_eq!(bodies[0], "bad \u{fffd}\u{fffd}");
+    assert_eq!(bodies[1..4].concat(), "x".repeat(600_000));
+    assert_eq!(bodies[4], "last");
+    desk.stop();
+    let counters = crate::pipeline::queue::inspect(&desk.dir.path().join("queue.db")).unwrap().counters;
+    assert_eq!((counters["read.logs"], counters["cut.logs"]), (5, 2));
+}
+
+/// With a time to start at, what is older is not read; all else is.
+#[test]
+fn history_is_read_from_a_time_on() {
+    let mut desk = Desk::new();
+    desk.extra = serde_json::json!({ "start_at": "2026-11-23T08:00:00Z" });
+    let at = |time: &str, message: &str| format!("[2026-11-23T{time}.000] [INFO] default - {message}\n");
+    desk.write(
+        "application.log",
+        &(at("07:59:59", "old") + "  more of it\n" + &at("08:00:00", "first") + &at("09:00:00", "second")),
+    );
+    desk.write("gw.log", &at("07:00:00", "all of it is old"));
+    desk.start();
+    desk.share(true);
+    assert_eq!(desk.take_bodies(2), ["first", "second"]);
+    assert_eq!(desk.take_until_marker("gw.log"), Vec::<String>::new());
+    desk.stop();
+}
+
+/// What must not leave the machine never reaches the queue; filters leave records out, and count them.
+#[test]
+fn records_are_redacted_and_filtered_before_the_queue() {
+    let mut desk = Desk::new();
+    desk.extra = serde_json::json!({ "filters": [{ "below": "info" }] });
+    desk.start();
+    desk.share(true);
+    desk.write("application.log", "[2026-11-23T08:18:10.936] [DEBUG] default - left out\n");
+    desk.write("application.log", &line("token=abc for jane@example.com"));
+    desk.write(
+        "applications/jane@example.com.log",
+        "[2026-11-23T08:18:10.936] [INFO] [1_2] joe@example.com - Error: /home/jane/x\n    at f (/home/jane/y)\n",
+    );
+    let mut records = desk.take(2);
+    records.sort_by_key(body);
+    assert_eq!(body(&records[0]), "Error: /home/[user]/x\n    at f (/home/[user]/y)");
+    assert_eq!(attribute(&records[0], "exception.message").as_deref(), Some("/home/[user]/x"));
+    assert_eq!(attribute(&records[0], "ioconnect.log.category").as_deref(), Some("[email]"));
+    assert_eq!(attribute(&records[0], "log.file.name").as_deref(), Some("[email].log"));
+    assert_eq!(body(&records[1]), "token=[credential] for [email]");
+    desk.stop();
+    let counters = crate::pipeline::queue::inspect(&desk.dir.path().join("queue.db")).unwrap().counters;
+    assert_eq!((counters["read.logs"], counters["dropped.logs.filtered"]), (3, 1));
+}
+
+/// The trace and the exception that a line names are sent as such.
+#[test]
+fn traces_and_exceptions_are_found() {
+    let mut desk = Desk::sharing();
+    desk.write(
+        "application.log",
+        "[2026-11-23T08:18:10.937] [ERROR] default - failed 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 TypeError: x is null\n    at f (a.js:1:2)\n",
+    );
+    let record = &desk.take(1)[0];
+    assert_eq!(record.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
+    assert_eq!((record.span_id.len(), record.flags), (8, 1));
+    assert_eq!(attribute(record, "exception.type").as_deref(), Some("TypeError"));
+    assert_eq!(attribute(record, "exception.message").as_deref(), Some("x is null"));
+    assert_eq!(attribute(record, "exception.stacktrace").as_deref(), Some("TypeError: x is null\n    at f (a.js:1:2)"));
     desk.stop();
 }
 

@@ -1,6 +1,6 @@
 //! Wake-ups from the file system. They only save time: where there are none, as on many network drives, the poll serves.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
@@ -13,12 +13,13 @@ use super::reader::Command;
 pub(super) struct Watcher {
     commands: SyncSender<Command>,
     system: Option<RecommendedWatcher>,
-    folders: HashSet<PathBuf>,
+    /// What is watched, with what the folder was made known by: one that was deleted and made again is another one.
+    folders: HashMap<PathBuf, Option<Identity>>,
 }
 
 impl Watcher {
     pub(super) fn new(commands: SyncSender<Command>) -> Self {
-        Self { commands, system: None, folders: HashSet::new() }
+        Self { commands, system: None, folders: HashMap::new() }
     }
 
     /// Watches these folders and no others.
@@ -34,16 +35,32 @@ impl Watcher {
             self.system = notify::recommended_watcher(move |event| tell(&commands, event)).ok();
         }
         let Some(system) = &mut self.system else { return };
-        for gone in self.folders.extract_if(|folder| !wanted.contains(folder)) {
+        let stays = |folder: &Path, was: &Option<Identity>| wanted.contains(folder) && *was == identity(folder);
+        for (gone, _) in self.folders.extract_if(|folder, was| !stays(folder, was)) {
             // A folder that is gone has taken its watch with it.
             let _ = system.unwatch(&gone);
         }
         for folder in wanted {
-            if !self.folders.contains(&folder) && system.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
-                self.folders.insert(folder);
+            if !self.folders.contains_key(&folder) && system.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
+                let identity = identity(&folder);
+                self.folders.insert(folder, identity);
             }
         }
     }
+}
+
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(folder).ok().map(|folder| (folder.dev(), folder.ino()))
+}
+
+#[cfg(windows)]
+fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::windows::fs::MetadataExt;
+    std::fs::metadata(folder).ok().map(|folder| (folder.creation_time(), 0))
 }
 
 /// Passes on what concerns the reader; its own reading does not.

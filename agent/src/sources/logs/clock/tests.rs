@@ -13,6 +13,9 @@ fn by_jiff(zone: &TimeZone, civil: DateTime) -> Option<u64> {
     u64::try_from(zone.to_ambiguous_timestamp(civil).compatible().ok()?.as_nanosecond()).ok()
 }
 
+/// Far from every time in these tests, and nothing read before.
+const LONG_AGO: Around = Around { observed: 0, previous: None };
+
 fn shown(civil: DateTime) -> LocalTime {
     LocalTime { civil, offset: None }
 }
@@ -21,16 +24,38 @@ fn shown(civil: DateTime) -> LocalTime {
 fn an_hour_that_comes_twice_is_its_first_instant() {
     let mut clock = Clock::new(zone("Europe/London"));
     let twice = date(2026, 10, 25).at(1, 30, 0, 0);
-    assert_eq!(clock.unix_nanos(shown(twice)), Some(1_792_888_200_000_000_000)); // 00:30Z, still summer time
+    assert_eq!(clock.unix_nanos(shown(twice), LONG_AGO), Some(1_792_888_200_000_000_000)); // 00:30Z, still summer time
     let once = date(2026, 10, 25).at(2, 0, 0, 0);
-    assert_eq!(clock.unix_nanos(shown(once)), Some(1_792_893_600_000_000_000)); // 02:00Z
+    assert_eq!(clock.unix_nanos(shown(once), LONG_AGO), Some(1_792_893_600_000_000_000)); // 02:00Z
+}
+
+/// While lines are read as they are written, and while a backlog is read in order, both hours are told apart.
+#[test]
+fn the_second_time_of_an_hour_is_known_by_what_is_around_it() {
+    let mut clock = Clock::new(zone("Europe/London"));
+    let twice = shown(date(2026, 10, 25).at(1, 30, 0, 0));
+    let minute = 60_000_000_000;
+    let first = 1_792_888_200_000_000_000;
+    let second = first + 60 * minute;
+    for instant in [first, second] {
+        for previous in [None, Some(first - 90 * minute), Some(first), Some(second)] {
+            let around = Around { observed: instant + minute, previous };
+            assert_eq!(clock.unix_nanos(twice, around), Some(instant), "just written, after {previous:?}");
+        }
+    }
+    let read_later = |previous| Around { observed: second + 600 * minute, previous };
+    assert_eq!(clock.unix_nanos(twice, read_later(None)), Some(first));
+    assert_eq!(clock.unix_nanos(twice, read_later(Some(first - minute))), Some(first));
+    assert_eq!(clock.unix_nanos(twice, read_later(Some(first + minute))), Some(second), "the line before is later");
+    let unambiguous = shown(date(2026, 10, 25).at(2, 0, 0, 0));
+    assert_eq!(clock.unix_nanos(unambiguous, read_later(Some(second))), Some(second + 30 * minute));
 }
 
 #[test]
 fn a_time_that_clocks_skip_is_read_as_if_they_were_not_changed() {
     let mut clock = Clock::new(zone("Europe/London"));
     let skipped = date(2026, 3, 29).at(1, 30, 0, 0);
-    assert_eq!(clock.unix_nanos(shown(skipped)), Some(1_774_747_800_000_000_000)); // 01:30Z
+    assert_eq!(clock.unix_nanos(shown(skipped), LONG_AGO), Some(1_774_747_800_000_000_000)); // 01:30Z
 }
 
 #[test]
@@ -38,16 +63,16 @@ fn a_distance_from_utc_in_the_line_beats_the_zone() {
     let mut clock = Clock::new(zone("Asia/Kolkata"));
     let civil = date(2026, 11, 23).at(8, 18, 10, 936_000_000);
     let told = LocalTime { civil, offset: Some(Offset::constant(1)) };
-    assert_eq!(clock.unix_nanos(told), Some(1_795_418_290_936_000_000));
-    assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone("Asia/Kolkata"), civil));
+    assert_eq!(clock.unix_nanos(told, LONG_AGO), Some(1_795_418_290_936_000_000));
+    assert_eq!(clock.unix_nanos(shown(civil), LONG_AGO), by_jiff(&zone("Asia/Kolkata"), civil));
 }
 
 #[test]
 fn times_that_otlp_cannot_hold_are_no_times() {
     let mut clock = Clock::new(TimeZone::UTC);
-    assert_eq!(clock.unix_nanos(shown(date(1969, 12, 31).at(23, 59, 59, 999_999_999))), None);
-    assert_eq!(clock.unix_nanos(shown(date(1970, 1, 1).at(0, 0, 0, 0))), Some(0));
-    assert_eq!(clock.unix_nanos(shown(date(2555, 1, 1).at(0, 0, 0, 0))), None);
+    assert_eq!(clock.unix_nanos(shown(date(1969, 12, 31).at(23, 59, 59, 999_999_999)), LONG_AGO), None);
+    assert_eq!(clock.unix_nanos(shown(date(1970, 1, 1).at(0, 0, 0, 0)), LONG_AGO), Some(0));
+    assert_eq!(clock.unix_nanos(shown(date(2555, 1, 1).at(0, 0, 0, 0)), LONG_AGO), None);
 }
 
 const ZONES: [&str; 7] = [
@@ -78,11 +103,11 @@ proptest! {
         let zone = zone(name);
         let mut clock = Clock::new(zone.clone());
         for (civil, near) in times {
-            prop_assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone, civil));
+            prop_assert_eq!(clock.unix_nanos(shown(civil), LONG_AGO), by_jiff(&zone, civil));
             let Some(change) = zone.following(zone.to_timestamp(civil).unwrap()).next() else { continue };
             for seconds in near {
                 let civil = change.offset().to_datetime(change.timestamp() + SignedDuration::from_secs(seconds));
-                prop_assert_eq!(clock.unix_nanos(shown(civil)), by_jiff(&zone, civil), "{} in {}", civil, name);
+                prop_assert_eq!(clock.unix_nanos(shown(civil), LONG_AGO), by_jiff(&zone, civil), "{} in {}", civil, name);
             }
         }
     }

@@ -26,7 +26,8 @@ fn resource() -> Resource {
 }
 
 /// The record of a file `app.log` with the id `id`, as the generated types say it.
-fn expected(record: &Record<'_>, offset: u64, time: Option<u64>) -> LogRecord {
+fn expected(outgoing: &Outgoing<'_>) -> LogRecord {
+    let Outgoing { record, offset, time, .. } = *outgoing;
     let mut attributes = vec![
         attribute("log.file.name", text(b"applications/app.log")),
         attribute("ioconnect.env_region", text(b"DEMO-INTEROP.IO")),
@@ -34,8 +35,8 @@ fn expected(record: &Record<'_>, offset: u64, time: Option<u64>) -> LogRecord {
         attribute("log.record.uid", Value::StringValue(format!("id-{offset:016x}"))),
     ];
     let header = record.header;
-    if let Some(category) = header.and_then(|header| header.category) {
-        attributes.push(attribute("ioconnect.log.category", text(category)));
+    if let Some(category) = outgoing.category {
+        attributes.push(attribute("ioconnect.log.category", text(category.as_bytes())));
     }
     if let Some(instance) = header.and_then(|header| header.instance) {
         attributes.push(attribute("ioconnect.instance.id", text(instance)));
@@ -47,11 +48,19 @@ fn expected(record: &Record<'_>, offset: u64, time: Option<u64>) -> LogRecord {
             Err(_) => attribute("thread.name", text(thread)),
         });
     }
+    if let Some(exception) = outgoing.exception {
+        attributes.push(attribute("exception.type", text(exception.kind.as_bytes())));
+        attributes.push(attribute("exception.message", text(exception.message.as_bytes())));
+        attributes.push(attribute("exception.stacktrace", text(exception.stacktrace.as_bytes())));
+    }
     if record.continuation {
         attributes.push(attribute("ioconnect.log.continuation", Value::BoolValue(true)));
     }
     if record.cut {
         attributes.push(attribute("ioconnect.log.cut", Value::BoolValue(true)));
+    }
+    if record.unfinished {
+        attributes.push(attribute("ioconnect.log.unfinished", Value::BoolValue(true)));
     }
     let level = header.and_then(|header| header.level);
     LogRecord {
@@ -59,8 +68,11 @@ fn expected(record: &Record<'_>, offset: u64, time: Option<u64>) -> LogRecord {
         observed_time_unix_nano: OBSERVED,
         severity_number: level.map_or(0, |level| level.severity as i32),
         severity_text: level.map_or(String::new(), |level| String::from_utf8_lossy(level.text).into_owned()),
-        body: Some(AnyValue { value: Some(text(record.message)) }),
+        body: Some(AnyValue { value: Some(text(outgoing.message.as_bytes())) }),
         attributes,
+        trace_id: outgoing.trace.map_or(Vec::new(), |trace| trace.trace_id.to_vec()),
+        span_id: outgoing.trace.map_or(Vec::new(), |trace| trace.span_id.to_vec()),
+        flags: outgoing.trace.map_or(0, |trace| trace.flags.into()),
         ..LogRecord::default()
     }
 }
@@ -84,7 +96,11 @@ fn batch() -> (LogBatch, FileOrigin) {
 }
 
 fn plain(message: &[u8]) -> Record<'_> {
-    Record { start: 0, header: None, message, continuation: false, cut: false }
+    Record { start: 0, header: None, message, continuation: false, cut: false, unfinished: false }
+}
+
+fn outgoing<'a>(record: &'a Record<'a>, message: &'a str, time: Option<u64>) -> Outgoing<'a> {
+    Outgoing { record, message, category: None, trace: None, exception: None, offset: 0, time, observed: OBSERVED }
 }
 
 #[test]
@@ -98,7 +114,7 @@ fn an_empty_batch_is_no_request() {
 fn a_batch_knows_how_many_records_it_has_and_from_when() {
     let (mut batch, origin) = batch();
     for time in [Some(50), None, Some(20)] {
-        batch.push(&origin, &plain(b"text"), 0, time, OBSERVED);
+        batch.push(&origin, &outgoing(&plain(b"text"), "text", time));
     }
     let length = batch.len();
     let encoded = batch.finish().unwrap();
@@ -109,7 +125,9 @@ fn a_batch_knows_how_many_records_it_has_and_from_when() {
 #[test]
 fn attributes_that_a_file_does_not_have_are_left_out() {
     let (mut batch, _) = batch();
-    batch.push(&FileOrigin::new("id", "gw.log", None, None), &plain(b""), 255, None, OBSERVED);
+    let record = plain(b"");
+    let empty = Outgoing { offset: 255, ..outgoing(&record, "", None) };
+    batch.push(&FileOrigin::new("id", "gw.log", None, None), &empty);
     let decoded = ExportLogsServiceRequest::decode(batch.finish().unwrap().payload).unwrap();
     let attributes = &decoded.resource_logs[0].scope_logs[0].log_records[0].attributes;
     let uid = Value::StringValue("id-00000000000000ff".to_owned());
@@ -128,8 +146,9 @@ fn the_documented_attributes_are_those_that_are_sent() {
             thread: Some(thread),
             message_start: 0,
         };
-        let record = Record { header: Some(header), continuation: true, cut: true, ..plain(b"text") };
-        batch.push(&origin, &record, 0, None, OBSERVED);
+        let record = Record { header: Some(header), continuation: true, cut: true, unfinished: true, ..plain(b"text") };
+        let exception = Some(Exception { kind: "E", message: "m", stacktrace: "E: m" });
+        batch.push(&origin, &Outgoing { category: Some("c"), exception, ..outgoing(&record, "text", None) });
     }
     let decoded = ExportLogsServiceRequest::decode(batch.finish().unwrap().payload).unwrap();
     let records = &decoded.resource_logs[0].scope_logs[0].log_records;
@@ -154,7 +173,9 @@ type Text = Option<Vec<u8>>;
 struct Fields {
     header: Option<(Text, SeverityNumber, [Text; 3])>,
     message: Vec<u8>,
-    flags: (bool, bool),
+    flags: (bool, bool, bool),
+    trace: Option<TraceContext>,
+    exception: Option<[String; 3]>,
     offset: u64,
     time: Option<u64>,
 }
@@ -164,13 +185,16 @@ fn fields() -> impl Strategy<Value = Fields> {
     let some = || prop::option::of(bytes());
     let thread = prop_oneof![some(), any::<u64>().prop_map(|number| Some(number.to_string().into_bytes()))];
     let header = (some(), severity, (some(), some(), thread).prop_map(|(a, b, c)| [a, b, c]));
-    let rest = (any::<(bool, bool)>(), any::<u64>(), prop::option::of(1..u64::MAX));
-    (prop::option::of(header), bytes(), rest).prop_map(|(header, message, (flags, offset, time))| Fields {
-        header,
-        message,
+    let trace = any::<([u8; 16], [u8; 8], u8)>().prop_map(|(trace_id, span_id, flags)| TraceContext {
+        trace_id,
+        span_id,
         flags,
-        offset,
-        time,
+    });
+    let exception = prop::option::of(prop::array::uniform3("\\PC{1,200}"));
+    let found = (prop::option::of(trace), exception);
+    let rest = (any::<(bool, bool, bool)>(), any::<u64>(), prop::option::of(1..u64::MAX));
+    (prop::option::of(header), bytes(), found, rest).prop_map(|(header, message, found, (flags, offset, time))| {
+        Fields { header, message, flags, trace: found.0, exception: found.1, offset, time }
     })
 }
 
@@ -189,10 +213,20 @@ proptest! {
                 thread: thread.as_deref(),
                 message_start: 0,
             });
-            let (continuation, cut) = fields.flags;
-            let record = Record { start: 0, header, message: &fields.message, continuation, cut };
-            batch.push(&origin, &record, fields.offset, fields.time, OBSERVED);
-            log_records.push(expected(&record, fields.offset, fields.time));
+            let (continuation, cut, unfinished) = fields.flags;
+            let record = Record { start: 0, header, message: &fields.message, continuation, cut, unfinished };
+            let [message, category] = [Some(record.message), header.and_then(|header| header.category)]
+                .map(|bytes| bytes.map(String::from_utf8_lossy));
+            let exception = fields.exception.as_ref();
+            let outgoing = Outgoing {
+                category: category.as_deref(),
+                trace: fields.trace,
+                exception: exception.map(|[kind, message, stacktrace]| Exception { kind, message, stacktrace }),
+                offset: fields.offset,
+                ..outgoing(&record, message.as_deref().unwrap(), fields.time)
+            };
+            batch.push(&origin, &outgoing);
+            log_records.push(expected(&outgoing));
         }
         let decoded = ExportLogsServiceRequest::decode(batch.finish().unwrap().payload).unwrap();
         prop_assert!(decoded == request(log_records));

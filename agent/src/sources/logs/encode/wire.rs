@@ -4,6 +4,7 @@
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const DELIMITED: u8 = 2;
+const FIXED32: u8 = 5;
 
 /// The key of a field whose length stands before it.
 pub(super) const fn delimited_key(number: u8) -> u8 {
@@ -13,6 +14,12 @@ pub(super) const fn delimited_key(number: u8) -> u8 {
 /// A field of eight bytes.
 pub(super) fn put_fixed64(buffer: &mut Vec<u8>, number: u8, value: u64) {
     buffer.push(number << 3 | FIXED64);
+    buffer.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A field of four bytes.
+pub(super) fn put_fixed32(buffer: &mut Vec<u8>, number: u8, value: u32) {
+    buffer.push(number << 3 | FIXED32);
     buffer.extend_from_slice(&value.to_le_bytes());
 }
 

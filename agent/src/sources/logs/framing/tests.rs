@@ -13,7 +13,8 @@ struct Framed {
     has_header: bool,
     message: Vec<u8>,
     continuation: bool,
-    cut: bool,
+    /// Cut, unfinished.
+    ends_early: [bool; 2],
 }
 
 fn layout() -> Layout {
@@ -23,9 +24,11 @@ fn layout() -> Layout {
 /// Reads `file` as the tailer does: from its position to the end of what `ends` says has been written by then.
 fn read_in_steps(file: &[u8], ends: &[usize], last: End) -> (Vec<Framed>, usize) {
     let (layout, mut position, mut headed, mut all) = (layout(), 0, false, Vec::new());
+    let in_line = |position: usize| position.checked_sub(1).is_some_and(|before| is_in_line(file[before]));
     for (step, &written) in ends.iter().chain([&file.len()]).enumerate() {
         let end = if step == ends.len() { last } else { End::MoreMayCome };
-        let mut framer = Framer::new(&file[position.min(written)..written.max(position)], &layout, headed, end);
+        let bytes = &file[position.min(written)..written.max(position)];
+        let mut framer = Framer::new(bytes, &layout, headed, in_line(position), end);
         let mut taken = 0;
         while let Some(record) = framer.next() {
             all.push(Framed {
@@ -34,7 +37,7 @@ fn read_in_steps(file: &[u8], ends: &[usize], last: End) -> (Vec<Framed>, usize)
                 has_header: record.header.is_some(),
                 message: record.message.to_vec(),
                 continuation: record.continuation,
-                cut: record.cut,
+                ends_early: [record.cut, record.unfinished],
             });
             assert!(framer.position() > taken, "a record takes at least one byte");
             taken = framer.position();
@@ -56,7 +59,7 @@ fn messages(records: &[Framed]) -> Vec<&str> {
 /// Every record of a captured file, for a snapshot.
 fn describe(file: &[u8]) -> String {
     let (layout, mut out) = (layout(), String::new());
-    let mut framer = Framer::new(file, &layout, false, End::Closed);
+    let mut framer = Framer::new(file, &layout, false, false, End::Closed);
     while let Some(record) = framer.next() {
         let header = record.header.unwrap();
         let text =
@@ -158,7 +161,7 @@ fn lines_before_the_first_header_are_plain_text_and_those_after_it_belong_to_it(
 #[test]
 fn a_record_waits_for_the_next_header_or_for_silence() {
     let (layout, file) = (layout(), format!("{HEADER}b\nmore\n{HEADER}unfin"));
-    let waiting = |bytes: &str, end| Framer::new(bytes.as_bytes(), &layout, false, end).count();
+    let waiting = |bytes: &str, end| Framer::new(bytes.as_bytes(), &layout, false, false, end).count();
     assert_eq!(waiting(&file[..file.len() - 6], End::MoreMayCome), 0, "half a header says nothing");
     assert_eq!(waiting(&file, End::MoreMayCome), 0, "a line without its end may still become anything");
     assert_eq!(waiting(&file, End::Idle), 1, "silence makes whole lines final, the unfinished one waits");
@@ -168,10 +171,37 @@ fn a_record_waits_for_the_next_header_or_for_silence() {
     assert_eq!(waiting("", End::Closed), 0);
 }
 
+/// A last line that is never finished is taken after a long silence, up to its last whole character, and marked. What
+/// comes after it goes on in its line, even if it looks like a header.
+#[test]
+fn an_unfinished_line_is_taken_and_continued() {
+    let (layout, file) = (layout(), format!("{HEADER}caf\u{e9}{HEADER}rest\n{HEADER}next\n"));
+    let written = HEADER.len() + "caf".len() + 1;
+    let mut framer = Framer::new(&file.as_bytes()[..written], &layout, false, false, End::Stalled);
+    let record = framer.next().unwrap();
+    assert_eq!((record.message, record.unfinished, record.cut), (b"caf".as_slice(), true, false));
+    assert_eq!((framer.next(), framer.position()), (None, written - 1));
+    let mut framer = Framer::new(&file.as_bytes()[written - 1..], &layout, true, true, End::Closed);
+    let rest = framer.next().unwrap();
+    assert_eq!(std::str::from_utf8(rest.message).unwrap(), format!("\u{e9}{HEADER}rest"));
+    assert_eq!((rest.continuation, rest.unfinished, rest.header), (true, false, None));
+    assert_eq!(framer.next().unwrap().message, b"next");
+}
+
+/// A file that was cut short under its writer begins with as many zeros as it was long; what stands behind them is read
+/// as if they were not there.
+#[test]
+fn zeros_between_records_are_skipped() {
+    let zeros = "\0".repeat(3 * MAX_RECORD_BYTES);
+    let records = read(format!("{zeros}{HEADER}a\n{zeros}{HEADER}b\n{zeros}").as_bytes());
+    assert_eq!(messages(&records), ["a", "b"]);
+    assert!(records.iter().all(|record| record.has_header && !record.ends_early[0] && !record.continuation));
+}
+
 #[test]
 fn lines_that_come_after_the_silence_are_a_continuation_together() {
     let (layout, file) = (layout(), format!("  at a\n  at b\n\n{HEADER}next\n"));
-    let mut framer = Framer::new(file.as_bytes(), &layout, true, End::MoreMayCome);
+    let mut framer = Framer::new(file.as_bytes(), &layout, true, false, End::MoreMayCome);
     let record = framer.next().unwrap();
     assert_eq!((record.message, record.continuation, record.header), (b"  at a\n  at b".as_slice(), true, None));
     assert_eq!((framer.next(), framer.position(), framer.headed()), (None, 15, true));
@@ -182,7 +212,8 @@ fn a_line_that_is_too_long_is_cut_between_characters() {
     let line = "\u{20AC}".repeat(MAX_RECORD_BYTES / 3 + 10);
     let records = read(format!("{HEADER}{line}\n{HEADER}next\n").as_bytes());
     assert_eq!(messages(&records).concat(), format!("{line}next"));
-    let flags: Vec<_> = records.iter().map(|record| (record.has_header, record.cut, record.continuation)).collect();
+    let flags: Vec<_> =
+        records.iter().map(|record| (record.has_header, record.ends_early[0], record.continuation)).collect();
     assert_eq!(flags, [(true, true, false), (false, false, true), (true, false, false)]);
     assert!((MAX_RECORD_BYTES - 3..=MAX_RECORD_BYTES).contains(&records[0].length));
 }
@@ -192,7 +223,7 @@ fn a_record_with_too_many_lines_is_cut_between_lines() {
     let lines = "0123456789abcde\n".repeat(MAX_RECORD_BYTES / 16 + 2);
     let records = read(format!("{HEADER}b\n{lines}").as_bytes());
     assert_eq!(messages(&records).join("\n"), format!("b\n{}", lines.trim_end()));
-    assert_eq!(records.iter().map(|record| record.cut).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(records.iter().map(|record| record.ends_early[0]).collect::<Vec<_>>(), [true, false]);
     assert!((MAX_RECORD_BYTES - 16..=MAX_RECORD_BYTES).contains(&records[0].length));
 }
 
@@ -201,8 +232,8 @@ fn a_record_of_just_the_greatest_length_is_whole() {
     for (extra, cut) in [(0, false), (1, true)] {
         let text = "x".repeat(MAX_RECORD_BYTES - HEADER.len() - 1 + extra);
         let records = read(format!("{HEADER}{text}\n{HEADER}next\n").as_bytes());
-        assert_eq!(records[0].cut, cut);
-        assert_eq!(read(format!("{text}{HEADER}\n").as_bytes())[0].cut, cut, "without a header");
+        assert_eq!(records[0].ends_early[0], cut);
+        assert_eq!(read(format!("{text}{HEADER}\n").as_bytes())[0].ends_early[0], cut, "without a header");
     }
 }
 
@@ -278,11 +309,11 @@ proptest! {
             prop_assert_eq!(position, file.len());
             let mut taken = 0;
             for record in &records {
-                prop_assert!(file[taken..record.offset].iter().all(|byte| matches!(byte, b'\r' | b'\n')));
+                prop_assert!(file[taken..record.offset].iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)));
                 prop_assert!(record.length <= MAX_RECORD_BYTES && record.offset >= taken);
                 taken = record.offset + record.length;
             }
-            prop_assert!(file[taken..].iter().all(|byte| matches!(byte, b'\r' | b'\n')));
+            prop_assert!(file[taken..].iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)));
         }
     }
 
@@ -294,7 +325,8 @@ proptest! {
         while position < file.len() {
             let to = file.len().min(position + WINDOW_BYTES);
             let end = if to == file.len() { End::Closed } else { End::MoreMayCome };
-            let mut framer = Framer::new(&file[position..to], &layout, headed, end);
+            let in_line = position.checked_sub(1).is_some_and(|before| is_in_line(file[before]));
+            let mut framer = Framer::new(&file[position..to], &layout, headed, in_line, end);
             count += framer.by_ref().count();
             prop_assert!(framer.position() > 0, "stuck at {} of {}", position, file.len());
             position += framer.position();

@@ -1,0 +1,332 @@
+//! What is hidden and what is left: the cases are the documentation, docs/privacy.md is made of them.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Cases of one rule: texts with what becomes of them, and texts that stay as they are.
+struct Cases {
+    rule: &'static str,
+    hides: &'static [(&'static str, &'static str)],
+    leaves: &'static [&'static str],
+}
+
+const CASES: &[Cases] = &[
+    Cases {
+        rule: "credentials",
+        hides: &[
+            ("Authorization: Bearer abc.def-123", "Authorization: [credential]"),
+            ("authorization: 'Basic dXNlcjpwYXNz'", "authorization: '[credential]'"),
+            (
+                r#"{"headers":{"Authorization":"Bearer abcdef123456"},"x":1}"#,
+                r#"{"headers":{"Authorization":"[credential]"},"x":1}"#,
+            ),
+            ("Proxy-Authorization: Digest username=\"u\", response=\"6629\"", "Proxy-Authorization: [credential]"),
+            ("Set-Cookie: sid=31d4d96e407aad42; Path=/; HttpOnly", "Set-Cookie: [credential]"),
+            ("login with bearer 0123456789abcdef failed", "login with bearer [credential] failed"),
+            ("password=hunter2 user=x", "password=[credential] user=x"),
+            (
+                "Server=db;User Id=app;Password=s3cr3t!;Encrypt=true",
+                "Server=db;User Id=app;Password=[credential];Encrypt=true",
+            ),
+            (
+                r#"{"access_token":"abc\"def","expires_in":3600}"#,
+                r#"{"access_token":"[credential]","expires_in":3600}"#,
+            ),
+            (
+                r#"body: "{\"client_secret\":\"abc\",\"id\":1}""#,
+                r#"body: "{\"client_secret\":\"[credential]\",\"id\":1}""#,
+            ),
+            ("{ apiKey: 'k-1', region: 'EMEA' }", "{ apiKey: '[credential]', region: 'EMEA' }"),
+            ("GET https://host/x?token=abc&page=2", "GET https://host/x?token=[credential]&page=2"),
+            ("https://host/blob?sv=2024&sig=aBc%3D&se=1", "https://host/blob?sv=2024&sig=[credential]&se=1"),
+            ("https://joe:pa55@host:8080/path", "https://[credential]@host:8080/path"),
+            ("<Password>abc</Password>", "<Password>[credential]</Password>"),
+            ("started with --api-key abc123 --verbose", "started with --api-key [credential] --verbose"),
+            ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl expired", "jwt [credential] expired"),
+            ("key AKIAIOSFODNN7EXAMPLE used", "key [credential] used"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nAAAA\n-----END RSA PRIVATE KEY-----",
+                "-----BEGIN RSA PRIVATE KEY-----[credential]-----END RSA PRIVATE KEY-----",
+            ),
+        ],
+        leaves: &[
+            "token: null",
+            "cancellation token received",
+            "the password was changed",
+            "42 tokens left",
+            "https://host:8080/path?page=2",
+            "basic settings loaded",
+            "-----BEGIN CERTIFICATE-----",
+            "secretary=Jane",
+        ],
+    },
+    Cases {
+        rule: "email",
+        hides: &[
+            ("mail to jane.doe@example.com sent", "mail to [email] sent"),
+            ("<jane@mail.example.co.uk>", "<[email]>"),
+            ("?user=jane%40example.com&x=1", "?user=[email]&x=1"),
+            ("j\u{fc}rgen@b\u{fc}ro.example", "[email]"),
+            ("mailto:a+b@example.com", "mailto:[email]"),
+        ],
+        leaves: &["@interop/core", "lodash@4.17.21", "core@12.1.0.tgz", "user@host", "a @ b.c"],
+    },
+    Cases {
+        rule: "payment_cards",
+        hides: &[
+            ("card 4111 1111 1111 1111 declined", "card [card] declined"),
+            ("pan=5500-0000-0000-0004", "pan=[card]"),
+            ("378282246310005", "[card]"),
+            ("{\"pan\":\"6011111111111117\"}", "{\"pan\":\"[card]\"}"),
+        ],
+        leaves: &[
+            "4111111111111112",
+            "order 1234567812345670",
+            "1795421890937000000",
+            "id 41111111111111111",
+            "4111111111111111a",
+            "2026-11-23 08:18:10.936 4111",
+        ],
+    },
+    Cases {
+        rule: "ibans",
+        hides: &[
+            ("from GB82WEST12345698765432 to", "from [iban] to"),
+            ("DE89 3704 0044 0532 0130 00", "[iban]"),
+            ("(FR1420041010050500013M02606)", "([iban])"),
+        ],
+        leaves: &["GB82WEST12345698765433", "DE89370400440532013001", "XX82WEST12345698765432", "AB12CD34EF56"],
+    },
+    Cases {
+        rule: "phone_numbers",
+        hides: &[
+            ("call +44 20 7946 0958 now", "call [phone] now"),
+            ("+1 (212) 555-0123", "[phone]"),
+            ("tel:+4930123456", "tel:[phone]"),
+            ("(212) 555-0123", "[phone]"),
+            ("212-555-0123 or 212.555.0123", "[phone] or [phone]"),
+        ],
+        leaves: &[
+            "2026-11-23T08:18:10.936+01:00",
+            "10.20.30.40",
+            "1.2.3+20261123",
+            "took 12345678 ms",
+            "9816_10",
+            "0x12345678",
+            "123-456-78901",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ],
+    },
+    Cases {
+        rule: "user",
+        hides: &[
+            (r"C:\Users\jdoe\AppData\Local", r"C:\Users\[user]\AppData\Local"),
+            (r"C:\\Users\\jdoe\\AppData", r"C:\\Users\\[user]\\AppData"),
+            (r"c:/users/jdoe/x.log", r"c:/users/[user]/x.log"),
+            (r"C:\Users\Jane Doe\AppData", r"C:\Users\[user]\AppData"),
+            ("file:///C:/Users/jdoe/x", "file:///C:/Users/[user]/x"),
+            (r"\\fs1\home\jdoe\x", r"\\fs1\home\[user]\x"),
+            ("/home/jdoe/app", "/home/[user]/app"),
+            ("at /Users/jdoe/app.js:1:2", "at /Users/[user]/app.js:1:2"),
+            ("C%3A%5CUsers%5Cjdoe%5CDesktop", "C%3A%5CUsers%5C[user]%5CDesktop"),
+            (r"login of ACME\asmith done", r"login of ACME\[user] done"),
+            ("log_ASmith.txt", "log_[user].txt"),
+        ],
+        leaves: &[
+            r"C:\Users\Public\Desktop",
+            "https://host/home/dashboard",
+            "GET /api/users/list",
+            "asmithson",
+            "all users are home",
+        ],
+    },
+    Cases {
+        rule: "ip_addresses",
+        hides: &[
+            ("connect 10.20.30.40:443", "connect [ip]:443"),
+            ("from fe80::1 to 2001:db8::8a2e:370:7334", "from [ip] to [ip]"),
+        ],
+        leaves: &["version 1.2.3", "999.1.1.1", "08:18:10", "std::fs::read"],
+    },
+];
+
+fn person() -> Person {
+    Person { user_name: Some("asmith".to_owned()) }
+}
+
+fn redactor() -> Redactor {
+    Redactor::new(&RedactionSettings { ip_addresses: true, ..RedactionSettings::default() }, &person())
+}
+
+/// The rule alone: nothing of what it hides is owed to another one.
+fn only(rule: &str) -> Redactor {
+    let settings = RedactionSettings {
+        credentials: rule == "credentials",
+        email: rule == "email",
+        payment_cards: rule == "payment_cards",
+        ibans: rule == "ibans",
+        phone_numbers: rule == "phone_numbers",
+        user: rule == "user",
+        ip_addresses: rule == "ip_addresses",
+        patterns: Vec::new(),
+    };
+    Redactor::new(&settings, &person())
+}
+
+/// Every expression compiles: none is left out in silence.
+#[test]
+fn every_rule_is_there() {
+    let names: Vec<String> = redactor().rules.iter().map(|rule| rule.name.clone()).collect();
+    let credentials = vec!["credentials"; 6];
+    let others = ["email", "payment_cards", "ibans", "phone_numbers", "user", "user", "ip_addresses"];
+    assert_eq!(names, [credentials, others.to_vec()].concat());
+}
+
+#[test]
+fn each_rule_hides_its_cases() {
+    for Cases { rule, hides, .. } in CASES {
+        for (text, hidden) in *hides {
+            let mut counts = BTreeMap::new();
+            assert_eq!(only(rule).redact_counting(text, &mut counts), *hidden, "{rule}");
+            assert_eq!(counts.keys().collect::<Vec<_>>(), [rule], "{text}");
+            assert_eq!(redactor().redact(text), *hidden, "all rules together: {text}");
+        }
+    }
+}
+
+#[test]
+fn each_rule_leaves_its_cases() {
+    for Cases { rule, leaves, .. } in CASES {
+        for text in *leaves {
+            assert!(
+                matches!(only(rule).redact(text), Cow::Borrowed(_)),
+                "{rule}: {text} -> {}",
+                only(rule).redact(text)
+            );
+        }
+    }
+}
+
+/// Lines that the real logger wrote hold nothing to hide but paths of a home directory.
+#[test]
+fn captured_lines_stay_as_they_are() {
+    for text in [
+        include_str!("../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/application.log"),
+        include_str!("../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/applications/clientlist.log"),
+    ] {
+        assert_eq!(redactor().redact(text), text);
+    }
+}
+
+/// The company's own patterns hide what they find, or what their groups hold.
+#[test]
+fn patterns_of_the_company_are_rules() {
+    let settings: RedactionSettings = serde_json::from_value(serde_json::json!({
+        "patterns": [{ "name": "account", "pattern": r"\bACC-\d+" }, { "name": "desk", "pattern": r"desk=(\w+)" }]
+    }))
+    .unwrap();
+    let redactor = Redactor::new(&settings, &Person::default());
+    assert_eq!(redactor.redact("ACC-17 on desk=FX7"), "[account] on desk=[desk]");
+}
+
+/// What overlaps is hidden whole, under the mark of the first rule.
+#[test]
+fn overlapping_places_are_hidden_together() {
+    assert_eq!(redactor().redact("password=jane@example.com"), "password=[credential]");
+    assert_eq!(redactor().redact("https://joe:x@mail.example.com/"), "https://[credential]/");
+    assert_eq!(redactor().redact("/home/jane@example.com/x"), "/home/[email]/x");
+}
+
+fn pieces() -> impl Strategy<Value = String> {
+    let cases: Vec<&str> = CASES
+        .iter()
+        .flat_map(|cases| cases.hides.iter().map(|(text, _)| *text).chain(cases.leaves.iter().copied()))
+        .collect();
+    let piece = prop_oneof![
+        4 => prop::sample::select(cases).prop_map(str::to_owned),
+        2 => "\\PC{0,12}",
+        2 => prop::sample::select(vec![" ", "\n", "=", ": ", "\"", "\\", "[", "]", "@", "+", "[credential]", "[user]", "."]).prop_map(str::to_owned),
+        1 => "[0-9 +-]{0,20}",
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What has been redacted once stays as it is.
+    #[test]
+    fn redacting_twice_is_redacting_once(text in pieces()) {
+        let once = redactor().redact(&text).into_owned();
+        let twice = redactor().redact(&once).into_owned();
+        prop_assert_eq!(&once, &twice, "of {:?}", text);
+    }
+
+    /// A secret never shows, whatever stands around it in the line.
+    #[test]
+    fn a_planted_secret_never_shows(before in "[ -~]{0,30}", after in "[ -~]{0,30}", form in 0..5_usize) {
+        const SECRET: &str = "Zq9xT7vKw2";
+        let planted = match form {
+            0 => format!("password={SECRET} "),
+            1 => format!("\"access_token\":\"{SECRET}\""),
+            2 => format!("Authorization: Bearer {SECRET}"),
+            3 => format!("https://svc:{SECRET}@host.example/x"),
+            _ => format!("?api_key={SECRET}&x=1"),
+        };
+        let text = format!("{before}\n{planted}\n{after}");
+        prop_assert!(!redactor().redact(&text).contains(SECRET), "{}", redactor().redact(&text));
+    }
+}
+
+const HEAD: &str = "\
+<!-- Made from agent/src/redaction by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib redaction`. -->
+# Privacy
+
+## What is never collected
+
+- Window titles, web addresses, keystrokes, screen contents, file contents other than io.Connect's own log files.
+- Any log file before the user has agreed to share logs of its kind. The platform's logs and the applications' logs are
+  agreed to separately. Withdrawal deletes what still waits on the machine.
+
+## What is hidden in log records
+
+Before a record is put into the queue on disk, everything that a rule finds in its message, category and file name is
+replaced by a mark. Rules are switched by `logs.redaction.*`; a company can add its own patterns. Rules err on the side of
+hiding too much. They cannot know every secret: what no rule describes is sent.
+
+`insights-agent redact FILE` shows what would be sent of a file, and what was hidden in it.
+
+The time for a line grows with its length only, whatever the patterns are: they are searched by an automaton, never by
+trying out, and a pattern that would need a large one is refused.
+";
+
+fn document() -> String {
+    let code = |text: &str| format!("`` {} ``", text.replace('\n', "\u{21b5}").replace('|', "\\|"));
+    let mut text = HEAD.to_owned();
+    for Cases { rule, hides, leaves } in CASES {
+        _ = write!(text, "\n### `logs.redaction.{rule}`\n\n| in the file | as it is sent |\n|---|---|\n");
+        for (before, after) in *hides {
+            _ = writeln!(text, "| {} | {} |", code(before), code(after));
+        }
+        let left: Vec<String> = leaves.iter().map(|text| code(text)).collect();
+        _ = write!(text, "\nLeft as they are: {}\n", left.join(", "));
+    }
+    text.push_str(
+        "\nThe cases are those of a user who logs in as `asmith`. `ip_addresses` is off unless it is switched on.\n",
+    );
+    text
+}
+
+/// The document says what the cases say. `UPDATE_DOCS=1` writes it.
+#[test]
+fn the_docs_on_privacy_are_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/privacy.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, document()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+    assert!(written == document(), "docs/privacy.md is out of date; write it with UPDATE_DOCS=1 cargo test");
+}

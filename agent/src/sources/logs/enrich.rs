@@ -1,0 +1,128 @@
+//! What a log line says beyond its header, where it says so without doubt: the trace that it belongs to, and the
+//! exception that it reports.
+
+#[cfg(test)]
+mod tests;
+
+/// The trace and span that a line carries, as a W3C `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The span in it.
+    pub span_id: [u8; 8],
+    /// W3C trace flags; bit 0: sampled.
+    pub flags: u8,
+}
+
+/// An exception with a stack trace, as V8 (JavaScript), .NET and Java print it:
+///
+/// ```text
+/// any text TypeError: what happened
+///     at function (file:line:column)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exception<'a> {
+    /// Its type, as in `TypeError` or `System.IO.IOException`.
+    pub kind: &'a str,
+    /// What it says; may have several lines, or none.
+    pub message: &'a str,
+    /// From its type to the end of the record.
+    pub stacktrace: &'a str,
+}
+
+/// The first `traceparent` in a text.
+#[must_use]
+pub fn trace_context(text: &[u8]) -> Option<TraceContext> {
+    let mut from = 0;
+    // The version is followed by a dash, as are the other fields; a dash is rarer than what it stands between.
+    while let Some(dash) = memchr::memchr(b'-', &text[from..]).map(|at| from + at) {
+        from = dash + 1;
+        let Some(start) = dash.checked_sub(2) else { continue };
+        let clear_before = start.checked_sub(1).is_none_or(|before| !is_id_byte(text[before]));
+        if clear_before && let Some(context) = traceparent(&text[start..]) {
+            return Some(context);
+        }
+    }
+    None
+}
+
+/// `00-<32 hexadecimal digits>-<16>-<2>` at the begin of a text.
+fn traceparent(text: &[u8]) -> Option<TraceContext> {
+    const LENGTH: usize = 55;
+    let field = text.get(..LENGTH)?;
+    let clear_behind = text.get(LENGTH).is_none_or(|&behind| !is_id_byte(behind));
+    // Version 0 has just these fields; no other is defined.
+    if !clear_behind || !field.starts_with(b"00-") || field[35] != b'-' || field[52] != b'-' {
+        return None;
+    }
+    let context = TraceContext {
+        trace_id: from_hex(&field[3..35])?,
+        span_id: from_hex(&field[36..52])?,
+        flags: from_hex::<1>(&field[53..])?[0],
+    };
+    (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
+}
+
+fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+fn from_hex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
+    // Upper case is not allowed.
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+/// The exception that a record reports: its type stands in the line before the first frame of the stack, or in the first
+/// line of the record, if the exception's message has several.
+#[must_use]
+pub fn exception(text: &str) -> Option<Exception<'_>> {
+    let frames = first_frame(text)?;
+    let head = &text[..frames];
+    let last_line = head.rfind('\n').map_or(0, |at| at + 1);
+    let first_line = head.split('\n').next().unwrap_or(head);
+    let (start, kind) = exception_type(&head[last_line..])
+        .map(|(at, kind)| (last_line + at, kind))
+        .or_else(|| exception_type(first_line))?;
+    let message = head[start + kind.len()..].strip_prefix(':').unwrap_or_default().trim();
+    Some(Exception { kind, message, stacktrace: text[start..].trim_end() })
+}
+
+/// Where the line end before the first stack frame is.
+fn first_frame(text: &str) -> Option<usize> {
+    let is_frame = |line: &str| {
+        let frame = line.trim_start_matches([' ', '\t']);
+        frame.len() < line.len() && frame.starts_with("at ")
+    };
+    memchr::memchr_iter(b'\n', text.as_bytes()).find(|&at| is_frame(&text[at + 1..]))
+}
+
+/// The first word that is the type of an exception: an identifier, with the names that it is qualified by, that ends
+/// in `Error` or `Exception` and stands before a colon or at the end of the line.
+fn exception_type(line: &str) -> Option<(usize, &str)> {
+    let line = line.trim_end();
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let mut from = 0;
+    while let Some(length) =
+        line[from..].find(|c| !is_name(c)).or(Some(line.len() - from)).filter(|_| from < line.len())
+    {
+        let word = &line[from..from + length];
+        let behind = &line[from + length..];
+        let named = word.ends_with("Error") || word.ends_with("Exception");
+        let begins = word.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '$'));
+        if named && begins && (behind.is_empty() || behind.starts_with(": ")) {
+            return Some((from, word));
+        }
+        from += length + behind.chars().next().map_or(0, char::len_utf8);
+    }
+    None
+}

@@ -1,0 +1,24 @@
+//! No text makes redaction fail, what has been redacted stays as it is, and a planted secret never shows.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use insights_agent::config::RedactionSettings;
+use insights_agent::redaction::{Person, Redactor};
+use libfuzzer_sys::fuzz_target;
+
+const SECRET: &str = "Zq9xT7vKw2";
+
+static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
+    let settings = RedactionSettings { ip_addresses: true, ..RedactionSettings::default() };
+    Redactor::new(&settings, &Person { user_name: Some("asmith".to_owned()) })
+});
+
+fuzz_target!(|text: &str| {
+    let once = REDACTOR.redact(text).into_owned();
+    assert_eq!(REDACTOR.redact(&once), once);
+    if !text.contains(SECRET) {
+        let planted = format!("{text}\npassword={SECRET}\n{text}");
+        assert!(!REDACTOR.redact(&planted).contains(SECRET));
+    }
+});

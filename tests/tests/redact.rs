@@ -1,0 +1,68 @@
+//! `insights-agent redact`: people see what would be sent.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::Stdio;
+
+use insights_agent_tests::program::{Desk, text};
+use serde_json::Value;
+
+const LINES: &str = "\
+[2026-11-23T08:18:10.936] [INFO] default - login with token=s3cr3t
+[2026-11-23T08:18:10.937] [DEBUG] default - left out
+[2026-11-23T08:18:10.938] [ERROR] default - TypeError: no route
+    at f (C:\\Users\\jdoe\\app.js:1:2)
+[2026-11-23T08:18:10.939] [INFO] default - nothing to hide
+";
+
+fn desk() -> Desk {
+    let mut desk = Desk::new();
+    desk.set(r#"logs.filters=[{"below":"info"}]"#);
+    desk.write("application.log", LINES);
+    desk
+}
+
+/// What is printed is the file with the secrets replaced, what is left out marked, and a summary.
+#[test]
+fn a_file_is_shown_as_it_would_be_sent() {
+    let desk = desk();
+    let output = desk.run(&["redact", desk.log("application.log").to_str().unwrap()]);
+    assert!(output.status.success());
+    let shown = LINES
+        .replace("s3cr3t", "[credential]")
+        .replace("jdoe", "[user]")
+        .replace("[2026-11-23T08:18:10.937]", "(not sent, filtered) [2026-11-23T08:18:10.937]");
+    assert_eq!(text(&output.stdout), shown);
+    assert_eq!(
+        text(&output.stderr),
+        "4 records; hidden in them: 2\n  credentials: 1\n  user: 1\nnot sent, filtered: 1\n"
+    );
+}
+
+/// The same from standard input, as JSON, with only what is changed.
+#[test]
+fn standard_input_is_shown_as_json() {
+    let desk = desk();
+    let mut command = desk.command(&["redact", "-", "--json", "--only-changed"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(LINES.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let records: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown: Vec<_> = records.iter().map(|record| (record["hidden"].clone(), record["left_out"].as_str())).collect();
+    assert_eq!(
+        shown,
+        [
+            (serde_json::json!({ "credentials": 1 }), None),
+            (serde_json::json!({}), Some("filtered")),
+            (serde_json::json!({ "user": 1 }), None),
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let output = desk().run(&["redact", "no-such-file.log"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no-such-file.log cannot be read"), "{}", text(&output.stderr));
+}
