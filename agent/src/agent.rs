@@ -6,12 +6,13 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::config::{Protocol, Settings};
 use crate::connect::folders;
@@ -27,7 +28,7 @@ use crate::redaction::{Person, Redactor};
 use crate::resource::Resource;
 use crate::signals::events;
 use crate::sources::host::HostSource;
-use crate::sources::logs::{LogContext, LogControl, LogSource, LogStatus};
+use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
 
@@ -37,9 +38,6 @@ pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
 /// Why the agent does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder.
-    #[error("the data folder {0} cannot be used: {1}")]
-    DataDir(String, io::Error),
     /// It is taken.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -64,14 +62,16 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Agent {
     shared: Arc<Shared>,
-    server: Server,
+    /// None if the data folder cannot be written, on Unix.
+    server: Option<Server>,
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
-    logs: LogSource,
     provider: SdkMeterProvider,
     exporter: Exporter,
     queue: QueueThread,
-    lock: File,
+    lock: Option<File>,
+    /// Waits for the queue to tell how far log files have been read, if it could not at the start.
+    late_logs: Option<JoinHandle<()>>,
 }
 
 impl Agent {
@@ -79,21 +79,17 @@ impl Agent {
     ///
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
-    pub fn start(settings: &Settings, data: &DataDir, mut problems: Vec<String>) -> Result<Self, StartError> {
-        data.create().map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
-        let lock = data.lock()?;
-        let resource = Resource::detect(&settings.resource, data)
-            .map_err(|error| StartError::DataDir(data.path().display().to_string(), error))?;
+    pub fn start(settings: &Settings, data: &DataDir, problems: Vec<String>) -> Result<Self, StartError> {
+        let lock = data.take()?;
+        let resource = Resource::detect(&settings.resource, data);
         let client = Client::new(&settings.collector)?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
-        if let Some(aside) = &opened.set_aside {
-            let aside = aside.display();
-            tracing::error!(%aside, "the queue's file could not be used and was set aside");
-            problems.push(format!(
-                "The queue's file was damaged or of a newer version. It was set aside as {aside}, and a new one was begun; what waited in it has not been sent."
-            ));
-        }
         let queue = opened.queue;
+        let consent = Consent::load(&data.consent());
+        for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
+            // The program may have ended, or the disk been full, between the decision and the deletion.
+            queue.withhold(kind);
+        }
         let exporter = Exporter::start(&queue, &client);
         let provider = metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get())?;
         let thread = |error| StartError::Io("a thread could not be started", error);
@@ -111,8 +107,7 @@ impl Agent {
             .transpose()
             .map_err(thread)?
             .map(Arc::new);
-        let consent = Consent::load(&data.consent());
-        let context = LogContext {
+        let log_context = LogContext {
             settings: settings.logs.clone(),
             user_data: folders::user_data(&settings.connect),
             queue: queue.clone(),
@@ -120,7 +115,6 @@ impl Agent {
             redactor: Arc::new(Redactor::new(&settings.logs.redaction, &Person::current())),
             zone: jiff::tz::TimeZone::system(),
         };
-        let logs = LogSource::start(context, consent.clone()).map_err(thread)?;
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
             data: data.clone(),
@@ -129,23 +123,35 @@ impl Agent {
             protocol: settings.collector.protocol,
             consent: Mutex::new(consent),
             consent_turn: tokio::sync::Mutex::new(()),
-            log_control: logs.control(),
+            log_context,
+            logs: Mutex::new(None),
             deliveries: exporter.watch(),
             stats: queue.watch(),
-            log_status: logs.watch(),
             host: host.clone(),
             processes: processes.clone(),
             queue,
             events,
             problems,
         });
-        let server = Server::start(data, Arc::clone(&shared))
-            .map_err(|error| StartError::Io("the control socket could not be opened", error))?;
+        let late_logs = if shared.queue.is_ready() {
+            shared.start_logs().map_err(thread)?;
+            None
+        } else {
+            Some(tokio::spawn(Arc::clone(&shared).start_logs_late()))
+        };
+        let server = match Server::start(data, Arc::clone(&shared)) {
+            Ok(server) => Some(server),
+            Err(error) if lock.is_none() => {
+                tracing::error!(%error, "the control socket could not be opened; nobody can ask for the status");
+                None
+            }
+            Err(error) => return Err(StartError::Io("the control socket could not be opened", error)),
+        };
         let announcing = Arc::clone(&shared);
         // A decision that was made while no agent ran.
         tokio::spawn(async move { announcing.announce().await });
         tracing::info!(version = env!("CARGO_PKG_VERSION"), endpoint = %settings.collector.endpoint, "started");
-        Ok(Self { shared, server, host, processes, logs, provider, exporter, queue: opened.thread, lock })
+        Ok(Self { shared, server, host, processes, provider, exporter, queue: opened.thread, lock, late_logs })
     }
 
     /// How the agent is.
@@ -156,11 +162,19 @@ impl Agent {
 
     /// Ends everything; what could not be sent is on disk when this returns.
     pub async fn stop(self) {
-        let Self { shared, server, host, processes, logs, provider, exporter, queue, lock } = self;
+        let Self { shared, server, host, processes, provider, exporter, queue, lock, late_logs } = self;
         drop(server);
+        if let Some(late_logs) = late_logs {
+            late_logs.abort();
+            // Ended by the abort, or long before.
+            let _ = late_logs.await;
+        }
+        let logs = shared.logs().take();
         // These wait for threads, which wait for the queue.
         let handed_over = tokio::task::spawn_blocking(move || {
-            logs.stop();
+            if let Some(logs) = logs {
+                logs.stop();
+            }
             if let Err(error) = provider.shutdown() {
                 tracing::warn!(%error, "the last export of metrics failed");
             }
@@ -189,10 +203,11 @@ struct Shared {
     consent: Mutex<Consent>,
     /// Held while a decision is carried out, so that two cannot overtake each other.
     consent_turn: tokio::sync::Mutex<()>,
-    log_control: LogControl,
+    log_context: LogContext,
+    /// None until the queue can tell how far log files have been read: before that they are left alone.
+    logs: Mutex<Option<LogSource>>,
     deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
     stats: watch::Receiver<QueueStats>,
-    log_status: watch::Receiver<LogStatus>,
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
     queue: Queue,
@@ -229,7 +244,10 @@ impl Shared {
             queue: self.stats.borrow().clone(),
             logs: LogsStatus {
                 shared: LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).collect(),
-                reading: self.log_status.borrow().clone(),
+                reading: match &*self.logs() {
+                    Some(logs) => logs.watch().borrow().clone(),
+                    None => LogStatus { waiting_for_room: true, ..LogStatus::default() },
+                },
             },
             host: self.host.as_ref().map(|host| host.latest()).unwrap_or_default(),
             processes: self.processes.as_ref().map(|of| of.latest()).unwrap_or_default(),
@@ -243,20 +261,44 @@ impl Shared {
         self.consent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn logs(&self) -> MutexGuard<'_, Option<LogSource>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_logs(&self) -> io::Result<()> {
+        let source = LogSource::start(self.log_context.clone(), self.consent())?;
+        *self.logs() = Some(source);
+        Ok(())
+    }
+
+    async fn start_logs_late(self: Arc<Self>) {
+        self.queue.ready().await;
+        // No decision is carried out meanwhile.
+        let _turn = self.consent_turn.lock().await;
+        if let Err(error) = self.start_logs() {
+            tracing::error!(%error, "log files cannot be followed: a thread could not be started");
+        }
+    }
+
     /// Carries out a decision: on disk first, then the reader, then, of what is withdrawn, the queue. Returns how many
-    /// queued records were deleted.
+    /// queued records were deleted. A withdrawal that cannot be written down is carried out all the same.
     async fn share_logs(&self, kinds: &[LogKind], shared: bool) -> Result<u64, String> {
         let _turn = self.consent_turn.lock().await;
         let mut consent = self.consent();
         consent.decide(kinds, shared, jiff::Timestamp::now());
-        consent
+        let written = consent
             .store(&self.data.consent())
-            .map_err(|error| format!("the decision could not be written down: {error}"))?;
+            .map_err(|error| format!("the decision could not be written down, and ends with the agent: {error}"));
+        if shared {
+            written.clone()?;
+        }
         *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = consent.clone();
-        let control = self.log_control.clone();
-        tokio::task::spawn_blocking(move || control.set_consent(consent))
-            .await
-            .map_err(|_| "the log reader could not be told".to_owned())?;
+        let control = self.logs().as_ref().map(LogSource::control);
+        if let Some(control) = control {
+            tokio::task::spawn_blocking(move || control.set_consent(consent))
+                .await
+                .map_err(|_| "the log reader could not be told".to_owned())?;
+        }
         let mut deleted = 0;
         if !shared {
             for kind in kinds {
@@ -269,6 +311,7 @@ impl Shared {
         }
         tracing::info!(?kinds, shared, "the user decided on sharing logs");
         self.announce_decisions().await;
+        written?;
         Ok(deleted)
     }
 

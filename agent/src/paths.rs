@@ -87,6 +87,21 @@ impl DataDir {
         self.0.join("control.sock")
     }
 
+    /// Makes the folder and takes it for this process. None if it cannot be written: no other process can either.
+    ///
+    /// # Errors
+    /// [`LockError::Taken`] while another process has it.
+    pub fn take(&self) -> Result<Option<File>, LockError> {
+        match self.create().map_err(LockError::from).and_then(|()| self.lock()) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(LockError::Io(error)) => {
+                tracing::error!(%error, "the data folder cannot be written");
+                Ok(None)
+            }
+            Err(taken @ LockError::Taken(_)) => Err(taken),
+        }
+    }
+
     /// Takes the folder for this process; the operating system gives it back when the process ends, however it ends.
     ///
     /// # Errors

@@ -22,11 +22,9 @@ const FILES: usize = 3;
 /// Sends the program's events of `level` and above to the file, and to standard error too if `also_stderr` says so.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder cannot be made; then standard error is all there is.
 pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+    let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
@@ -35,11 +33,12 @@ pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> 
     };
     // Other crates speak up only when something is wrong.
     let filter = EnvFilter::new(format!("warn,insights_agent={level}"));
-    let writer = Mutex::new(Tee { file: rotating(file), also_stderr });
+    let file = folder.is_ok().then(|| rotating(file));
+    let writer = Mutex::new(Tee { also_stderr: also_stderr || file.is_none(), file });
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).finish();
     // Fails only if a subscriber has been set already, as when an embedding program logs by itself.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(())
+    folder
 }
 
 fn rotating(file: &Path) -> FileRotate<AppendCount> {
@@ -47,7 +46,7 @@ fn rotating(file: &Path) -> FileRotate<AppendCount> {
 }
 
 struct Tee {
-    file: FileRotate<AppendCount>,
+    file: Option<FileRotate<AppendCount>>,
     also_stderr: bool,
 }
 
@@ -57,12 +56,14 @@ impl io::Write for Tee {
             // A closed terminal is no reason to lose the file.
             let _ = io::stderr().write_all(bytes);
         }
-        self.file.write_all(bytes)?;
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes)?;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), io::Write::flush)
     }
 }
 

@@ -33,10 +33,8 @@ pub struct Resource(BTreeMap<String, String>);
 
 impl Resource {
     /// Looks at this machine, user and session. The company's attributes win over what is found.
-    ///
-    /// # Errors
-    /// When the session's identifier or the key of the user's hash cannot be kept in the data folder.
-    pub fn detect(settings: &ResourceSettings, data: &DataDir) -> io::Result<Self> {
+    #[must_use]
+    pub fn detect(settings: &ResourceSettings, data: &DataDir) -> Self {
         let mut attributes = BTreeMap::new();
         let mut put = |key: &str, value: Option<String>| {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -53,17 +51,23 @@ impl Resource {
         put(semconv::OS_NAME, sysinfo::System::name().ok());
         put(semconv::OS_VERSION, sysinfo::System::os_version().ok());
         put(semconv::OS_DESCRIPTION, sysinfo::System::long_os_version().ok());
-        put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionMark::now())?));
+        put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionMark::now())));
         put(semconv::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.as_ref().map(Template::expand_env));
         if let Some(name) = user_name() {
             match settings.user {
                 UserPolicy::Name => put(semconv::USER_NAME, Some(name)),
                 UserPolicy::Hash => {
                     let key = match &settings.user_hash_key {
-                        Some(key) => key.reveal().as_bytes().to_vec(),
-                        None => own_key(&data.user_hash_key())?,
+                        Some(key) => Ok(key.reveal().as_bytes().to_vec()),
+                        None => own_key(&data.user_hash_key()),
                     };
-                    put(semconv::USER_HASH, Some(user_hash(&key, &name)));
+                    match key {
+                        Ok(key) => put(semconv::USER_HASH, Some(user_hash(&key, &name))),
+                        // A key that is another one after each start would make many users of one.
+                        Err(error) => {
+                            tracing::error!(%error, "the key of the user's hash cannot be kept; none is sent");
+                        }
+                    }
                 }
                 UserPolicy::None => {}
             }
@@ -71,7 +75,7 @@ impl Resource {
         for (key, value) in &settings.attributes {
             put(key, Some(value.expand_env()));
         }
-        Ok(Self(attributes))
+        Self(attributes)
     }
 
     /// The attributes, in order of their keys.
@@ -160,14 +164,18 @@ impl SessionMark {
 }
 
 /// The identifier of the session: the kept one if it is of this session, else a new one, which is kept.
-fn session_id(file: &Path, mark: &SessionMark) -> io::Result<String> {
+fn session_id(file: &Path, mark: &SessionMark) -> String {
     let stored = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<StoredSession>(&bytes).ok());
     if let Some(stored) = stored.filter(|stored| stored.mark.is_same(mark)) {
-        return Ok(stored.id);
+        return stored.id;
     }
     let session = StoredSession { id: Uuid::new_v4().to_string(), mark: mark.clone() };
-    write_atomically(file, &serde_json::to_vec(&session)?)?;
-    Ok(session.id)
+    let kept = serde_json::to_vec(&session).map_err(io::Error::from).and_then(|json| write_atomically(file, &json));
+    if let Err(error) = kept {
+        // A full disk does not keep the agent from starting.
+        tracing::warn!(%error, "the identifier of the session could not be kept; it ends with the agent");
+    }
+    session.id
 }
 
 #[cfg(unix)]

@@ -117,7 +117,7 @@ pub fn judge(status: &Status) -> (Health, String) {
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
         return (Health::Attention, problem_of(delivery));
     }
-    if let Some(problem) = status.problems.first() {
+    if let Some(problem) = status.queue.problems.first().or(status.problems.first()) {
         return (Health::Attention, problem.clone());
     }
     let waiting = || format!("{} wait", count(status.queue.batches(), "request"));
@@ -176,8 +176,12 @@ pub fn page(status: &Status) -> String {
     let age = status.queue.oldest_unix_ms().map(|at| format!(", oldest {} ago", ago(now - at))).unwrap_or_default();
     let queue = format!("{}, {}{age}", count(status.queue.batches(), "request"), bytes(status.queue.bytes()));
     line("Queue", if status.queue.batches() == 0 { "empty".to_owned() } else { queue });
-    for (name, items) in status.queue.counters.iter().filter(|(name, _)| name.starts_with("dropped.")) {
-        line("", format!("{name}: {items}"));
+    let told = |name: &str| name.starts_with("dropped.") || name.starts_with("set_aside");
+    for (name, number) in status.queue.counters.iter().filter(|(name, _)| told(name)) {
+        line("", format!("{name}: {number}"));
+    }
+    for aside in &status.queue.set_aside {
+        line("", format!("{}, {} ago: {}", aside.reason.sentence(), ago(now - aside.at_unix_ms), aside.path.display()));
     }
     let shared: Vec<&str> = status.logs.shared.iter().map(|kind| kind.name()).collect();
     let logs = if shared.is_empty() {
@@ -211,7 +215,7 @@ pub fn page(status: &Status) -> String {
         format!("running, {}, memory {}", count(processes, "process"), bytes(memory))
     };
     line("io.Connect", platform);
-    for problem in &status.problems {
+    for problem in status.queue.problems.iter().chain(&status.problems) {
         line("Problem", problem.replace('\n', "\n            "));
     }
     line(

@@ -118,6 +118,26 @@ impl Desk {
         Running(child)
     }
 
+    /// Starts the agent on a disk on which no file can become larger than so many blocks of 512 bytes, until
+    /// [`Running::lift_file_limit`]: what it writes beyond fails, at any byte, as on a full disk.
+    #[must_use]
+    pub fn start_with_file_limit(&self, blocks: u32) -> Running {
+        let agent = self.command(&["run"]);
+        let mut shell = Command::new("sh");
+        // The signal would end the program; ignored, the write returns an error.
+        shell.args(["-c", &format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
+        shell.arg(agent.get_program()).args(agent.get_args());
+        for (name, value) in agent.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Running(
+            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the agent starts"),
+        )
+    }
+
     /// What agents on this desk have said.
     #[must_use]
     pub fn said(&self) -> String {
@@ -160,6 +180,12 @@ impl Running {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Makes room on the disk of an agent that was started with a limit.
+    pub fn lift_file_limit(&self) {
+        let lift = ["--pid", &self.id().to_string(), "--fsize=unlimited"];
+        assert!(Command::new("prlimit").args(lift).status().expect("prlimit").success());
     }
 
     /// Ends it without any warning (SIGKILL).

@@ -41,6 +41,7 @@ pub struct Event {
 struct Arrived {
     lines: Vec<Line>,
     events: Vec<Event>,
+    metrics: usize,
 }
 
 /// A running receiver. It ends when this is dropped.
@@ -69,7 +70,8 @@ impl Receiver {
         let logs = LogsServiceServer::new(Keep(Arc::clone(&arrived)))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(64 << 20);
-        let metrics = MetricsServiceServer::new(Ignore).accept_compressed(CompressionEncoding::Gzip);
+        let metrics =
+            MetricsServiceServer::new(Count(Arc::clone(&arrived))).accept_compressed(CompressionEncoding::Gzip);
         let server = tonic::transport::Server::builder().add_service(logs).add_service(metrics);
         runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { address, arrived, _runtime: runtime }
@@ -79,6 +81,12 @@ impl Receiver {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Requests with metrics that have arrived.
+    #[must_use]
+    pub fn metrics(&self) -> usize {
+        locked(&self.arrived).metrics
     }
 
     /// The records of files that have arrived.
@@ -113,14 +121,15 @@ impl LogsService for Keep {
     }
 }
 
-struct Ignore;
+struct Count(Arc<Mutex<Arrived>>);
 
 #[tonic::async_trait]
-impl MetricsService for Ignore {
+impl MetricsService for Count {
     async fn export(
         &self,
         _: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        locked(&self.0).metrics += 1;
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

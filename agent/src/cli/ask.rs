@@ -50,6 +50,9 @@ pub(super) fn queue(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
     for (name, items) in &stats.counters {
         println!("{name}: {items}");
     }
+    for aside in &stats.set_aside {
+        println!("{}, {}: {}", aside.reason.sentence(), status::bytes(aside.bytes), aside.path.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use insights_agent::agent::Agent;
 use insights_agent::collector::{self, Options};
 use insights_agent::{priority, program_log};
@@ -15,11 +14,11 @@ pub(super) fn agent(common: &Common) -> anyhow::Result<ExitCode> {
     priority::lower();
     let data = common.data()?;
     let loaded = settings::load(common, true)?;
-    data.create().with_context(|| format!("the data folder {} cannot be made", data.path().display()))?;
     // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
-    drop(data.lock()?);
-    program_log::start(&data.program_log(), loaded.settings.program_log.level, true)
-        .context("the agent's log cannot be opened")?;
+    drop(data.take()?);
+    if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
+        tracing::error!(%error, "the agent's log cannot be opened");
+    }
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     for problem in &problems {
         tracing::warn!("{problem}");

@@ -332,15 +332,24 @@ impl LayoutSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
-    /// How much disk the queue may take. When it is full, log files wait and the oldest metrics give way.
+    /// How much disk the queue may take. When it is full, log files wait, and for what cannot be read again the oldest of
+    /// what is worth no more gives way: metrics first, then traces, then log records that are in no file.
     pub max_bytes: ByteSize,
+    /// Free space that the queue leaves on its disk, at most a tenth of it. With less the queue does not grow: log files
+    /// wait, old metrics and traces give way to new ones, and what finds no room is held in memory, at most 4 MiB of it,
+    /// and sent from there. `0 B` leaves nothing.
+    pub min_free_disk: ByteSize,
     /// How old queued data may become before it is dropped.
     pub max_age: Period,
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { max_bytes: ByteSize::from_mib(256), max_age: Period::from_duration(Duration::from_hours(14 * 24)) }
+        Self {
+            max_bytes: ByteSize::from_mib(256),
+            min_free_disk: ByteSize::from_mib(1024),
+            max_age: Period::from_duration(Duration::from_hours(14 * 24)),
+        }
     }
 }
 

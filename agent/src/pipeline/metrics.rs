@@ -13,7 +13,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use prost::Message;
 
-use super::queue::{AppendError, NewBatch, Queue};
+use super::queue::{AppendError, DropReason, NewBatch, Queue};
 use super::{Signal, data_points};
 
 /// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue.
@@ -49,10 +49,16 @@ impl HttpClient for QueueClient {
             newest_unix_nano: now,
             payload: payload.to_vec(),
         };
+        let items = batch.items;
         let status = match self.0.append(batch).await {
             Ok(()) => StatusCode::OK,
-            Err(AppendError::Full) => StatusCode::SERVICE_UNAVAILABLE,
-            Err(error) => return Err(error.into()),
+            Err(AppendError::Closed) => return Err(AppendError::Closed.into()),
+            // The SDK does not export it again.
+            Err(error) => {
+                let reason = if matches!(error, AppendError::Full) { DropReason::Full } else { DropReason::DiskFull };
+                self.0.count_lost(Signal::Metrics, reason, items).await;
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn the_log_never_grows_over_its_limit() {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = Tee { file: rotating(&dir.path().join("agent.log")), also_stderr: false };
+    let mut log = Tee { file: Some(rotating(&dir.path().join("agent.log"))), also_stderr: false };
     let line = "a line of the program's log, which is of no interest\n".repeat(2000);
     for _ in 0..100 {
         log.write_all(line.as_bytes()).unwrap();

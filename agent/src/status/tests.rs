@@ -1,6 +1,7 @@
 use super::*;
 use crate::connect::processes::Role;
 use crate::pipeline::exporter::Problem;
+use crate::pipeline::queue::{AsideReason, SetAside};
 use crate::sources::host::Space;
 use crate::sources::processes::RoleFigures;
 
@@ -89,6 +90,13 @@ fn the_page_is_readable() {
         oldest_unix_ms: Some(NOW - 200_000),
     };
     status.queue.counters = [("delivered.metrics".to_owned(), 12), ("dropped.metrics.full".to_owned(), 5)].into();
+    status.queue.set_aside = vec![SetAside {
+        path: "/home/desk/.local/share/insights-agent/queue.db.damaged-1".into(),
+        reason: AsideReason::Damaged,
+        at_unix_ms: NOW - 3_600_000,
+        bytes: 1_200_000,
+    }];
+    status.queue.problems = vec!["The disk is full.".to_owned()];
     status.logs.shared = LogKind::ALL.to_vec();
     status.logs.reading = LogStatus { files: 3, records: 310, ..LogStatus::default() };
     let memory = Some(Space { used: 9 << 30, total: 16 << 30 });
@@ -98,7 +106,7 @@ fn the_page_is_readable() {
     status.processes.roles = [(Role::Main, main), (Role::Renderer, renderer)].into();
     (status.health, status.sentence) = judge(&status);
     insta::assert_snapshot!(page(&status), @r#"
-    Insights    It is broken. 2 requests wait.
+    Insights    The disk is full.
     Collector   https://collector.example.com:4317 (grpc)
       metrics   12 items acknowledged, last 4 s ago
       traces    nothing acknowledged yet
@@ -106,9 +114,11 @@ fn the_page_is_readable() {
                 It is broken. Next try in 30 s.
     Queue       2 requests, 46.9 KiB, oldest 3 min ago
                 dropped.metrics.full: 5
+                a damaged file was set aside, 60 min ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
     Logs        sharing platform and applications: 3 files followed, 310 records taken, 0 B behind
     Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
     io.Connect  running, 9 processes, memory 1.0 GiB
+    Problem     The disk is full.
     Agent       1.2.3, process 4711, running for 60 min
     Data        /home/desk/.local/share/insights-agent
     "#);

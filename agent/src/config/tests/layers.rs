@@ -157,6 +157,7 @@ fn show_masks_secrets() {
     logs.redaction.ip_addresses      false                               default
     logs.redaction.patterns          []                                  default
     queue.max_bytes                  256 MiB                             default
+    queue.min_free_disk              1 GiB                               default
     queue.max_age                    14d                                 default
     program_log.level                debug                               --set
     "#);

@@ -18,7 +18,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::*;
 use crate::config::{CollectorSettings, Compression, QueueSettings};
 use crate::consent::LogKind;
-use crate::pipeline::queue::NewBatch;
+use crate::pipeline::queue::{BatchId, NewBatch};
 
 /// Longest wait for something to happen in a test.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ fn request(records: usize) -> Vec<u8> {
 
 fn batch() -> Batch {
     Batch {
-        id: 1,
+        id: BatchId::default(),
         signal: Signal::Logs,
         compression: Compression::Gzip,
         items: 2,

@@ -1,300 +1,74 @@
 //! The durable hand-off: encoded OTLP export requests, on disk until a collector has acknowledged them.
 //!
-//! One thread owns the file (format and invariants: `store.rs`); a [`Queue`] is a handle to it, cheap to clone, for
-//! tasks and for threads alike. What the queue holds is published after every change ([`Queue::watch`]).
+//! One thread owns the file; a [`Queue`] is a handle to it, cheap to clone, for tasks and for threads alike. What the
+//! queue holds is published after every change ([`Queue::watch`]).
 //!
-//! When the queue is full: log files wait (the file is the buffer), so their batches are refused from
-//! [`LOG_SHARE_PERCENT`] of the limit on. Metrics and traces cannot wait: up to the full limit they are taken, then the
-//! oldest metrics give way, counted.
+//! ```text
+//! Queue ─commands─► owner.rs ─┬─► disk.rs ── store.rs ── rows.rs, accounts.rs   the file, its faults, its rows
+//!                             │     └── salvage.rs, aside.rs, place.rs           what cannot be used
+//!                             └─► a store in memory, for what cannot be put on disk
+//! ```
+//!
+//! **Full** (`queue.max_bytes`): log files wait, for the file is the buffer, and their batches are refused from
+//! [`LOG_SHARE_PERCENT`] of the limit on. What cannot be read again is taken up to the full limit, then the oldest of
+//! what is worth no more than it gives way, counted: metrics first, then traces, then log records that are in no file.
+//!
+//! **No room or no disk** (`queue.min_free_disk`, a full disk, a file or folder that cannot be written): the queue does
+//! not grow. Log files wait; the rest is held in memory up to [`MEMORY_BYTES`], sent from there, and moved to the disk as
+//! soon as that goes. The program starts and runs all the same, says why in its status, and tries again by itself.
+//!
+//! **Damage**: the file is set aside, what can be read of it is kept, what is lost is counted. A batch that is not what
+//! was put in is never sent.
 
+mod accounts;
+mod aside;
+mod clock;
+mod disk;
+mod error;
+mod migrations;
 mod owner;
+mod place;
+mod rows;
+mod salvage;
+mod space;
+mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
+mod types;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Signal;
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
+use disk::Disk;
 use owner::{Command, Owner};
+use space::{Probe, Space};
 use store::Store;
+
+pub use error::{AppendError, StoreError};
+pub use stats::{AsideReason, QueueStats, SetAside, SignalStats};
+pub use types::{Batch, BatchId, DropReason, FileState, HandOver, LogCounter, NewBatch};
 
 /// Commands that may wait: a few per task that talks to the queue.
 const WAITING_COMMANDS: usize = 16;
 /// Part of the byte limit that log batches may fill; the rest is kept for what cannot be read again.
 pub const LOG_SHARE_PERCENT: u64 = 90;
-
-/// An export request on its way into the queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewBatch {
-    /// Which kind of request.
-    pub signal: Signal,
-    /// The kind of logs whose sharing it depends on.
-    pub consent: Option<LogKind>,
-    /// Log records, data points or spans in it.
-    pub items: u32,
-    /// Time of its oldest item.
-    pub oldest_unix_nano: i64,
-    /// Time of its newest item.
-    pub newest_unix_nano: i64,
-    /// The request as protobuf, not compressed.
-    pub payload: Vec<u8>,
-}
-
-/// An export request to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// Its place in the queue.
-    pub id: i64,
-    /// Which kind of request.
-    pub signal: Signal,
-    /// How `payload` is compressed.
-    pub compression: Compression,
-    /// Log records, data points or spans in it.
-    pub items: u32,
-    /// Whether it is a half of one that was too large.
-    pub split: bool,
-    /// The request, compressed.
-    pub payload: Bytes,
-}
-
-/// How far a log file has been taken over. The position always lies between two records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileState {
-    /// The kind of logs whose sharing it depends on.
-    pub kind: LogKind,
-    /// Our own name for the file, 16 hexadecimal digits, made when it was first seen.
-    pub id: String,
-    /// Where it was last seen.
-    pub path: String,
-    /// Volume that it lies on.
-    pub volume: u64,
-    /// Its number on that volume (inode, file index).
-    pub index: u64,
-    /// Its first bytes, as many as there were when the position was last written, at most a limit of the reader's.
-    pub fingerprint: Vec<u8>,
-    /// Bytes taken over.
-    pub position: u64,
-    /// The bytes before the position, as many as there are, at most a limit of the reader's.
-    pub guard: Vec<u8>,
-    /// Whether a record with a header has been seen in it.
-    pub headed: bool,
-}
-
-/// What is counted while log files are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogCounter {
-    /// Records that were found in files.
-    Read,
-    /// Records that were longer than the limit, and were cut.
-    Cut,
-    /// Files that were cut short or replaced in place, and were read from their beginning again.
-    BegunAnew,
-    /// Records that a filter of the settings left out.
-    Filtered,
-    /// Records that sampling left out.
-    Sampled,
-    /// Records above the rate that one file may have.
-    RateLimited,
-}
-
-impl LogCounter {
-    /// As written in [`QueueStats::counters`].
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read.logs",
-            Self::Cut => "cut.logs",
-            Self::BegunAnew => "begun_anew.logs",
-            Self::Filtered => "dropped.logs.filtered",
-            Self::Sampled => "dropped.logs.sampled",
-            Self::RateLimited => "dropped.logs.rate_limited",
-        }
-    }
-}
-
-/// What was read of log files since the last hand-over: all of it is kept in one transaction, or nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HandOver {
-    /// The records, if there were any to be sent.
-    pub batch: Option<NewBatch>,
-    /// How far the files have been read.
-    pub files: Vec<FileState>,
-    /// What happened on the way.
-    pub counts: BTreeMap<LogCounter, u64>,
-}
-
-/// Why data left the queue without being delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DropReason {
-    /// It became older than the limit.
-    TooOld,
-    /// The queue was full.
-    Full,
-    /// The collector refused the request for good.
-    Refused,
-    /// The collector called it too large, even halved.
-    TooLarge,
-    /// What was stored cannot be read any more.
-    Damaged,
-    /// The user stopped sharing.
-    Withdrawn,
-}
-
-impl DropReason {
-    /// As written in counters.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TooOld => "too_old",
-            Self::Full => "full",
-            Self::Refused => "refused",
-            Self::TooLarge => "too_large",
-            Self::Damaged => "damaged",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-}
-
-/// What waits of one signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SignalStats {
-    /// Requests.
-    pub batches: u64,
-    /// Log records, data points or spans.
-    pub items: u64,
-    /// Compressed bytes.
-    pub bytes: u64,
-    /// When the oldest was put in.
-    pub oldest_unix_ms: Option<i64>,
-}
-
-impl SignalStats {
-    fn added(&mut self, batches: u64, items: u64, bytes: u64) {
-        self.batches += batches;
-        self.items += items;
-        self.bytes += bytes;
-    }
-
-    fn removed(&mut self, batches: u64, items: u64, bytes: u64) {
-        self.batches = self.batches.saturating_sub(batches);
-        self.items = self.items.saturating_sub(items);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-}
-
-/// What the queue holds, and what has left it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct QueueStats {
-    /// What waits, metrics.
-    pub metrics: SignalStats,
-    /// What waits, traces.
-    pub traces: SignalStats,
-    /// What waits, logs.
-    pub logs: SignalStats,
-    /// Items since the queue was made: `delivered.<signal>`, `rejected.<signal>`, `dropped.<signal>.<reason>`, and those
-    /// of [`LogCounter`].
-    pub counters: BTreeMap<String, u64>,
-}
-
-impl QueueStats {
-    /// What waits of a signal.
-    #[must_use]
-    pub fn of(&self, signal: Signal) -> &SignalStats {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Traces => &self.traces,
-            Signal::Logs => &self.logs,
-        }
-    }
-
-    fn of_mut(&mut self, signal: Signal) -> &mut SignalStats {
-        match signal {
-            Signal::Metrics => &mut self.metrics,
-            Signal::Traces => &mut self.traces,
-            Signal::Logs => &mut self.logs,
-        }
-    }
-
-    /// Compressed bytes that wait.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        Signal::ALL.iter().map(|signal| self.of(*signal).bytes).sum()
-    }
-
-    /// Requests that wait.
-    #[must_use]
-    pub fn batches(&self) -> u64 {
-        Signal::ALL.iter().map(|signal| self.of(*signal).batches).sum()
-    }
-
-    /// When the oldest that waits was put in.
-    #[must_use]
-    pub fn oldest_unix_ms(&self) -> Option<i64> {
-        Signal::ALL.iter().filter_map(|signal| self.of(*signal).oldest_unix_ms).min()
-    }
-
-    /// Items dropped for reasons that are a loss: all but what the user or the settings wanted.
-    #[must_use]
-    pub fn lost_items(&self) -> u64 {
-        let withdrawn = format!(".{}", DropReason::Withdrawn.name());
-        let wanted = [LogCounter::Filtered.name(), LogCounter::Sampled.name()];
-        self.counters
-            .iter()
-            .filter(|(name, _)| name.starts_with("dropped."))
-            .filter(|(name, _)| !name.ends_with(&withdrawn) && !wanted.contains(&name.as_str()))
-            .map(|(_, items)| items)
-            .sum()
-    }
-}
-
-/// What can go wrong with the queue's file.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A newer agent has written it.
-    #[error("the queue has format {found}, this program knows up to {known}")]
-    Newer {
-        /// Its format.
-        found: i64,
-        /// The newest known here.
-        known: i64,
-    },
-    /// SQLite says no.
-    #[error("the queue's database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file system says no.
-    #[error("the queue's file: {0}")]
-    Io(#[from] io::Error),
-}
-
-/// Why a batch was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// There is no room; later there may be.
-    #[error("the queue is full")]
-    Full,
-    /// It could not be written; later it may be.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The queue has ended.
-    #[error("the queue is closed")]
-    Closed,
-}
+/// Compressed bytes held in memory while they cannot be put on disk: hours of metrics, and little beside the budget of
+/// the whole program.
+pub const MEMORY_BYTES: u64 = 4 << 20;
 
 /// A handle to the queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
     commands: mpsc::Sender<Command>,
     stats: watch::Receiver<QueueStats>,
+    ready: watch::Receiver<bool>,
 }
 
 /// The running queue: ends it, and waits for the end.
@@ -321,26 +95,38 @@ pub struct Opened {
     pub queue: Queue,
     /// For the one who ends it.
     pub thread: QueueThread,
-    /// Where a file was put that could not be used.
-    pub set_aside: Option<PathBuf>,
 }
 
 impl Queue {
-    /// Opens the queue's file and starts its thread.
+    /// Opens the queue's file, and starts its thread. A file that cannot be used is no error: see the module's text.
     ///
     /// # Errors
-    /// When the file cannot be opened or made.
+    /// When the system gives no thread.
     pub fn open(file: &Path, settings: &QueueSettings, compression: Compression) -> Result<Opened, StoreError> {
-        let (store, set_aside) = Store::open(file)?;
-        let (commands, inbox) = mpsc::channel(WAITING_COMMANDS);
-        let (publish, stats) = watch::channel(store.stats().clone());
-        let owner = Owner { store, settings: settings.clone(), compression, publish };
-        let thread = std::thread::Builder::new().name("queue".to_owned()).spawn(move || owner.run(inbox))?;
-        let queue = Self { commands: commands.clone(), stats };
-        Ok(Opened { queue, thread: QueueThread { commands, thread }, set_aside })
+        Self::open_with(file, settings, compression, space::of_volume(file), disk::RETRY)
     }
 
-    /// Puts a batch in; it is on disk when this returns.
+    fn open_with(
+        file: &Path,
+        settings: &QueueSettings,
+        compression: Compression,
+        probe: Probe,
+        retry: Duration,
+    ) -> Result<Opened, StoreError> {
+        let disk = Disk::open(file, settings, retry);
+        let space = Space::new(probe, settings.min_free_disk.get());
+        let (commands, inbox) = mpsc::channel(WAITING_COMMANDS);
+        let (publish, stats) = watch::channel(QueueStats::default());
+        let (tell_ready, ready) = watch::channel(false);
+        let owner = Owner::new(disk, space, settings.clone(), compression, publish, tell_ready);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let thread =
+            std::thread::Builder::new().name("queue".to_owned()).spawn(move || runtime.block_on(owner.run(inbox)))?;
+        let queue = Self { commands: commands.clone(), stats, ready };
+        Ok(Opened { queue, thread: QueueThread { commands, thread } })
+    }
+
+    /// Puts a batch in; it is on disk when this returns, or, while the disk takes nothing, in memory.
     ///
     /// # Errors
     /// See [`AppendError`].
@@ -369,12 +155,12 @@ impl Queue {
     }
 
     /// Takes a delivered batch out; `rejected` of its items were refused by the collector.
-    pub async fn acknowledge(&self, id: i64, rejected: u64) {
+    pub async fn acknowledge(&self, id: BatchId, rejected: u64) {
         self.finish(|done| Command::Acknowledge { id, rejected, done }).await;
     }
 
     /// Takes a batch out unsent, and counts it.
-    pub async fn drop_batch(&self, id: i64, reason: DropReason) {
+    pub async fn drop_batch(&self, id: BatchId, reason: DropReason) {
         self.finish(|done| Command::Drop { id, reason, done }).await;
     }
 
@@ -390,17 +176,46 @@ impl Queue {
         }
     }
 
-    /// Deletes what waits of a kind of logs; returns how many records that were.
+    /// Counts items that were refused and cannot be put in again.
+    pub async fn count_lost(&self, signal: Signal, reason: DropReason, items: u32) {
+        // Without a queue nobody counts any more.
+        let _ = self.commands.send(Command::CountLost { signal, reason, items }).await;
+    }
+
+    /// Deletes what still waits of a kind of logs that is not shared, before anything that is asked for after this.
+    pub fn withhold(&self, kind: LogKind) {
+        if self.commands.try_send(Command::Withhold { kind }).is_err() {
+            tracing::error!(?kind, "logs that are not shared could not be deleted from the queue");
+        }
+    }
+
+    /// Deletes what waits of a kind of logs, and every file that was set aside, for such records may be in it; returns
+    /// how many records of the queue that were.
     ///
     /// # Errors
-    /// See [`AppendError`].
+    /// See [`AppendError`]; what could not be deleted is not sent any more, and deleted as soon as that goes.
     pub async fn withdraw(&self, kind: LogKind) -> Result<u64, AppendError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Withdraw { kind, reply }).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
-    /// Every log file that has been read. For threads.
+    /// Waits until it is known how far log files have been read: at once, unless the queue's file cannot be opened.
+    pub async fn ready(&self) {
+        let mut ready = self.ready.clone();
+        // Without a queue nothing will be known.
+        if ready.wait_for(|ready| *ready).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether it is known how far log files have been read.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Every log file that has been read; blocks until that is known. For threads.
     #[must_use]
     pub fn files(&self) -> Vec<FileState> {
         let (reply, answer) = oneshot::channel();
@@ -425,26 +240,24 @@ impl Queue {
 /// Reads what a queue's file holds, also while an agent runs on it.
 ///
 /// # Errors
-/// When the file cannot be opened, or is not a queue of this version.
+/// When the file cannot be opened, is damaged, or of a newer version.
 pub fn inspect(file: &Path) -> Result<QueueStats, StoreError> {
-    if !file.exists() {
-        return Ok(QueueStats::default());
-    }
-    Store::inspect(file)
+    let mut stats = if file.exists() { Store::inspect(file)? } else { QueueStats::default() };
+    stats.set_aside = aside::list(file);
+    Ok(stats)
 }
 
-/// Deletes what waits of some kinds of logs while no agent runs; returns how many records that were.
+/// Deletes what waits of some kinds of logs, and every file that was set aside, while no agent runs; returns how many
+/// records of the queue that were.
 ///
 /// # Errors
 /// When the file cannot be opened or written.
 pub fn withdraw(file: &Path, kinds: &[LogKind]) -> Result<u64, StoreError> {
-    if !file.exists() {
+    if !file.exists() && aside::list(file).is_empty() {
         return Ok(0);
     }
-    let (mut store, _) = Store::open(file)?;
-    let mut deleted = 0;
-    for kind in kinds {
-        deleted += store.withdraw(*kind)?;
-    }
-    Ok(deleted)
+    let mut disk = Disk::open(file, &QueueSettings::default(), disk::RETRY);
+    let deleted = kinds.iter().map(|kind| disk.withdraw(Instant::now(), *kind)).sum();
+    disk.close();
+    deleted
 }

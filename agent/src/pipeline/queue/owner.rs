@@ -1,25 +1,45 @@
-//! The queue's thread: owns the file, carries out commands one after the other.
+//! The queue's thread: owns the file and what is held in memory, carries out commands one after the other, and does what
+//! can wait while there are none.
+
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::store::{Half, Store, StoredBatch};
-use super::{AppendError, Batch, DropReason, FileState, HandOver, LOG_SHARE_PERCENT, QueueStats, StoreError};
+use super::accounts::{dropped, queued};
+use super::disk::{Disk, Owed};
+use super::rows::StoredBatch;
+use super::space::Space;
+use super::store::Store;
+use super::{AppendError, Batch, BatchId, DropReason, FileState, HandOver, LOG_SHARE_PERCENT, MEMORY_BYTES};
+use super::{QueueStats, StoreError};
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use crate::pipeline::{Signal, codec, split};
 
 /// How often the age limit is looked at.
 const AGE_CHECK: Duration = Duration::from_mins(1);
+/// Pause before space is given back after a batch has left, and between two steps of it.
+const TIDY_PAUSE: Duration = Duration::from_millis(100);
+/// Length of such a step: nobody waits longer for an answer because of it.
+const TIDY_STEP: Duration = Duration::from_millis(20);
+/// Longest giving back of space at the end of the program.
+const LAST_TIDY: Duration = Duration::from_millis(100);
+/// How often what is held in memory is tried to be put on disk.
+const HELD_CHECK: Duration = Duration::from_secs(5);
 
 /// What the queue can be told. Who waits for an answer sees the change in the published figures.
+#[derive(Debug)]
 pub(super) enum Command {
     Append { what: HandOver, reply: oneshot::Sender<Result<(), AppendError>> },
     Next { signal: Signal, reply: oneshot::Sender<Option<Batch>> },
-    Acknowledge { id: i64, rejected: u64, done: oneshot::Sender<()> },
-    Drop { id: i64, reason: DropReason, done: oneshot::Sender<()> },
+    Acknowledge { id: BatchId, rejected: u64, done: oneshot::Sender<()> },
+    Drop { id: BatchId, reason: DropReason, done: oneshot::Sender<()> },
     Split { batch: Batch, done: oneshot::Sender<()> },
+    CountLost { signal: Signal, reason: DropReason, items: u32 },
+    Withhold { kind: LogKind },
     Withdraw { kind: LogKind, reply: oneshot::Sender<Result<u64, AppendError>> },
     Files { reply: oneshot::Sender<Vec<FileState>> },
     ForgetFile { key: (u64, u64) },
@@ -27,137 +47,339 @@ pub(super) enum Command {
 }
 
 /// The owner of the file.
+#[derive(Debug)]
 pub(super) struct Owner {
-    pub(super) store: Store,
-    pub(super) settings: QueueSettings,
-    pub(super) compression: Compression,
-    pub(super) publish: watch::Sender<QueueStats>,
+    disk: Disk,
+    /// What could not be put on disk.
+    memory: Option<Store>,
+    space: Space,
+    settings: QueueSettings,
+    compression: Compression,
+    publish: watch::Sender<QueueStats>,
+    ready: watch::Sender<bool>,
+    /// Who waits to know how far log files have been read.
+    waiting: Vec<oneshot::Sender<Vec<FileState>>>,
+    age_due: Instant,
+    held_due: Option<Instant>,
+    tidy_due: Option<Instant>,
 }
 
 impl Owner {
+    pub(super) fn new(
+        disk: Disk,
+        space: Space,
+        settings: QueueSettings,
+        compression: Compression,
+        publish: watch::Sender<QueueStats>,
+        ready: watch::Sender<bool>,
+    ) -> Self {
+        let age_due = Instant::now();
+        let mut owner = Self {
+            disk,
+            memory: None,
+            space,
+            settings,
+            compression,
+            publish,
+            ready,
+            waiting: Vec::new(),
+            age_due,
+            held_due: None,
+            tidy_due: None,
+        };
+        owner.space.is_short(age_due);
+        owner.publish();
+        owner
+    }
+
     /// Works until it is told to stop, or nobody has a handle any more.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        let mut age_checked = None;
-        while let Some(command) = inbox.blocking_recv() {
-            if matches!(command, Command::Stop) {
-                break;
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        loop {
+            self.do_what_is_due(Instant::now());
+            match tokio::time::timeout_at(self.next_due().into(), inbox.recv()).await {
+                Ok(None | Some(Command::Stop)) => break,
+                Ok(Some(command)) => self.carry_out(command),
+                Err(_) => {}
             }
-            if age_checked.is_none_or(|at: Instant| at.elapsed() >= AGE_CHECK) {
-                self.drop_old();
-                age_checked = Some(Instant::now());
-            }
-            self.carry_out(command);
         }
-        report("writing the last changes", self.store.checkpoint());
+        self.end();
+    }
+
+    fn next_due(&self) -> Instant {
+        let due = [self.disk.retry_at(), self.held_due, self.tidy_due];
+        due.into_iter().flatten().fold(self.age_due, Instant::min)
+    }
+
+    fn do_what_is_due(&mut self, now: Instant) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let mut changed = false;
+        if is_due(self.disk.retry_at()) {
+            // What went wrong is kept by the disk.
+            let _ = self.disk.retry(now);
+            changed = true;
+        }
+        if is_due(self.held_due) {
+            let _ = self.put_held_on_disk(now);
+            changed = true;
+        }
+        if self.age_due <= now {
+            let dropped = self.drop_old(now);
+            self.disk.look_aside();
+            self.age_due = if dropped > 0 { now } else { now + AGE_CHECK };
+            changed = true;
+        }
+        if is_due(self.tidy_due) {
+            let more = self.disk.tidy(now, TIDY_STEP);
+            self.tidy_due = more.then(|| Instant::now() + TIDY_PAUSE);
+        }
+        if changed {
+            self.publish();
+        }
     }
 
     fn carry_out(&mut self, command: Command) {
+        let now = Instant::now();
         match command {
             Command::Append { what, reply } => {
-                let result = self.append(&what);
+                let result = self.append(now, &what);
                 self.answer(reply, result);
             }
             Command::Next { signal, reply } => {
-                let next = report("reading a batch", self.store.next(signal)).flatten();
+                let next = self.next(now, signal);
                 self.answer(reply, next);
             }
             Command::Acknowledge { id, rejected, done } => {
-                report("taking a delivered batch out", self.store.acknowledge(id, rejected));
+                self.finish(now, id, |row| Owed::Acknowledge { row, rejected });
                 self.answer(done, ());
             }
             Command::Drop { id, reason, done } => {
-                report("dropping a batch", self.store.drop_batch(id, reason));
+                self.finish(now, id, |row| Owed::Drop { row, reason });
                 self.answer(done, ());
             }
             Command::Split { batch, done } => {
-                report("splitting a batch", self.split(&batch));
+                self.split(now, &batch);
                 self.answer(done, ());
             }
+            Command::CountLost { signal, reason, items } => {
+                let items = u64::from(items);
+                let numbers = [(queued(signal), items), (dropped(signal, reason), items)];
+                self.disk.owe(now, Owed::Count(numbers.into()));
+                self.publish();
+            }
+            Command::Withhold { kind } => self.disk.owe(now, Owed::Withdraw(kind)),
             Command::Withdraw { kind, reply } => {
-                let result = self.store.withdraw(kind).map_err(AppendError::from);
+                let result = self.disk.withdraw(now, kind).map_err(AppendError::from);
+                self.tidy_due.get_or_insert(now + TIDY_PAUSE);
                 self.answer(reply, result);
             }
             Command::Files { reply } => {
-                let files = report("reading file positions", self.store.files()).unwrap_or_default();
-                self.answer(reply, files);
+                self.waiting.push(reply);
+                self.publish();
             }
-            Command::ForgetFile { key } => {
-                report("forgetting a file", self.store.forget_file(key));
-            }
+            Command::ForgetFile { key } => self.disk.owe(now, Owed::Forget(key)),
             Command::Stop => {}
         }
     }
 
     /// Publishes what the queue holds, then answers: who has the answer sees the change.
-    fn answer<T>(&self, reply: oneshot::Sender<T>, answer: T) {
-        let stats = self.store.stats();
-        self.publish.send_if_modified(|published| {
-            let changed = published != stats;
-            if changed {
-                published.clone_from(stats);
-            }
-            changed
-        });
+    fn answer<T>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+        self.publish();
         // Whoever asked may have gone.
         let _ = reply.send(answer);
     }
 
-    fn append(&mut self, what: &HandOver) -> Result<(), AppendError> {
-        let stored = match &what.batch {
-            Some(batch) => Some(StoredBatch::new(batch, self.compression, now_unix_ms()).map_err(StoreError::from)?),
-            None => None,
-        };
-        if let Some(stored) = &stored {
-            self.admit(stored)?;
+    fn publish(&mut self) {
+        let mut stats = self.disk.stats().clone();
+        if let Some(memory) = &self.memory {
+            stats.add(memory.stats());
         }
-        Ok(self.store.append(stored.as_ref(), &what.files, &what.counts)?)
-    }
-
-    fn admit(&mut self, batch: &StoredBatch) -> Result<(), AppendError> {
-        let limit = self.settings.max_bytes.get();
-        let wanted = self.store.stats().bytes() + batch.bytes();
-        if batch.can_wait() {
-            let share = limit / 100 * LOG_SHARE_PERCENT;
-            return if wanted > share { Err(AppendError::Full) } else { Ok(()) };
+        for signal in Signal::ALL {
+            let of = stats.of_mut(signal);
+            of.oldest_unix_ms = of.oldest_unix_ms.map(|oldest| self.disk.to_system_time(oldest));
         }
-        if wanted > limit {
-            self.store.make_room(Signal::Metrics, wanted - limit)?;
-            if self.store.stats().bytes() + batch.bytes() > limit {
-                return Err(AppendError::Full);
+        stats.set_aside = self.disk.set_aside().to_vec();
+        stats.problems = self.disk.problems().chain(self.space.problem()).cloned().collect();
+        self.publish.send_if_modified(|published| {
+            let changed = *published != stats;
+            if changed {
+                *published = stats;
+            }
+            changed
+        });
+        if let Some(files) = self.disk.files() {
+            self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(files.clone());
             }
         }
+    }
+
+    fn append(&mut self, now: Instant, what: &HandOver) -> Result<(), AppendError> {
+        let time = self.disk.time(now);
+        let stored = match &what.batch {
+            Some(batch) => Some(StoredBatch::new(batch, self.compression, time).map_err(StoreError::from)?),
+            None => None,
+        };
+        let limit = self.settings.max_bytes.get();
+        match &stored {
+            Some(batch) if !batch.can_wait() => {
+                if batch.bytes() > limit {
+                    return Err(AppendError::Full);
+                }
+                match self.put_on_disk(now, batch, what) {
+                    Ok(true) => Ok(()),
+                    Ok(false) | Err(_) => self.hold(now, batch, what),
+                }
+            }
+            waiting => {
+                if let Some(batch) = waiting {
+                    let wanted = self.disk.stats().bytes() + batch.bytes();
+                    if self.space.is_short(now) || wanted > limit / 100 * LOG_SHARE_PERCENT {
+                        return Err(AppendError::Full);
+                    }
+                }
+                Ok(self.disk.append(now, stored.as_ref(), &what.files, &what.counts)?)
+            }
+        }
+    }
+
+    /// Puts a batch that cannot be read again on disk. False if there is no room for it, even when what is worth less has
+    /// given way.
+    fn put_on_disk(&mut self, now: Instant, batch: &StoredBatch, what: &HandOver) -> Result<bool, StoreError> {
+        self.put_held_on_disk(now)?;
+        let held = self.disk.stats().bytes();
+        let wanted = held + batch.bytes();
+        let most = self.settings.max_bytes.get();
+        let (limit, reason) = if self.space.is_short(now) && held < most {
+            (held, DropReason::DiskFull)
+        } else {
+            (most, DropReason::Full)
+        };
+        if wanted > limit && !self.disk.write(now, |store| store.make_room(batch.signal, wanted - limit, reason))? {
+            return Ok(false);
+        }
+        self.disk.append(now, Some(batch), &what.files, &what.counts)?;
+        Ok(true)
+    }
+
+    /// Keeps a batch in memory, where the oldest of what is worth no more gives way.
+    fn hold(&mut self, now: Instant, batch: &StoredBatch, what: &HandOver) -> Result<(), AppendError> {
+        if !self.disk.has_fault() && !self.space.is_short(now) {
+            // Nothing is wrong with the disk: the queue is as large as it may become.
+            return Err(AppendError::Full);
+        }
+        let memory = match &mut self.memory {
+            Some(memory) => memory,
+            none => none.insert(Store::in_memory()?),
+        };
+        let wanted = memory.stats().bytes() + batch.bytes();
+        if wanted > MEMORY_BYTES && !memory.make_room(batch.signal, wanted - MEMORY_BYTES, DropReason::DiskFull)? {
+            return Err(AppendError::Full);
+        }
+        memory.append(Some(batch), &[], &what.counts)?;
+        self.held_due.get_or_insert(now + HELD_CHECK);
         Ok(())
     }
 
-    fn split(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let halves = split::halve(batch.signal, batch.compression, &batch.payload);
-        let Some(halves) = halves.filter(|_| !batch.split) else {
-            self.store.drop_batch(batch.id, DropReason::TooLarge)?;
+    /// Moves what is held in memory to the disk, if the disk has room for it again.
+    fn put_held_on_disk(&mut self, now: Instant) -> Result<(), StoreError> {
+        let Some(memory) = self.memory.as_mut().filter(|memory| memory.holds_anything()) else {
+            self.held_due = None;
             return Ok(());
         };
+        if self.space.is_short(now) {
+            self.held_due = Some(now + HELD_CHECK);
+            return Ok(());
+        }
+        let moved = self.disk.absorb(now, memory);
+        self.held_due = moved.is_err().then(|| now + HELD_CHECK);
+        moved
+    }
+
+    fn next(&mut self, now: Instant, signal: Signal) -> Option<Batch> {
+        // What went wrong is kept by the disk; what is in memory can be sent all the same.
+        let on_disk = self.disk.next(now, signal).ok().flatten();
+        let (in_memory, (row, stored)) = match (on_disk, &mut self.memory) {
+            (Some(found), _) => (false, found),
+            (None, Some(memory)) => (true, memory.next(signal, 0, &[].into()).ok()??),
+            (None, None) => return None,
+        };
+        Some(Batch {
+            id: BatchId { in_memory, row },
+            signal,
+            compression: stored.compression,
+            items: stored.items,
+            split: stored.split,
+            payload: stored.payload.into(),
+        })
+    }
+
+    /// Takes a batch out of the file or of memory.
+    fn finish(&mut self, now: Instant, id: BatchId, how: impl FnOnce(i64) -> Owed) {
+        let owed = how(id.row);
+        match self.memory.as_mut().filter(|_| id.in_memory) {
+            Some(memory) => {
+                if let Err(error) = owed.settle(memory) {
+                    tracing::error!(%error, "a batch could not be taken out of memory");
+                }
+            }
+            None => self.disk.owe(now, owed),
+        }
+        self.tidy_due.get_or_insert(now + TIDY_PAUSE);
+    }
+
+    fn split(&mut self, now: Instant, batch: &Batch) {
         let compression = self.compression.stored();
-        let mut stored = Vec::new();
-        for (items, payload) in halves {
-            let items = u32::try_from(items).unwrap_or(u32::MAX);
-            stored.push(Half { items, size: payload.len() as u64, payload: codec::compress(compression, &payload)? });
+        let halves = split::halve(batch.signal, batch.compression, &batch.payload).filter(|_| !batch.split);
+        let stored = halves.map(|halves| {
+            halves.into_iter().map(|(items, payload)| {
+                // The rest is that of the whole.
+                Ok(StoredBatch {
+                    signal: batch.signal,
+                    consent: None,
+                    compression,
+                    items: u32::try_from(items).unwrap_or(u32::MAX),
+                    oldest_unix_nano: 0,
+                    newest_unix_nano: 0,
+                    enqueued_unix_ms: 0,
+                    size: payload.len() as u64,
+                    split: true,
+                    payload: codec::compress(compression, &payload)?,
+                })
+            })
+        });
+        match stored.map(Iterator::collect::<std::io::Result<Vec<_>>>) {
+            Some(Ok(halves)) => self.finish(now, batch.id, |row| Owed::Replace { row, halves }),
+            Some(Err(_)) | None => {
+                self.finish(now, batch.id, |row| Owed::Drop { row, reason: DropReason::TooLarge });
+            }
         }
-        self.store.replace(batch.id, compression, &stored)
     }
 
-    fn drop_old(&mut self) {
+    /// Drops some of what is too old; returns how many items that were.
+    fn drop_old(&mut self, now: Instant) -> u64 {
         let age = i64::try_from(self.settings.max_age.get().as_millis()).unwrap_or(i64::MAX);
-        if let Some(items @ 1..) =
-            report("dropping what is too old", self.store.drop_older(now_unix_ms().saturating_sub(age)))
-        {
+        let oldest = self.disk.time(now).saturating_sub(age);
+        let on_disk = self.disk.write(now, |store| store.drop_older(oldest)).unwrap_or(0);
+        let in_memory = self.memory.as_mut().and_then(|memory| memory.drop_older(oldest).ok()).unwrap_or(0);
+        let items = on_disk + in_memory;
+        if items > 0 {
             tracing::warn!(items, "dropped data that was older than queue.max_age");
+            self.tidy_due.get_or_insert(now + TIDY_PAUSE);
         }
+        items
     }
-}
 
-fn report<T>(doing: &str, result: Result<T, StoreError>) -> Option<T> {
-    result.inspect_err(|error| tracing::error!(%error, "{doing} failed")).ok()
-}
-
-fn now_unix_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    fn end(mut self) {
+        let now = Instant::now();
+        let _ = self.disk.retry(now);
+        if let Err(error) = self.put_held_on_disk(now)
+            && let Some(memory) = &self.memory
+        {
+            let items: u64 = Signal::ALL.iter().map(|signal| memory.stats().of(*signal).items).sum();
+            tracing::error!(%error, items, "what was held in memory could not be put on disk, and is lost");
+        }
+        while now.elapsed() < LAST_TIDY && self.disk.tidy(now, TIDY_STEP) {}
+        self.disk.close();
+    }
 }

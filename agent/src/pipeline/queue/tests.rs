@@ -1,3 +1,6 @@
+mod damage;
+mod faults;
+
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -6,7 +9,7 @@ use super::*;
 use crate::config::ByteSize;
 use crate::pipeline::codec;
 
-fn settings(max_bytes: &str) -> QueueSettings {
+pub(super) fn settings(max_bytes: &str) -> QueueSettings {
     QueueSettings { max_bytes: max_bytes.parse::<ByteSize>().unwrap(), ..QueueSettings::default() }
 }
 
@@ -18,16 +21,16 @@ fn queue_in(dir: &TempDir) -> Opened {
     open(&dir.path().join("queue.db"))
 }
 
-fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
+pub(super) fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
     let consent = (signal == Signal::Logs).then_some(LogKind::Platform);
     NewBatch { signal, consent, items: 2, oldest_unix_nano: 1, newest_unix_nano: 2, payload: payload.to_vec() }
 }
 
-fn hand_over(batch: NewBatch, files: Vec<FileState>) -> HandOver {
+pub(super) fn hand_over(batch: NewBatch, files: Vec<FileState>) -> HandOver {
     HandOver { batch: Some(batch), files, ..HandOver::default() }
 }
 
-fn noise(bytes: usize) -> Vec<u8> {
+pub(super) fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(|| fastrand::u8(..)).take(bytes).collect()
 }
 
@@ -131,9 +134,25 @@ fn withdrawal_deletes_the_logs_of_that_kind() {
     assert_eq!(queue.files().iter().map(|file| file.id.as_str()).collect::<Vec<_>>(), ["b"]);
     let stats = queue.watch().borrow().clone();
     assert_eq!((stats.logs.batches, stats.counters["dropped.logs.withdrawn"], stats.lost_items()), (1, 2, 0));
-    opened.thread.stop();
-    let bytes = std::fs::read(dir.path().join("queue.db")).unwrap();
-    assert!(!bytes.is_empty());
+}
+
+/// What was withdrawn cannot be found in the files any more, not even where something else was deleted.
+#[test]
+fn withdrawn_logs_are_gone_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = queue_in(&dir);
+    let queue = &opened.queue;
+    let secret = noise(3_000);
+    queue.append_logs(hand_over(batch(Signal::Logs, &secret), vec![])).unwrap();
+    runtime().block_on(queue.append(batch(Signal::Metrics, &noise(3_000)))).unwrap();
+    // Noise is stored as it is, in pieces of a page.
+    let holds_secret = || {
+        let files = ["queue.db", "queue.db-wal"].map(|name| std::fs::read(dir.path().join(name)).unwrap_or_default());
+        files.iter().any(|bytes| bytes.windows(64).any(|window| *window == secret[1000..1064]))
+    };
+    assert!(holds_secret());
+    runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
+    assert!(!holds_secret());
 }
 
 #[test]
@@ -184,16 +203,25 @@ fn an_unusable_file_is_set_aside() {
     let file = dir.path().join("queue.db");
     std::fs::write(&file, b"this is no database, but somebody's text; it is longer than a header of one").unwrap();
     let opened = open(&file);
-    let aside = opened.set_aside.clone().unwrap();
-    assert!(std::fs::read(aside).unwrap().starts_with(b"this is no database"));
+    let stats = opened.queue.watch().borrow().clone();
+    assert_eq!((stats.set_aside.len(), stats.set_aside[0].reason), (1, AsideReason::Damaged));
+    assert!(std::fs::read(&stats.set_aside[0].path).unwrap().starts_with(b"this is no database"));
+    assert!(stats.problems[0].contains("set aside"), "{:?}", stats.problems);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
     opened.thread.stop();
 
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(inspect(&file), Err(StoreError::Newer { found: 99, .. })));
+    let newer = std::fs::read(&file).unwrap();
     let opened = open(&file);
-    assert!(opened.set_aside.is_some());
+    let stats = opened.queue.watch().borrow().clone();
+    assert_eq!((stats.set_aside.len(), stats.set_aside[1].reason), (2, AsideReason::Newer));
+    let kept = std::fs::read(&stats.set_aside[1].path).unwrap();
+    assert!(kept == newer, "it is kept as it was");
+    assert!(stats.problems[0].contains("newer version"), "{:?}", stats.problems);
     assert_eq!(runtime().block_on(opened.queue.next(Signal::Metrics)), None);
+    runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
+    assert_eq!(inspect(&file).unwrap().set_aside, stats.set_aside);
 }
 
 /// Space is given back to the file system once the backlog is gone.

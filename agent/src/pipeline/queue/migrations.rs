@@ -1,0 +1,32 @@
+//! The formats of the queue's file, one frozen step from each to the next; a new file takes all of them.
+//!
+//! A step imports nothing from the rest of the program, so that no later change of the program changes it.
+
+#[cfg(test)]
+mod tests;
+mod v1;
+mod v2;
+mod v3;
+
+use rusqlite::Connection;
+
+/// The format of today (`user_version`).
+pub(super) const VERSION: i64 = 3;
+
+/// Brings a file from format `found`, 0 for an empty file, to that of today: whole, or not at all.
+pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    migrate_to(connection, found, VERSION)
+}
+
+fn migrate_to(connection: &mut Connection, found: i64, wanted: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for step in found..wanted {
+        match step {
+            0 => v1::step(&transaction)?,
+            1 => v2::step(&transaction)?,
+            _ => v3::step(&transaction)?,
+        }
+    }
+    transaction.pragma_update(None, "user_version", wanted)?;
+    transaction.commit()
+}

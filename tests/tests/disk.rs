@@ -1,0 +1,79 @@
+//! The built program on a disk that takes nothing any more.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::collections::HashSet;
+use std::fs;
+
+use insights_agent_tests::program::Desk;
+use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::wait_for;
+use serde_json::Value;
+
+/// Lines in each of the two portions.
+const LINES: usize = 3_000;
+
+fn portion(from: usize) -> String {
+    // Noise, so that compression does not make it fit all the same.
+    let line = |number| {
+        let noise: String = std::iter::repeat_with(fastrand::alphanumeric).take(80).collect();
+        format!("[2026-11-23T08:18:10.936] [INFO] default - number {number} {noise}\n")
+    };
+    (from..from + LINES).map(line).collect()
+}
+
+fn acknowledged(status: &Value) -> u64 {
+    status["collector"]["metrics"]["acknowledged_items"].as_u64().unwrap()
+}
+
+/// A disk that is full from the beginning, so that not even the queue's file can be made, and one that fills while logs are
+/// read. The agent starts, says what is wrong, and goes on delivering metrics; log files wait. Once there is room it goes
+/// on by itself, and every line arrives, once.
+#[test]
+fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
+    for blocks in [8, 256] {
+        let receiver = Receiver::start();
+        let mut desk = Desk::new();
+        desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+        let _ = desk.ok(&["logs", "share", "on"]);
+        let agent = desk.start_with_file_limit(blocks);
+        desk.write("application.log", &portion(0));
+        let status = desk.wait_for_status("the full disk to be noticed", |status| {
+            status["queue"]["problems"][0].as_str().is_some_and(|problem| problem.contains("cannot be written"))
+                && status["logs"]["reading"]["waiting_for_room"] == true
+        });
+        assert_eq!(status["health"], "attention");
+        desk.write("application.log", &portion(LINES));
+        let before = acknowledged(&status);
+        desk.wait_for_status("metrics to be delivered all the same", |status| acknowledged(status) > before);
+        assert!(receiver.lines().len() < 2 * LINES);
+
+        agent.lift_file_limit();
+        wait_for("every line to arrive", || (receiver.lines().len() >= 2 * LINES).then_some(()));
+        desk.wait_for_status("the problem to be over", |status| status["queue"]["problems"] == serde_json::json!([]));
+        assert!(agent.stop());
+        let distinct: HashSet<String> = receiver.lines().into_iter().map(|line| line.body).collect();
+        assert_eq!((receiver.lines().len(), distinct.len()), (2 * LINES, 2 * LINES));
+        let queue: Value = serde_json::from_str(&desk.ok(&["queue", "--json"])).unwrap();
+        let counters = queue["counters"].as_object().unwrap();
+        assert_eq!(counters["delivered.logs"], 2 * LINES + receiver.events().len());
+        assert!(!counters.keys().any(|name| name.starts_with("dropped.")), "{counters:?}");
+    }
+}
+
+/// Where the data folder cannot even be made the agent starts too, and metrics are delivered from memory.
+#[test]
+fn a_data_folder_that_cannot_be_written_does_not_stop_the_agent() {
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    // Something that keeps the administrator from writing too.
+    fs::write(desk.data(), "no folder").unwrap();
+    let agent = desk.start();
+    wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
+    assert!(agent.stop());
+    let said = desk.said();
+    assert!(said.contains("the data folder cannot be written"), "{said}");
+    assert!(said.contains("queue.db cannot be written"), "{said}");
+}
