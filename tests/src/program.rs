@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -113,9 +113,27 @@ impl Desk {
     /// Starts the agent; what it says goes to `agent.log` beside its data.
     #[must_use]
     pub fn start(&self) -> Running {
+        self.start_as(self.command(&["run"]))
+    }
+
+    /// Starts the agent by a command that was made of [`Desk::command`].
+    #[must_use]
+    pub fn start_as(&self, mut command: Command) -> Running {
         let log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
         Running(child)
+    }
+
+    /// Leaves its folder behind when it is dropped; returns the folder.
+    pub fn keep(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+
+    /// The folder of everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// What agents on this desk have said.
@@ -160,6 +178,11 @@ impl Running {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("its state")
     }
 
     /// Ends it without any warning (SIGKILL).

@@ -1,0 +1,167 @@
+//! The agent's process, and what can be done to it from outside.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+
+use super::files::Key;
+use crate::program::{Desk, Running};
+
+/// Where Debian and Ubuntu put libfaketime.
+const FAKETIME: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+];
+
+/// libfaketime, if it is on this machine.
+#[must_use]
+pub fn faketime() -> Option<&'static str> {
+    FAKETIME.into_iter().find(|path| Path::new(path).exists())
+}
+
+/// The agent of a desk: running, suspended, or not there.
+#[derive(Debug)]
+pub struct Agent {
+    running: Option<Running>,
+    clock: PathBuf,
+    suspended: bool,
+    full: bool,
+}
+
+impl Agent {
+    /// Not started yet.
+    #[must_use]
+    pub fn of(desk: &Desk) -> Self {
+        let agent = Self { running: None, clock: desk.folder().join("clock"), suspended: false, full: false };
+        agent.set_clock(0);
+        agent
+    }
+
+    /// Starts it; false if it runs.
+    pub fn start(&mut self, desk: &Desk) -> bool {
+        if self.running.is_some() {
+            return false;
+        }
+        let agent = desk.command(&["run"]);
+        // A full disk is made by a limit of the size of files, for which the system sends a signal. A disk that really is
+        // full sends none. A signal that is ignored stays so in a program that is started.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(agent.get_program()).args(agent.get_args());
+        for (name, value) in agent.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(library) = faketime() {
+            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &self.clock);
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
+        }
+        self.running = Some(desk.start_as(command));
+        true
+    }
+
+    /// Whether it runs and is not suspended.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.running.is_some() && !self.suspended
+    }
+
+    /// Whether its disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Ends it without warning; false if it does not run.
+    pub fn kill(&mut self) -> bool {
+        let Some(running) = self.forget() else { return false };
+        let id = running.id();
+        running.kill();
+        clean_up(id);
+        true
+    }
+
+    /// Asks it to end, and waits; whether it ended well. Nothing if it does not run.
+    pub fn stop(&mut self) -> Option<bool> {
+        self.resume();
+        let running = self.forget()?;
+        let id = running.id();
+        let well = running.stop();
+        clean_up(id);
+        Some(well)
+    }
+
+    /// Panics if it ended by itself.
+    pub fn must_be_there(&mut self) {
+        if let Some(ended) = self.running.as_mut().and_then(Running::ended) {
+            panic!("the agent ended by itself: {ended}");
+        }
+    }
+
+    /// Suspends its process; false if it does not run.
+    pub fn suspend(&mut self) -> bool {
+        self.suspended = self.signal(Signal::STOP);
+        self.suspended
+    }
+
+    /// Lets its process go on; false if it does not run.
+    pub fn resume(&mut self) -> bool {
+        self.suspended = false;
+        self.signal(Signal::CONT)
+    }
+
+    /// Sets how long its files can become; nothing: as long as they want. False if it does not run.
+    pub fn limit_files(&mut self, bytes: Option<u64>) -> bool {
+        let Some(id) = self.id() else { return false };
+        prlimit(Some(id), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit that can be set");
+        self.full = bytes.is_some();
+        true
+    }
+
+    /// Sets how many seconds its clock is off.
+    pub fn set_clock(&self, seconds: i64) {
+        // Renamed into place: it is read at any moment.
+        let new = self.clock.with_extension("new");
+        fs::write(&new, format!("{seconds:+}\n")).expect("room on the disk");
+        fs::rename(new, &self.clock).expect("a file to rename");
+    }
+
+    /// Whether it has a file open.
+    #[must_use]
+    pub fn has_open(&self, (volume, index): Key) -> bool {
+        let Some(running) = &self.running else { return false };
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", running.id())) else { return false };
+        let is_it = |path: PathBuf| fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (volume, index));
+        entries.flatten().any(|entry| is_it(entry.path()))
+    }
+
+    fn forget(&mut self) -> Option<Running> {
+        (self.suspended, self.full) = (false, false);
+        self.running.take()
+    }
+
+    fn id(&self) -> Option<Pid> {
+        Pid::from_raw(self.running.as_ref()?.id().cast_signed())
+    }
+
+    fn signal(&self, signal: Signal) -> bool {
+        self.id().is_some_and(|id| kill_process(id, signal).is_ok())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Removes what libfaketime leaves behind in a process that is killed.
+fn clean_up(id: u32) {
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        let _ = fs::remove_file(format!("/dev/shm/{name}{id}"));
+    }
+}
