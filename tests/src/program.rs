@@ -119,8 +119,12 @@ impl Desk {
     /// Starts the agent by a command that was made of [`Desk::command`].
     #[must_use]
     pub fn start_as(&self, mut command: Command) -> Running {
-        let log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
+        let mut log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent starts");
+        // Not written by the agent itself: what is done to its files must not be done to this one.
+        let mut said = child.stderr.take().expect("its messages");
+        std::thread::spawn(move || std::io::copy(&mut said, &mut log));
         Running(child)
     }
 

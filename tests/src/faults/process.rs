@@ -3,12 +3,22 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::files::Key;
-use crate::program::{Desk, Running};
+use crate::program::{Desk, Running, program};
+use crate::wait_for;
+
+/// The agent ended by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// It may: it could not start on a full disk, and has said so.
+    pub for_want_of_room: bool,
+}
 
 /// Where Debian and Ubuntu put libfaketime.
 const FAKETIME: [&str; 2] = [
@@ -95,11 +105,12 @@ impl Agent {
         Some(well)
     }
 
-    /// Panics if it ended by itself.
-    pub fn must_be_there(&mut self) {
-        if let Some(ended) = self.running.as_mut().and_then(Running::ended) {
-            panic!("the agent ended by itself: {ended}");
-        }
+    /// Takes note if it ended by itself; then says how.
+    pub fn ended(&mut self) -> Option<Ended> {
+        let status = self.running.as_mut()?.ended()?;
+        let ended = Ended { status, for_want_of_room: self.full && status.code() == Some(1) };
+        clean_up(self.forget()?.id());
+        Some(ended)
     }
 
     /// Suspends its process; false if it does not run.
@@ -117,6 +128,7 @@ impl Agent {
     /// Sets how long its files can become; nothing: as long as they want. False if it does not run.
     pub fn limit_files(&mut self, bytes: Option<u64>) -> bool {
         let Some(id) = self.id() else { return false };
+        self.wait_for_program();
         prlimit(Some(id), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit that can be set");
         self.full = bytes.is_some();
         true
@@ -137,6 +149,18 @@ impl Agent {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", running.id())) else { return false };
         let is_it = |path: PathBuf| fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (volume, index));
         entries.flatten().any(|entry| is_it(entry.path()))
+    }
+
+    /// Waits until the shell that ignores the signal has given way to the agent.
+    fn wait_for_program(&self) {
+        let Some(running) = &self.running else { return };
+        let name = format!("/proc/{}/comm", running.id());
+        let program = program().file_name().expect("a name").to_string_lossy().into_owned();
+        // The system keeps 15 bytes of it.
+        wait_for("the agent to be started", || {
+            let now = fs::read_to_string(&name).ok()?;
+            program.starts_with(now.trim_end()).then_some(())
+        });
     }
 
     fn forget(&mut self) -> Option<Running> {

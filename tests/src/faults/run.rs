@@ -170,7 +170,7 @@ impl Run {
             self.trace.push(format!("{:>6} ms  {step:?}", begun.as_millis()));
             let did = self.step(step);
             self.trace.last_mut().expect("it was just put there").push_str(&format!(": {did}"));
-            self.agent.must_be_there();
+            self.look_after_agent();
             std::thread::sleep(Duration::from_millis(pause));
         }
         self.trace.push(format!("{:>6} ms  all faults end", started.elapsed().as_millis()));
@@ -223,7 +223,17 @@ impl Run {
         }
     }
 
+    /// Takes note if the agent ended by itself.
+    fn look_after_agent(&mut self) {
+        let Some(ended) = self.agent.ended() else { return };
+        self.trace.push(format!("           the agent ended by itself: {}", ended.status));
+        if !ended.for_want_of_room {
+            self.problems.push(format!("the agent ended by itself: {}", ended.status));
+        }
+    }
+
     fn end_faults(&mut self) {
+        self.look_after_agent();
         if self.schedule.setup.about == About::Delivery {
             self.mode = Mode::Accept;
             self.collector.set(self.mode);
@@ -240,7 +250,7 @@ impl Run {
         // The agent that was just started makes the file.
         wait_for("the queue's file", || self.desk.data().join("queue.db").exists().then_some(()));
         while Instant::now() < until {
-            self.agent.must_be_there();
+            self.look_after_agent();
             let pieces = self.pieces();
             let account = account(&self.files.written, &pieces);
             // Without an acknowledgement of all, a last request is still on its way.
