@@ -197,10 +197,16 @@ impl Running {
 
     /// Asks it to end (SIGTERM), and waits until it has; returns whether it ended well.
     #[must_use]
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.end().success()
+    }
+
+    /// The same; returns how it ended.
+    #[must_use]
+    pub fn end(mut self) -> ExitStatus {
         let asked = Command::new("kill").arg(self.id().to_string()).status().expect("kill");
         assert!(asked.success(), "the agent had ended already");
-        self.0.wait().expect("its end").success()
+        self.0.wait().expect("its end")
     }
 }
 

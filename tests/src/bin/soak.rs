@@ -37,6 +37,9 @@ mod linux {
         /// Runs at the same time.
         #[arg(long, default_value_t = 3)]
         jobs: u64,
+        /// Show what each step did, of runs that went well too.
+        #[arg(long)]
+        trace: bool,
     }
 
     /// Sums over all runs.
@@ -67,7 +70,7 @@ mod linux {
                     break;
                 }
                 let report = run(first.wrapping_add(number));
-                total.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&report);
+                total.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&report, arguments.trace);
             }
         };
         std::thread::scope(|scope| {
@@ -81,7 +84,7 @@ mod linux {
     }
 
     impl Total {
-        fn add(&mut self, report: &Report) {
+        fn add(&mut self, report: &Report, trace: bool) {
             self.runs += 1;
             self.steps += report.schedule.steps.len();
             self.records += report.records;
@@ -92,6 +95,8 @@ mod linux {
             println!("{:>5} {}", self.runs, report.line());
             if !report.is_good() {
                 self.failed.push(report.schedule.seed);
+            }
+            if trace || !report.is_good() {
                 println!("{report}");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -39,13 +40,18 @@ pub struct Agent {
     clock: PathBuf,
     suspended: bool,
     full: bool,
+    /// Whether the disk has been full since it was started.
+    was_full: bool,
+    /// How much agents had said when it was started.
+    said_before: usize,
 }
 
 impl Agent {
     /// Not started yet.
     #[must_use]
     pub fn of(desk: &Desk) -> Self {
-        let agent = Self { running: None, clock: desk.folder().join("clock"), suspended: false, full: false };
+        let clock = desk.folder().join("clock");
+        let agent = Self { running: None, clock, suspended: false, full: false, was_full: false, said_before: 0 };
         agent.set_clock(0);
         agent
     }
@@ -70,6 +76,7 @@ impl Agent {
             command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &self.clock);
             command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
         }
+        self.said_before = desk.said().len();
         self.running = Some(desk.start_as(command));
         true
     }
@@ -96,25 +103,30 @@ impl Agent {
     }
 
     /// Asks it to end, and waits; whether it ended well. Nothing if it does not run.
-    pub fn stop(&mut self) -> Option<bool> {
+    pub fn stop(&mut self, desk: &Desk) -> Option<bool> {
         self.resume();
+        let was_full = self.was_full;
         let running = self.forget()?;
         let id = running.id();
-        let well = running.stop();
+        let status = running.end();
         clean_up(id);
-        Some(well)
+        // Before it has begun, the signal ends it at once, and it does not begin on a full disk.
+        let had_begun = desk.said().get(self.said_before..).is_some_and(|said| said.contains("agent: started"));
+        let may_not_begin = status.signal() == Some(Signal::TERM.as_raw()) || was_full && status.code() == Some(1);
+        Some(status.success() || !had_begun && may_not_begin)
     }
 
     /// Takes note if it ended by itself; then says how.
     pub fn ended(&mut self) -> Option<Ended> {
         let status = self.running.as_mut()?.ended()?;
-        let ended = Ended { status, for_want_of_room: self.full && status.code() == Some(1) };
+        let ended = Ended { status, for_want_of_room: self.was_full && status.code() == Some(1) };
         clean_up(self.forget()?.id());
         Some(ended)
     }
 
     /// Suspends its process; false if it does not run.
     pub fn suspend(&mut self) -> bool {
+        self.wait_for_program();
         self.suspended = self.signal(Signal::STOP);
         self.suspended
     }
@@ -131,6 +143,7 @@ impl Agent {
         self.wait_for_program();
         prlimit(Some(id), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit that can be set");
         self.full = bytes.is_some();
+        self.was_full |= self.full;
         true
     }
 
@@ -164,7 +177,7 @@ impl Agent {
     }
 
     fn forget(&mut self) -> Option<Running> {
-        (self.suspended, self.full) = (false, false);
+        (self.suspended, self.full, self.was_full) = (false, false, false);
         self.running.take()
     }
 

@@ -12,7 +12,7 @@ use super::account::{Piece, Pieces};
 use crate::receiver::lines;
 
 /// Longest wait while the agent writes.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
+const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How far the agent has read a log file.
 #[derive(Debug, Clone)]
@@ -35,23 +35,40 @@ impl QueueFile {
     }
 
     fn open(&self) -> Connection {
-        let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the queue");
-        connection.busy_timeout(BUSY).expect("SQLite");
-        connection
+        self.try_open().expect("the queue")
     }
 
-    /// How far a file has been read, by its volume and number.
+    fn try_open(&self) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(connection)
+    }
+
+    /// Whether the agent has made it.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        let query = "SELECT count(*) FROM batch";
+        self.try_open().and_then(|connection| connection.query_row(query, [], |_| Ok(()))).is_ok()
+    }
+
+    /// How far a file has been read, by its volume and number. Nothing is known of any file while the agent makes the
+    /// queue, or is suspended in the middle of that.
     #[must_use]
     pub fn position(&self, (volume, index): (u64, u64)) -> Option<Position> {
         let query = "SELECT position, fingerprint FROM file WHERE volume = ?1 AND file_index = ?2";
         let row = |row: &rusqlite::Row<'_>| {
             Ok(Position { bytes: row.get::<_, i64>(0)?.cast_unsigned(), first: row.get(1)? })
         };
-        match self.open().query_row(query, [volume.cast_signed(), index.cast_signed()], row) {
-            Ok(position) => Some(position),
-            Err(rusqlite::Error::QueryReturnedNoRows) => None,
-            Err(error) => panic!("the queue's table of files: {error}"),
-        }
+        let key = [volume.cast_signed(), index.cast_signed()];
+        self.try_open().and_then(|connection| connection.query_row(query, key, row)).ok()
+    }
+
+    /// Whether it is surely known that a file is not followed any more.
+    #[must_use]
+    pub fn has_forgotten(&self, (volume, index): (u64, u64)) -> bool {
+        let query = "SELECT count(*) FROM file WHERE volume = ?1 AND file_index = ?2";
+        let key = [volume.cast_signed(), index.cast_signed()];
+        self.open().query_row(query, key, |row| row.get::<_, i64>(0)).expect("a count") == 0
     }
 
     /// All counters.

@@ -19,6 +19,8 @@ use crate::{LIMIT, wait_for};
 
 /// How often it is looked whether everything has arrived.
 const LOOK: Duration = Duration::from_millis(100);
+/// Nothing is sent more often for a good reason: each repeat takes a failure, with a pause behind it, or a restart.
+const MOST_REPEATS: usize = 30;
 /// Findings of a kind that are shown.
 const SHOWN: usize = 8;
 
@@ -177,7 +179,7 @@ impl Run {
         self.end_faults();
         self.wait_for_all();
         self.trace.push(format!("{:>6} ms  waited", started.elapsed().as_millis()));
-        if self.agent.stop() != Some(true) {
+        if self.agent.stop(&self.desk) != Some(true) {
             self.problems.push("the agent did not end well".to_owned());
         }
         self.trace.push(format!("{:>6} ms  stopped", started.elapsed().as_millis()));
@@ -200,7 +202,7 @@ impl Run {
                 if done { "done" } else { "left out: it runs" }.to_owned()
             }
             Step::Kill => was(self.agent.kill()),
-            Step::Stop => match self.agent.stop() {
+            Step::Stop => match self.agent.stop(&self.desk) {
                 Some(false) => {
                     self.problems.push("the agent did not end well".to_owned());
                     "it did not end well".to_owned()
@@ -248,7 +250,7 @@ impl Run {
     fn wait_for_all(&mut self) {
         let until = Instant::now() + LIMIT;
         // The agent that was just started makes the file.
-        wait_for("the queue's file", || self.desk.data().join("queue.db").exists().then_some(()));
+        wait_for("the queue's file", || self.queue.is_made().then_some(()));
         while Instant::now() < until {
             self.look_after_agent();
             let pieces = self.pieces();
@@ -304,6 +306,8 @@ impl Run {
             ),
         );
         problem(dropped > refused, "records were dropped that were not refused".to_owned());
+        let most = pieces.values().map(|piece| piece.stored).max().unwrap_or_default();
+        problem(most > MOST_REPEATS, format!("a record was sent {most} times"));
         let repeated = self.schedule.setup.about == About::Queue && self.account.repeats > 0;
         problem(repeated, "records are in the queue twice".to_owned());
         let check = self.queue.check();
@@ -342,6 +346,6 @@ impl Reader for Seen<'_> {
     }
 
     fn wait_for_end_of(&self, key: Key) {
-        wait_for("a deleted file to be read to its end", || self.queue.position(key).is_none().then_some(()));
+        wait_for("a deleted file to be read to its end", || self.queue.has_forgotten(key).then_some(()));
     }
 }
