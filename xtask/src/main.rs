@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod machine;
+mod soak;
 mod step;
 mod suite;
 
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         idle_seconds: u64,
     },
+    /// Run the agent under faults, many times, and count what is lost and doubled.
+    Soak(soak::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -56,5 +59,6 @@ fn main() -> anyhow::Result<()> {
         Command::WindowsCheck => suite::windows_check(),
         Command::Receivers => suite::receivers(),
         Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
+        Command::Soak(arguments) => soak::run(&arguments),
     }
 }

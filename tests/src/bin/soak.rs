@@ -107,7 +107,9 @@ mod linux {
             println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
             let Self { runs, failed, steps, records, lost, doubled, repeats, refused } = self;
             let (failures, minutes) = (failed.len(), took.as_secs_f64() / 60.0);
-            println!("| {runs} | {steps} | {records} | {lost} | {doubled} | {repeats} | {refused} | {failures} | {minutes:.1} |");
+            println!(
+                "| {runs} | {steps} | {records} | {lost} | {doubled} | {repeats} | {refused} | {failures} | {minutes:.1} |"
+            );
             if !failed.is_empty() {
                 println!("seeds that failed: {failed:?}");
             }

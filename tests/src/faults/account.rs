@@ -73,8 +73,8 @@ pub fn account(archive: &Archive, pieces: &Pieces) -> Account {
 
 /// The generation that pieces under one id belong to: their numbers tell.
 fn generation_of(archive: &Archive, pieces: &BTreeMap<usize, &Piece>) -> Option<usize> {
-    let numbers = pieces.values().filter_map(|piece| number_of(&piece.body));
-    numbers.filter_map(|number| Some(archive.records.get(number)?.generation)).next()
+    let mut numbers = pieces.values().filter_map(|piece| number_of(&piece.body));
+    numbers.find_map(|number| Some(archive.records.get(number)?.generation))
 }
 
 /// Holds the pieces under one id against the bytes of their generation. Counts records that are there whole.

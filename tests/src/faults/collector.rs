@@ -68,16 +68,8 @@ pub enum Mode {
 
 impl Mode {
     /// All that are faults.
-    pub const FAULTS: [Self; 8] = [
-        Self::Refuse,
-        Self::Reset,
-        Self::Hang,
-        Self::Swallow,
-        Self::Busy,
-        Self::Away,
-        Self::Error,
-        Self::Partial,
-    ];
+    pub const FAULTS: [Self; 8] =
+        [Self::Refuse, Self::Reset, Self::Hang, Self::Swallow, Self::Busy, Self::Away, Self::Error, Self::Partial];
 }
 
 /// A running collector. It ends when this is dropped.

@@ -24,6 +24,9 @@ const KINDS: [(&str, Encoding, bool); FILES] = [
     ("applications/plain.log", Encoding::Utf8, false),
 ];
 
+/// Files that one file was earlier: more than a run can make.
+const MOST_EARLIER: usize = 1000;
+
 /// The number of a file on its volume, and the volume.
 pub type Key = (u64, u64);
 
@@ -43,11 +46,18 @@ pub trait Reader {
 #[derive(Debug)]
 pub struct Files {
     logs: PathBuf,
-    files: Vec<LogFile>,
+    all: Vec<LogFile>,
     links: usize,
     archives: usize,
     /// What was written.
     pub written: Archive,
+}
+
+/// What has to be waited for after a file was deleted.
+enum ToWaitFor {
+    Nothing,
+    /// The agent has it open and reads it.
+    EndOf(Key),
 }
 
 /// A file that is written.
@@ -76,15 +86,15 @@ impl Files {
             rest: Vec::new(),
             earlier: Vec::new(),
         };
-        let files = KINDS.into_iter().map(file).collect();
-        Self { logs: logs.to_owned(), files, links: 0, archives: 0, written: Archive::new(seed) }
+        let all = KINDS.into_iter().map(file).collect();
+        Self { logs: logs.to_owned(), all, links: 0, archives: 0, written: Archive::new(seed) }
     }
 
     /// Appends records to a file; of the last one only `part` of 256 parts is
     /// written, and the rest is held back.
     pub fn append(&mut self, file: usize, records: usize, size: Size, part: Option<usize>) -> String {
         self.finish(file);
-        let LogFile { path, encoding, headed, generation, rest, .. } = &mut self.files[file];
+        let LogFile { path, encoding, headed, generation, rest, .. } = &mut self.all[file];
         let begun = generation.is_none();
         let generation = *generation.get_or_insert_with(|| self.written.begin(*encoding, *headed));
         let from = if begun { 0 } else { self.written.generations[generation].bytes.len() };
@@ -105,7 +115,7 @@ impl Files {
 
     /// Writes what was held back of a file.
     fn finish(&mut self, file: usize) {
-        let LogFile { path, rest, .. } = &mut self.files[file];
+        let LogFile { path, rest, .. } = &mut self.all[file];
         if !rest.is_empty() {
             write(path, rest);
             rest.clear();
@@ -114,41 +124,41 @@ impl Files {
 
     /// Writes what was held back of all files.
     pub fn finish_all(&mut self) {
-        (0..self.files.len()).for_each(|file| self.finish(file));
+        (0..self.all.len()).for_each(|file| self.finish(file));
     }
 
     /// Rotates a file; says what was done.
     pub fn rotate(&mut self, file: usize, how: Rotation, reader: &impl Reader) -> String {
         self.finish(file);
-        let Some(generation) = self.files[file].generation else { return "left out: it is not there".to_owned() };
+        let Some(generation) = self.all[file].generation else { return "left out: it is not there".to_owned() };
         match how {
             Rotation::Rename | Rotation::RenameBehind => {
-                let to = self.files[file].make_room(how == Rotation::RenameBehind);
-                fs::rename(&self.files[file].path, &to).expect("a file to rename");
-                self.files[file].goes_to(to)
+                let to = self.all[file].make_room(how == Rotation::RenameBehind);
+                fs::rename(&self.all[file].path, &to).expect("a file to rename");
+                self.all[file].goes_to(to)
             }
             Rotation::CopyTruncate | Rotation::CopyTruncateBehind => {
-                let to = self.files[file].make_room(how == Rotation::CopyTruncateBehind);
-                fs::copy(&self.files[file].path, &to).expect("a file to copy");
-                OpenOptions::new().write(true).truncate(true).open(&self.files[file].path).expect("a file to cut");
-                self.files[file].goes_to(to)
+                let to = self.all[file].make_room(how == Rotation::CopyTruncateBehind);
+                fs::copy(&self.all[file].path, &to).expect("a file to copy");
+                OpenOptions::new().write(true).truncate(true).open(&self.all[file].path).expect("a file to cut");
+                self.all[file].goes_to(to)
             }
             Rotation::Compress | Rotation::Delete => {
-                let Some(open) = self.may_delete(file, generation, reader) else {
+                let Some(to_wait_for) = self.may_delete(file, generation, reader) else {
                     return "left out: it has not been read".to_owned();
                 };
-                let mut path = self.files[file].path.clone();
+                let mut path = self.all[file].path.clone();
                 if how == Rotation::Compress {
-                    let renamed = self.files[file].make_room(false);
+                    let renamed = self.all[file].make_room(false);
                     fs::rename(&path, &renamed).expect("a file to rename");
                     compress(&renamed);
                     path = renamed;
                 }
                 fs::remove_file(path).expect("a file to delete");
-                self.files[file].generation = None;
-                match open {
-                    None => "it had been read".to_owned(),
-                    Some(key) => {
+                self.all[file].generation = None;
+                match to_wait_for {
+                    ToWaitFor::Nothing => "it had been read".to_owned(),
+                    ToWaitFor::EndOf(key) => {
                         reader.wait_for_end_of(key);
                         "it was open, and has been read since".to_owned()
                     }
@@ -156,17 +166,17 @@ impl Files {
             }
             Rotation::Archive => self.archive(file, reader),
             Rotation::OtherCase => {
-                let path = &self.files[file].path;
+                let path = &self.all[file].path;
                 let name = path.file_name().expect("a name").to_string_lossy().into_owned();
                 let upper = name.replace(".log", ".LOG");
                 let other = if upper == name { name.replace(".LOG", ".log") } else { upper };
                 let to = path.with_file_name(&other);
                 fs::rename(path, &to).expect("a file to rename");
-                self.files[file].path = to;
+                self.all[file].path = to;
                 format!("is {other}")
             }
             Rotation::Link => {
-                let path = &self.files[file].path;
+                let path = &self.all[file].path;
                 self.links += 1;
                 // Before all other names, and behind them.
                 let before = if self.links.is_multiple_of(2) { "a" } else { "z" };
@@ -180,7 +190,7 @@ impl Files {
 
     /// All files of a folder, with those that they were earlier.
     fn in_folder<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a Path, usize)> {
-        let files = self.files.iter().filter(move |file| file.path.parent() == Some(folder));
+        let files = self.all.iter().filter(move |file| file.path.parent() == Some(folder));
         files.flat_map(|file| {
             let now = file.generation.map(|generation| (file.path.as_path(), generation));
             now.into_iter().chain(file.earlier.iter().map(|(path, generation)| (path.as_path(), *generation)))
@@ -228,20 +238,20 @@ impl Files {
     }
 
     /// Whether a file can be deleted without a loss; then what has to be waited for.
-    fn may_delete(&self, file: usize, generation: usize, reader: &impl Reader) -> Option<Option<Key>> {
-        let key = key(&self.files[file].path);
+    fn may_delete(&self, file: usize, generation: usize, reader: &impl Reader) -> Option<ToWaitFor> {
+        let key = key(&self.all[file].path);
         if reader.has_read(key, &self.written.generations[generation].bytes) {
-            return Some(None);
+            return Some(ToWaitFor::Nothing);
         }
-        reader.holds(key).then_some(Some(key))
+        reader.holds(key).then_some(ToWaitFor::EndOf(key))
     }
 
     fn folder_of(&self, file: usize) -> PathBuf {
-        self.files[file].path.parent().expect("a folder").to_owned()
+        self.all[file].path.parent().expect("a folder").to_owned()
     }
 
     fn forget_folder(&mut self, folder: &Path) {
-        for file in self.files.iter_mut().filter(|file| file.path.parent() == Some(folder)) {
+        for file in self.all.iter_mut().filter(|file| file.path.parent() == Some(folder)) {
             file.generation = None;
             file.earlier.clear();
         }
@@ -256,7 +266,7 @@ impl LogFile {
         let name = |number: usize| {
             path.with_extension(if behind { format!("{extension}.{number}") } else { format!("{number}.{extension}") })
         };
-        let free = (1..).find(|number| !name(*number).exists()).expect("a free number");
+        let free = (1..MOST_EARLIER).find(|number| !name(*number).exists()).expect("a free number");
         for number in (1..free).rev() {
             let (from, to) = (name(number), name(number + 1));
             fs::rename(&from, &to).expect("a file to rename");

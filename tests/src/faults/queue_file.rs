@@ -56,9 +56,8 @@ impl QueueFile {
     #[must_use]
     pub fn position(&self, (volume, index): (u64, u64)) -> Option<Position> {
         let query = "SELECT position, fingerprint FROM file WHERE volume = ?1 AND file_index = ?2";
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(Position { bytes: row.get::<_, i64>(0)?.cast_unsigned(), first: row.get(1)? })
-        };
+        let row =
+            |row: &rusqlite::Row<'_>| Ok(Position { bytes: row.get::<_, i64>(0)?.cast_unsigned(), first: row.get(1)? });
         let key = [volume.cast_signed(), index.cast_signed()];
         self.try_open().and_then(|connection| connection.query_row(query, key, row)).ok()
     }

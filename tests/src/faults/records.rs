@@ -122,7 +122,7 @@ pub fn number_of(message: &str) -> Option<usize> {
 
 /// Header and message of a record, with its line end. At least 64 bytes: so many have to be taken of a file before the
 /// agent can tell its copy.
-fn texts(seed: u64, number: usize, size: Size, headed: bool) -> (String, String) {
+fn texts(seed: u64, number: usize, size: Size, has_headers: bool) -> (String, String) {
     let mut random = fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let end = if random.u8(..8) == 0 { "\r\n" } else { "\n" };
     let level = random.choice(["INFO", "WARN", "ERROR", "DEBUG"]).unwrap_or("INFO");
@@ -132,7 +132,7 @@ fn texts(seed: u64, number: usize, size: Size, headed: bool) -> (String, String)
     match size {
         Size::Usual => {
             words(&mut random, &mut message, 60);
-            let more = if headed && random.u8(..6) == 0 { random.usize(1..5) } else { 0 };
+            let more = if has_headers && random.u8(..6) == 0 { random.usize(1..5) } else { 0 };
             for line in 0..more {
                 let _ = write!(message, "{end}    at line {line} of ");
                 words(&mut random, &mut message, 30);
@@ -145,7 +145,7 @@ fn texts(seed: u64, number: usize, size: Size, headed: bool) -> (String, String)
         }
     }
     message.push_str(end);
-    (if headed { header } else { String::new() }, message)
+    (if has_headers { header } else { String::new() }, message)
 }
 
 fn words(random: &mut fastrand::Rng, text: &mut String, least: usize) {

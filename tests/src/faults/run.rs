@@ -90,7 +90,11 @@ impl fmt::Display for Report {
         if let Some(kept) = &self.kept {
             writeln!(out, "kept in {}", kept.display())?;
         }
-        writeln!(out, "again: SOAK_SEED={} cargo test -p insights-agent-tests --test faults -- --nocapture", self.schedule.seed)
+        writeln!(
+            out,
+            "again: SOAK_SEED={} cargo test -p insights-agent-tests --test faults -- --nocapture",
+            self.schedule.seed
+        )
     }
 }
 
@@ -169,9 +173,11 @@ impl Run {
         let started = Instant::now();
         for (step, pause) in self.schedule.steps.clone() {
             let begun = started.elapsed();
+            // Should it panic, it can be seen what it was.
             self.trace.push(format!("{:>6} ms  {step:?}", begun.as_millis()));
             let did = self.step(step);
-            self.trace.last_mut().expect("it was just put there").push_str(&format!(": {did}"));
+            self.trace.pop();
+            self.trace.push(format!("{:>6} ms  {step:?}: {did}", begun.as_millis()));
             self.look_after_agent();
             std::thread::sleep(Duration::from_millis(pause));
         }
@@ -292,12 +298,11 @@ impl Run {
         };
         problem(
             read != delivered + rejected + dropped + waiting as u64,
-            format!("{read} read, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {waiting} waiting"),
+            format!(
+                "{read} read, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {waiting} waiting"
+            ),
         );
-        problem(
-            read != pieces.len() as u64,
-            format!("{read} read, but there are {} different records", pieces.len()),
-        );
+        problem(read != pieces.len() as u64, format!("{read} read, but there are {} different records", pieces.len()));
         problem(
             self.account.never_stored > rejected + refused,
             format!(

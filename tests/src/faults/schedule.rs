@@ -134,15 +134,20 @@ impl fmt::Display for Schedule {
 
 /// Files that are written; see [`super::files`].
 pub const FILES: usize = 5;
+/// The platform's come before it.
+const FIRST_OF_APPLICATIONS: usize = 2;
 /// Steps of a run, without the ones that put an end to faults.
 const STEPS: std::ops::RangeInclusive<usize> = 15..=35;
 /// Longest pause behind a step, in milliseconds.
 const LONGEST_PAUSE: u64 = 160;
+/// Pause before all files of a folder are deleted, which must have been read, in milliseconds.
+const TIME_TO_READ: u64 = 400;
 
 /// What can happen in a run, with its weight.
 struct Kinds {
     weights: Vec<(Kind, u32)>,
     rotations: Vec<Rotation>,
+    files: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,11 +167,14 @@ enum Kind {
 
 /// What is the case while a schedule is drawn up.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)]
 struct Now {
     running: bool,
     suspended: bool,
     outage: bool,
     full: bool,
+    /// Files that have been written, and not rotated since.
+    there: Vec<usize>,
 }
 
 impl Schedule {
@@ -178,12 +186,14 @@ impl Schedule {
         let small_queue = about == About::Delivery && random.u8(..4) == 0;
         let setup = Setup { about, settings: settings(&mut random, small_queue), small_queue };
         let kinds = kinds(&mut random, &setup);
-        let mut now = Now::default();
+        let mut now = Now { running: true, ..Now::default() };
         let mut steps = vec![(Step::Start, 0)];
-        now.running = true;
         for _ in 0..random.usize(STEPS) {
             let step = next(&mut random, &kinds, &mut now);
             let pause = if random.bool() { random.u64(..20) } else { random.u64(..LONGEST_PAUSE) };
+            if let (Step::Rotate { how: Rotation::RemoveFolder, .. }, Some((_, before))) = (step, steps.last_mut()) {
+                *before += TIME_TO_READ;
+            }
             steps.push((step, pause));
         }
         Self { seed, setup, steps }
@@ -227,7 +237,9 @@ fn kinds(random: &mut fastrand::Rng, setup: &Setup) -> Kinds {
         weights.push((Kind::Outage, 3));
     }
     let rotations: Vec<Rotation> = Rotation::ALL.into_iter().filter(|_| random.u8(..5) < 2).collect();
-    Kinds { weights, rotations }
+    let count = random.usize(1..=FILES);
+    let files = random.choose_multiple(0..FILES, count);
+    Kinds { weights, rotations, files }
 }
 
 fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
@@ -248,7 +260,7 @@ fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
         now.full = false;
         return Step::DiskFree;
     }
-    let file = random.usize(..FILES);
+    let file = random.choice(&kinds.files).copied().unwrap_or_default();
     let total: u32 = kinds.weights.iter().map(|(_, weight)| weight).sum();
     let mut at = random.u32(..total);
     let kind = kinds.weights.iter().find(|(_, weight)| {
@@ -256,7 +268,7 @@ fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
         at = at.wrapping_sub(*weight);
         found
     });
-    match kind.map_or(Kind::Append, |(kind, _)| *kind) {
+    let step = match kind.map_or(Kind::Append, |(kind, _)| *kind) {
         Kind::Append => {
             let records = if random.bool() { random.usize(1..5) } else { random.usize(1..300) };
             Step::Append { file, records, size: Size::Usual }
@@ -264,10 +276,11 @@ fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
         Kind::Part => Step::AppendPart { file, records: random.usize(1..10), part: random.usize(1..256) },
         Kind::Bulk => Step::Append { file, records: random.usize(50..300), size: Size::Bulky },
         Kind::Huge => Step::Append { file, records: random.usize(1..3), size: Size::Huge },
-        Kind::Rotate => match random.choice(&kinds.rotations) {
-            Some(how) => Step::Rotate { file, how: *how },
-            None => Step::Append { file, records: 1, size: Size::Usual },
-        },
+        Kind::Rotate => rotate(random, &kinds.rotations, now).unwrap_or(Step::Append {
+            file,
+            records: random.usize(1..40),
+            size: Size::Usual,
+        }),
         Kind::Kill => {
             (now.running, now.suspended) = (false, false);
             Step::Kill
@@ -289,5 +302,29 @@ fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
             now.full = true;
             Step::DiskFull(if random.bool() { 0 } else { random.u64(..400_000) })
         }
+    };
+    if let Step::Append { file, .. } | Step::AppendPart { file, .. } = step {
+        now.there.retain(|there| *there != file);
+        now.there.push(file);
     }
+    step
 }
+
+/// One of these rotations, of a file that is there.
+fn rotate(random: &mut fastrand::Rng, rotations: &[Rotation], now: &mut Now) -> Option<Step> {
+    let how = *random.choice(rotations)?;
+    let of_applications = |file: usize| file >= FIRST_OF_APPLICATIONS;
+    let fits = |file: &&usize| how != Rotation::RemoveFolder || of_applications(**file);
+    let file = *random.choice(now.there.iter().filter(fits).collect::<Vec<_>>())?;
+    match how {
+        Rotation::OtherCase | Rotation::Link => {}
+        Rotation::Archive | Rotation::RemoveFolder => {
+            now.there.retain(|there| of_applications(*there) != of_applications(file));
+        }
+        _ => now.there.retain(|there| *there != file),
+    }
+    Some(Step::Rotate { file, how })
+}
+
+#[cfg(test)]
+mod tests;
