@@ -38,7 +38,8 @@ def take_logs(request, over):
                     "resource": attributes(resource.resource.attributes), "scope": scope.scope.name,
                     "time": record.time_unix_nano, "observed": record.observed_time_unix_nano,
                     "severity": record.severity_number, "level": record.severity_text,
-                    "body": record.body.string_value, "attributes": attributes(record.attributes),
+                    "event": record.event_name, "body": record.body.string_value,
+                    "attributes": attributes(record.attributes),
                 })
 
 

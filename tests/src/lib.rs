@@ -5,6 +5,8 @@
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::print_stderr)]
 
 pub mod decoder;
+#[cfg(target_os = "linux")]
+pub mod faults;
 pub mod peers;
 pub mod program;
 pub mod receiver;

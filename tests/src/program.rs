@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -113,8 +113,18 @@ impl Desk {
     /// Starts the agent; what it says goes to `agent.log` beside its data.
     #[must_use]
     pub fn start(&self) -> Running {
-        let log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
+        self.start_as(self.command(&["run"]))
+    }
+
+    /// Starts the agent by a command that was made of [`Desk::command`].
+    #[must_use]
+    pub fn start_as(&self, mut command: Command) -> Running {
+        let mut log = OpenOptions::new().create(true).append(true).open(self.said_file()).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent starts");
+        // Not written by the agent itself: what is done to its files must not be done to this one.
+        let mut said = child.stderr.take().expect("its messages");
+        std::thread::spawn(move || std::io::copy(&mut said, &mut log));
         Running(child)
     }
 
@@ -136,6 +146,18 @@ impl Desk {
         Running(
             shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the agent starts"),
         )
+    }
+
+    /// Leaves its folder behind when it is dropped; returns the folder.
+    pub fn keep(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+
+    /// The folder of everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// What agents on this desk have said.
@@ -188,6 +210,11 @@ impl Running {
         assert!(Command::new("prlimit").args(lift).status().expect("prlimit").success());
     }
 
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("its state")
+    }
+
     /// Ends it without any warning (SIGKILL).
     pub fn kill(mut self) {
         self.0.kill().expect("a process to kill");
@@ -196,10 +223,16 @@ impl Running {
 
     /// Asks it to end (SIGTERM), and waits until it has; returns whether it ended well.
     #[must_use]
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.end().success()
+    }
+
+    /// The same; returns how it ended.
+    #[must_use]
+    pub fn end(mut self) -> ExitStatus {
         let asked = Command::new("kill").arg(self.id().to_string()).status().expect("kill");
         assert!(asked.success(), "the agent had ended already");
-        self.0.wait().expect("its end").success()
+        self.0.wait().expect("its end")
     }
 }
 

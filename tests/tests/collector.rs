@@ -151,11 +151,18 @@ fn an_independent_decoder_reads_the_wire() {
             let items = decoder.items(signal).into_iter();
             items.filter(|item| item["over"] == over).collect::<Vec<_>>()
         };
-        let logs = wait_for("three log records", || Some(mine("logs")).filter(|logs| logs.len() == 3));
+        let of_scope = |scope: &str| mine("logs").into_iter().filter(|log| log["scope"] == scope).collect::<Vec<_>>();
+        let logs = wait_for("three records", || Some(of_scope("insights-agent.logs")).filter(|logs| logs.len() == 3));
+        let events = wait_for("two events", || Some(of_scope("insights-agent.events")).filter(|all| all.len() == 2));
+        let platform = &events[0];
+        assert_eq!(platform["event"], "ioconnect.consent.changed");
+        assert_eq!(platform["body"], "Logs of platform are now shared.");
+        assert_eq!(platform["attributes"]["ioconnect.consent.shared"], true);
+        assert_eq!(platform["attributes"]["ioconnect.consent.version"], 1);
         let by_level = |level: &str| logs.iter().find(|log| log["level"] == level).unwrap();
         let error = by_level("ERROR");
         assert_eq!(error["body"], "Error: boom\n    at run.js:13:143");
-        assert_eq!((&error["severity"], &error["scope"]), (&json!(17), &json!("insights-agent.logs")));
+        assert_eq!((&error["severity"], &error["event"]), (&json!(17), &json!("")));
         assert!(error["observed"].as_u64().unwrap() > 1_700_000_000_000_000_000);
         assert_eq!(error["time"].as_u64().unwrap() % 1_000_000_000, 1_000_000, "the milliseconds of the line");
         let attributes = &by_level("WARN")["attributes"];

@@ -48,6 +48,11 @@ fn is_root() -> Result<bool> {
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
+/// libfaketime, by which the agent sees a clock that is changed.
+pub(crate) fn faketime() -> Result<()> {
+    packages(&[("faketime", "faketime")])
+}
+
 /// The Rust standard library for Windows, and the environment that uses it.
 pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
     packages(&[

@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod machine;
+mod soak;
 mod step;
 mod suite;
 
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         idle_seconds: u64,
     },
+    /// Run the agent under faults, many times, and count what is lost and doubled.
+    Soak(soak::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,5 +69,6 @@ fn main() -> anyhow::Result<()> {
         Command::Receivers => suite::receivers(),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
+        Command::Soak(arguments) => soak::run(&arguments),
     }
 }
