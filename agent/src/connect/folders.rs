@@ -58,6 +58,7 @@ pub fn log_folders(user_data: &[PathBuf]) -> Vec<LogFolder> {
 }
 
 /// The log files of a folder: `*.log`, and what rotation makes of them (`x.1.log`, `x.log.1`), but nothing compressed.
+/// Symbolic links come last: of a file that has several names, its own is the first.
 ///
 /// # Errors
 /// When the folder cannot be listed.
@@ -66,11 +67,11 @@ pub fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if is_log_name(&entry.file_name().to_string_lossy()) && entry.path().is_file() {
-            files.push(entry.path());
+            files.push((entry.file_type().is_ok_and(|kind| kind.is_symlink()), entry.path()));
         }
     }
     files.sort();
-    Ok(files)
+    Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Log files of earlier runs beneath a folder of logs: with `logging.files.onStartup: archive` io.Connect moves the files

@@ -100,6 +100,13 @@ impl QueueFile {
         pieces
     }
 
+    /// How many log records wait, events among them.
+    #[must_use]
+    pub fn waiting_items(&self) -> u64 {
+        let query = "SELECT coalesce(sum(items), 0) FROM batch WHERE signal = 'logs'";
+        self.open().query_row(query, [], |row| row.get::<_, i64>(0)).expect("a sum").cast_unsigned()
+    }
+
     /// What SQLite finds wrong with the file; `ok` if nothing.
     #[must_use]
     pub fn check(&self) -> String {

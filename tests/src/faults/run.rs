@@ -21,6 +21,10 @@ use crate::{LIMIT, wait_for};
 const LOOK: Duration = Duration::from_millis(100);
 /// Nothing is sent more often for a good reason: each repeat takes a failure, with a pause behind it, or a restart.
 const MOST_REPEATS: usize = 30;
+/// Events of a run at least: one for each kind of logs that is shared.
+const LEAST_EVENTS: u64 = 2;
+/// Events of a run at most: each restart can repeat them.
+const MOST_EVENTS: u64 = 40;
 /// Findings of a kind that are shown.
 const SHOWN: usize = 8;
 
@@ -284,8 +288,7 @@ impl Run {
         self.account = account(&self.files.written, &pieces);
         self.counters = self.queue.counters();
         self.counters.retain(|name, _| name.contains(".logs"));
-        let waiting = self.queue.waiting();
-        let waiting: usize = waiting.values().map(|piece| piece.stored).sum();
+        let waiting = self.queue.waiting_items();
         let count = |name: &str| self.counters.get(name).copied().unwrap_or_default();
         let all_of =
             |part: &str| self.counters.iter().filter(|(name, _)| name.starts_with(part)).map(|(_, n)| n).sum::<u64>();
@@ -296,10 +299,17 @@ impl Run {
                 self.problems.push(text);
             }
         };
+        // Beside records of files there are events: that logs are shared, once for each kind, and once more if the agent
+        // was killed before it knew that it had said so.
+        let queued = count("queued.logs");
         problem(
-            read != delivered + rejected + dropped + waiting as u64,
+            queued < read + LEAST_EVENTS || queued > read + MOST_EVENTS,
+            format!("{read} read, but {queued} queued"),
+        );
+        problem(
+            queued != delivered + rejected + dropped + waiting,
             format!(
-                "{read} read, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {waiting} waiting"
+                "{queued} queued, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {waiting} waiting"
             ),
         );
         problem(read != pieces.len() as u64, format!("{read} read, but there are {} different records", pieces.len()));
