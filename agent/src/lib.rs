@@ -5,11 +5,12 @@
 //! ```text
 //! sources::host       ─┐ OpenTelemetry SDK, encoded by opentelemetry-otlp ─┐
 //! sources::processes  ─┘                                                   ├─► pipeline::queue ─► pipeline::exporter ─► collector
-//! sources::logs        ── records and file positions, one transaction ─────┘        (SQLite)         gRPC | HTTP
+//! sources::logs        ── redaction ── records and file positions, ────────┘        (SQLite)         gRPC | HTTP
+//!                                      one transaction
 //! ```
 //!
 //! What everybody may know and what knows nobody: [`config`], [`connect`], [`consent`], [`resource`], [`signals`],
-//! [`status`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of
+//! [`status`], [`redaction`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of
 //! the same user ask the running agent. [`collector`] is a small receiver for trying things out and for tests.
 
 pub mod agent;

@@ -20,6 +20,7 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         environment.push(("INSIGHTS_SKIP_RECEIVERS", "1".to_owned()));
     } else {
         environment = machine::receivers()?;
+        machine::faketime()?;
     }
     step("Build the program", || run(&mut command(&["cargo", "build", "--package", "insights-agent"])))?;
     environment.push(("INSIGHTS_AGENT_BIN", program("debug").display().to_string()));
