@@ -320,7 +320,7 @@ impl Shared {
         self.announce_decisions().await;
     }
 
-    /// Puts the event of every decision into the queue that is not there yet. Killed in between, it does so once more.
+    /// Puts the event of every decision into the queue that is not surely there yet: rather twice than never.
     async fn announce_decisions(&self) {
         let mut consent = self.consent();
         let mut changed = false;
@@ -337,6 +337,8 @@ impl Shared {
             let now = if decision.shared { "now shared" } else { "no longer shared" };
             let body = format!("Logs of {kind} are {now}.");
             match self.events.emit(events::CONSENT_CHANGED, decision.at, body, attributes).await {
+                // What is held in memory because of a fault can still be lost: the next start says it again.
+                Ok(()) if !self.stats.borrow().problems.is_empty() => {}
                 Ok(()) => changed |= consent.announced(kind),
                 Err(error) => tracing::warn!(%error, %kind, "the event of a decision waits for the next start"),
             }

@@ -160,6 +160,13 @@ impl Disk {
         self.fault.as_ref().and_then(|fault| fault.retry)
     }
 
+    /// Lets the next write try at once.
+    pub(super) fn do_not_wait(&mut self) {
+        if let Some(fault) = &mut self.fault {
+            fault.retry = None;
+        }
+    }
+
     /// Carries out something that writes. Not at all while a fault waits to be tried again.
     ///
     /// # Errors

@@ -372,7 +372,9 @@ impl Owner {
 
     fn end(mut self) {
         let now = Instant::now();
+        self.disk.do_not_wait();
         let _ = self.disk.retry(now);
+        self.disk.do_not_wait();
         if let Err(error) = self.put_held_on_disk(now)
             && let Some(memory) = &self.memory
         {

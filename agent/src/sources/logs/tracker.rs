@@ -446,7 +446,8 @@ impl Tracker {
 /// Whether a file is named after another one in its folder, as in `x.log.1`, `x-20261123.log`, `x - Copy.log`: what begins
 /// alike under another name, as a banner does, is no copy.
 fn may_be_copy(path: &Path, original: &Path) -> bool {
-    let name = |path: &Path| path.file_name().map(|name| unrotated(&name.to_string_lossy())).unwrap_or_default();
+    let name = |path: &Path| path.file_name().map(|name| unrotated(&name.to_string_lossy().to_lowercase()));
+    let name = |path: &Path| name(path).unwrap_or_default();
     let (name, original_name) = (name(path), name(original));
     let stem = original_name.split(".log").next().unwrap_or_default();
     let behind = name.find(stem).map(|at| &name[at + stem.len()..]);

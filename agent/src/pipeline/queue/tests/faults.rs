@@ -89,6 +89,22 @@ fn a_file_held_by_another_program_is_waited_for() {
     );
 }
 
+/// The program ends before a fault that is over was tried again: what was held in memory is put on disk all the same.
+#[test]
+fn what_is_held_is_put_on_disk_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queue.db");
+    let never = Duration::from_hours(1);
+    let probe = space::of_volume(&file);
+    let opened = Queue::open_with(&file, &settings("64 MiB"), Compression::Gzip, probe, never).unwrap();
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"held"))).unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    opened.thread.stop();
+    assert_eq!(inspect(&file).unwrap().metrics.batches, 1);
+}
+
 /// A file that is held when the agent starts: the start succeeds, how far log files were read is told once it is known.
 #[test]
 fn a_file_that_is_held_at_the_start_is_waited_for() {
