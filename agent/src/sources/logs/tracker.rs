@@ -286,19 +286,26 @@ impl Tracker {
         let Some(file) = self.followed.get_mut(&key) else { return Ok(false) };
         let path = file.path.clone();
         let input = file.open()?.try_clone()?;
-        let size = file.size;
         let first = read_at(&input, 0, super::files::FINGERPRINT_BYTES)?;
         let mut original = None;
         for (other_key, other) in &mut self.followed {
+            let its_path = Path::new(&other.state.path);
+            if *other_key == key || other.copy_of.is_some() || first.is_empty() || !may_be_copy(&path, its_path) {
+                continue;
+            }
             let known = &other.state.fingerprint;
-            let alike =
-                !known.is_empty() && !first.is_empty() && (first.starts_with(known) || known.starts_with(&first));
-            let named_after = may_be_copy(&path, Path::new(&other.state.path));
-            if *other_key == key || !alike || !named_after || other.copy_of.is_some() {
+            // Of two files that have not been read, the one with the longer name is the copy.
+            let alike = if known.is_empty() {
+                path.as_os_str().len() > its_path.as_os_str().len()
+            } else {
+                first.starts_with(known) || known.starts_with(&first)
+            };
+            if !alike {
                 continue;
             }
             let same_now = other.open().is_ok_and(|other| is_copy(&input, other).unwrap_or(false));
-            if same_now || holds_what_was_taken(&input, size, &other.state)? {
+            // The copy is finished before the original is cut short, so it is looked at after that.
+            if same_now || holds_what_was_taken(&input, Looked::of(&input)?.size, &other.state)? {
                 original = Some(*other_key);
                 break;
             }

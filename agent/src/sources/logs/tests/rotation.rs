@@ -249,6 +249,23 @@ fn a_copy_is_not_read() {
     desk.stop();
 }
 
+/// Of a file and its copy that both were made while no agent ran, each line is read once, in whichever order they come.
+#[test]
+fn a_copy_of_what_was_never_read_is_not_read() {
+    let mut desk = Desk::sharing();
+    desk.wait_for_files(0);
+    desk.stop();
+    for file in 0..8 {
+        desk.write(&format!("app{file}.log"), &numbered(file * 10..file * 10 + 10));
+        fs::copy(desk.path(&format!("app{file}.log")), desk.path(&format!("app{file}.log.1"))).unwrap();
+        desk.write(&format!("app{file}.log"), &numbered(80 + file..81 + file));
+    }
+    desk.start();
+    assert_eq!(sorted(desk.take_bodies(88)), numbers(0..88));
+    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
+    desk.stop();
+}
+
 /// io.Connect moves the files of its last run to a folder of archives when it starts. What was not read of them before
 /// is read there; what lies there otherwise is not.
 #[test]
