@@ -14,20 +14,22 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Protocol, Settings};
+use crate::config::{Loaded, Protocol, SettingLine};
 use crate::connect::folders;
 use crate::consent::{Consent, LogKind};
 use crate::control::{Answer, Reply, Request, Server};
+use crate::hour::{LOOK_INTERVAL, Recorder};
 use crate::paths::{DataDir, LockError};
+use crate::pause::{Pause, PauseFor};
 use crate::pipeline::Signal;
 use crate::pipeline::events::Events;
-use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter};
+use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter, Sent, probe};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
 use crate::redaction::{Person, Redactor};
 use crate::resource::Resource;
 use crate::signals::events;
-use crate::sources::host::HostSource;
+use crate::sources::host::{HostSource, logical_cpus};
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
@@ -72,38 +74,43 @@ pub struct Agent {
     lock: Option<File>,
     /// Waits for the queue to tell how far log files have been read, if it could not at the start.
     late_logs: Option<JoinHandle<()>>,
+    /// Keeps the last hour.
+    recorder: JoinHandle<()>,
 }
 
 impl Agent {
-    /// Starts everything, on the current tokio runtime. `problems` are things to show that came up before.
+    /// Starts everything, on the current tokio runtime. What is wrong with the settings is shown in the status.
     ///
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
-    pub fn start(settings: &Settings, data: &DataDir, problems: Vec<String>) -> Result<Self, StartError> {
+    pub fn start(loaded: &Loaded, data: &DataDir) -> Result<Self, StartError> {
+        let settings = &loaded.settings;
         let lock = data.take()?;
         let resource = Resource::detect(&settings.resource, data);
         let client = Client::new(&settings.collector)?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let queue = opened.queue;
+        let pause = Pause::load(data.pause());
         let consent = Consent::load(&data.consent());
         for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
             // The program may have ended, or the disk been full, between the decision and the deletion.
             queue.withhold(kind);
         }
-        let exporter = Exporter::start(&queue, &client);
-        let provider = metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get())?;
+        let exporter = Exporter::start(&queue, &client, &pause);
+        let provider =
+            metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
         let thread = |error| StartError::Io("a thread could not be started", error);
         let host = settings
             .host
             .enabled
-            .then(|| HostSource::start(&provider, &settings.host))
+            .then(|| HostSource::start(&provider, &settings.host, &pause))
             .transpose()
             .map_err(thread)?
             .map(Arc::new);
         let processes = settings
             .processes
             .enabled
-            .then(|| ProcessSource::start(&provider, &settings.processes, &settings.connect))
+            .then(|| ProcessSource::start(&provider, &settings.processes, &settings.connect, &pause))
             .transpose()
             .map_err(thread)?
             .map(Arc::new);
@@ -113,6 +120,7 @@ impl Agent {
             queue: queue.clone(),
             resource: resource.to_protobuf(),
             redactor: Arc::new(Redactor::new(&settings.logs.redaction, &Person::current())),
+            pause: pause.clone(),
             zone: jiff::tz::TimeZone::system(),
         };
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
@@ -131,7 +139,12 @@ impl Agent {
             processes: processes.clone(),
             queue,
             events,
-            problems,
+            pause,
+            client,
+            sent: exporter.sent(),
+            hour: Mutex::default(),
+            settings: loaded.lines(),
+            problems: loaded.problems.iter().map(ToString::to_string).collect(),
         });
         let late_logs = if shared.queue.is_ready() {
             shared.start_logs().map_err(thread)?;
@@ -147,11 +160,23 @@ impl Agent {
             }
             Err(error) => return Err(StartError::Io("the control socket could not be opened", error)),
         };
+        let recorder = tokio::spawn(Arc::clone(&shared).record_hour());
         let announcing = Arc::clone(&shared);
         // A decision that was made while no agent ran.
         tokio::spawn(async move { announcing.announce().await });
         tracing::info!(version = env!("CARGO_PKG_VERSION"), endpoint = %settings.collector.endpoint, "started");
-        Ok(Self { shared, server, host, processes, provider, exporter, queue: opened.thread, lock, late_logs })
+        Ok(Self {
+            shared,
+            server,
+            host,
+            processes,
+            provider,
+            exporter,
+            queue: opened.thread,
+            lock,
+            late_logs,
+            recorder,
+        })
     }
 
     /// How the agent is.
@@ -160,9 +185,15 @@ impl Agent {
         self.shared.status()
     }
 
+    /// Answers as the control socket does.
+    pub async fn ask(&self, request: Request) -> Reply {
+        self.shared.answer(request).await
+    }
+
     /// Ends everything; what could not be sent is on disk when this returns.
     pub async fn stop(self) {
-        let Self { shared, server, host, processes, provider, exporter, queue, lock, late_logs } = self;
+        let Self { shared, server, host, processes, provider, exporter, queue, lock, late_logs, recorder } = self;
+        recorder.abort();
         drop(server);
         if let Some(late_logs) = late_logs {
             late_logs.abort();
@@ -212,6 +243,11 @@ struct Shared {
     processes: Option<Arc<ProcessSource>>,
     queue: Queue,
     events: Events,
+    pause: Pause,
+    client: Client,
+    sent: Sent,
+    hour: Mutex<Recorder>,
+    settings: Vec<SettingLine>,
     problems: Vec<String>,
 }
 
@@ -251,6 +287,8 @@ impl Shared {
             },
             host: self.host.as_ref().map(|host| host.latest()).unwrap_or_default(),
             processes: self.processes.as_ref().map(|of| of.latest()).unwrap_or_default(),
+            paused_until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond),
+            consent,
             problems: self.problems.clone(),
         };
         (status.health, status.sentence) = judge(&status);
@@ -258,11 +296,11 @@ impl Shared {
     }
 
     fn consent(&self) -> Consent {
-        self.consent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.consent).clone()
     }
 
     fn logs(&self) -> MutexGuard<'_, Option<LogSource>> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.logs)
     }
 
     fn start_logs(&self) -> io::Result<()> {
@@ -292,7 +330,7 @@ impl Shared {
         if shared {
             written.clone()?;
         }
-        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = consent.clone();
+        *locked(&self.consent) = consent.clone();
         let control = self.logs().as_ref().map(LogSource::control);
         if let Some(control) = control {
             tokio::task::spawn_blocking(move || control.set_consent(consent))
@@ -313,6 +351,36 @@ impl Shared {
         self.announce_decisions().await;
         written?;
         Ok(deleted)
+    }
+
+    fn pause_for(&self, until: PauseFor) -> Reply {
+        let until = until.end(&jiff::ZonedDateTime::now());
+        tracing::info!(?until, "the user decided on a pause");
+        if let Err(error) = self.pause.set(until) {
+            tracing::warn!(%error, "the pause cannot be kept beyond the end of the agent");
+        }
+        Reply::Paused { until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond) }
+    }
+
+    async fn welcomed(&self) -> Reply {
+        let _turn = self.consent_turn.lock().await;
+        let consent = Consent { asked: true, ..self.consent() };
+        if let Err(error) = consent.store(&self.data.consent()) {
+            tracing::warn!(%error, "the consent record could not be written");
+        }
+        *locked(&self.consent) = consent;
+        Reply::Done
+    }
+
+    async fn record_hour(self: Arc<Self>) {
+        let cpus = logical_cpus().unwrap_or(1);
+        loop {
+            self.pause.over().await;
+            let host = self.host.as_ref().map(|host| host.latest()).unwrap_or_default();
+            let processes = self.processes.as_ref().map(|of| of.latest()).unwrap_or_default();
+            locked(&self.hour).look(now_unix_ms(), &host, &processes, cpus);
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 
     async fn announce(&self) {
@@ -349,7 +417,7 @@ impl Shared {
         if let Err(error) = consent.store(&self.data.consent()) {
             tracing::warn!(%error, "the consent record could not be written");
         }
-        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = consent;
+        *locked(&self.consent) = consent;
     }
 }
 
@@ -361,6 +429,21 @@ impl Answer for Shared {
                 Ok(deleted) => Reply::LogsShared { deleted },
                 Err(why) => Reply::Failed { why },
             },
+            Request::Pause { until } => self.pause_for(until),
+            Request::Hour => Reply::Hour(locked(&self.hour).hour()),
+            Request::Sent { signal } => Reply::Sent { batches: self.sent.of(signal) },
+            Request::DeleteHistory => {
+                self.sent.forget();
+                *locked(&self.hour) = Recorder::default();
+                Reply::Done
+            }
+            Request::TestConnection => Reply::Tested { probes: probe(&self.client).await },
+            Request::Settings => Reply::Settings { settings: self.settings.clone() },
+            Request::Welcomed => self.welcomed().await,
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

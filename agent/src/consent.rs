@@ -95,6 +95,9 @@ pub struct Consent {
     pub platform: Option<Decision>,
     /// On the applications' logs.
     pub applications: Option<Decision>,
+    /// Whether the user has been asked, and has answered or turned the question down.
+    #[serde(default)]
+    pub asked: bool,
 }
 
 impl Consent {

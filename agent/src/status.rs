@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::consent::LogKind;
+use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Delivery, LaneState};
 use crate::pipeline::queue::QueueStats;
@@ -47,6 +48,12 @@ pub struct Status {
     pub host: HostFigures,
     /// The io.Connect processes.
     pub processes: ProcessFigures,
+    /// When the pause that the user has chosen ends; none if there is none.
+    #[serde(default)]
+    pub paused_until_unix_ms: Option<i64>,
+    /// Who agreed to the sharing of logs.
+    #[serde(default)]
+    pub consent: Consent,
     /// What is wrong with the settings or was set aside, in words.
     pub problems: Vec<String>,
 }
@@ -105,6 +112,8 @@ pub enum Health {
     Buffering,
     /// Somebody has to do something, or data was lost.
     Attention,
+    /// The user wants a pause.
+    Paused,
 }
 
 /// The health, and the sentence for it, of a snapshot.
@@ -114,6 +123,13 @@ pub fn judge(status: &Status) -> (Health, String) {
     let lanes = || Signal::ALL.into_iter().map(|signal| (signal, status.collector.of(signal)));
     let problem_of = |delivery: &Delivery| delivery.problem.as_ref().map(|p| p.sentence.clone()).unwrap_or_default();
 
+    if let Some(until) = status.paused_until_unix_ms.and_then(|until| Timestamp::from_millisecond(until).ok()) {
+        let until = until.to_zoned_datetime(TimeZone::system());
+        return (
+            Health::Paused,
+            format!("Paused until {}: nothing is measured, read or sent.", until.strftime("%H:%M")),
+        );
+    }
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
         return (Health::Attention, problem_of(delivery));
     }

@@ -6,6 +6,8 @@
 
 pub mod decoder;
 #[cfg(target_os = "linux")]
+pub mod desktop;
+#[cfg(target_os = "linux")]
 pub mod faults;
 pub mod peers;
 pub mod program;

@@ -27,10 +27,20 @@ pub fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("INSIGHTS_AGENT_BIN") {
         return named.into();
     }
+    built("insights-agent")
+}
+
+/// The built tray program.
+#[must_use]
+pub fn tray_program() -> PathBuf {
+    built("insights-tray")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let folder = test.ancestors().find(|folder| folder.join("deps").is_dir()).expect("the target folder");
-    let program = folder.join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is missing: `cargo build -p insights-agent` builds it", program.display());
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is missing: `cargo build -p {name}` builds it", program.display());
     program
 }
 
@@ -82,7 +92,13 @@ impl Desk {
     /// A command of the program on this desk.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(&program(), words)
+    }
+
+    /// A command of a program on this desk.
+    #[must_use]
+    pub fn command_of(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(words).arg("--data-dir").arg(self.data());
         command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
         // The user's own settings must not change what is tested.
@@ -213,6 +229,15 @@ impl Running {
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("its state")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[must_use]
+    pub fn wait(mut self) -> ExitStatus {
+        crate::wait_for("its end", || self.ended())
     }
 
     /// Ends it without any warning (SIGKILL).

@@ -162,6 +162,37 @@ fn decisions_arrive_as_events() {
     assert_eq!(of("ioconnect.consent.version"), ["1", "1", "1"]);
 }
 
+/// In a pause nothing is measured, read or sent, also by the next agent. What was written meanwhile follows.
+#[test]
+fn a_pause_stops_everything_and_loses_nothing() {
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let _ = desk.ok(&["logs", "share", "on"]);
+    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - before\n");
+    let agent = desk.start();
+    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - first\n");
+    wait_for("the first line", || receiver.lines().iter().any(|line| line.body == "first").then_some(()));
+    assert!(desk.ok(&["pause", "one-hour"]).starts_with("Nothing is measured, read or sent until "));
+    assert!(agent.stop());
+
+    let agent = desk.start();
+    desk.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - second\n");
+    let paused = desk.status();
+    assert_eq!(paused["health"], "paused");
+    // Longer than it takes to sample, to export and to read, as long as nothing rests.
+    let begun = paused["taken_unix_ms"].as_i64().unwrap();
+    let later = desk.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(begun + 3_000));
+    assert_eq!(later["host"]["memory"], serde_json::Value::Null, "nothing has been measured");
+    assert_eq!(later["queue"]["metrics"]["batches"], 0);
+    assert!(receiver.lines().iter().all(|line| line.body != "second"));
+
+    assert!(desk.ok(&["pause", "now"]).starts_with("No pause"));
+    wait_for("the second line", || receiver.lines().iter().any(|line| line.body == "second").then_some(()));
+    desk.wait_for_status("measurements", |status| !status["host"]["memory"].is_null());
+    assert!(agent.stop());
+}
+
 /// Before the user shares logs, no log file is opened by anybody: the system itself says so.
 #[cfg(target_os = "linux")]
 #[test]

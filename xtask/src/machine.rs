@@ -53,6 +53,37 @@ pub(crate) fn faketime() -> Result<()> {
     packages(&[("faketime", "faketime")])
 }
 
+/// What Tauri is built with on Linux.
+pub(crate) fn webview() -> Result<()> {
+    let libraries = [
+        ("webkit2gtk-4.1", "libwebkit2gtk-4.1-dev"),
+        ("ayatana-appindicator3-0.1", "libayatana-appindicator3-dev"),
+        ("librsvg-2.0", "librsvg2-dev"),
+    ];
+    packages(&[("pkg-config", "pkg-config")])?;
+    let there =
+        |library: &str| Command::new("pkg-config").args(["--exists", library]).status().is_ok_and(|s| s.success());
+    let missing: Vec<&str> =
+        libraries.iter().filter(|(library, _)| !there(library)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// A desktop with a tray, for the tests that look at one.
+pub(crate) fn desktop() -> Result<()> {
+    let icons = Path::new("/usr/share/icons/Adwaita/index.theme").exists();
+    if !icons {
+        install(&["adwaita-icon-theme"])?;
+    }
+    packages(&[
+        ("Xvfb", "xvfb"),
+        ("dbus-daemon", "dbus"),
+        ("openbox", "openbox"),
+        ("xfce4-panel", "xfce4-panel"),
+        ("gdbus", "libglib2.0-bin"),
+        ("scrot", "scrot"),
+    ])
+}
+
 /// The Rust standard library for Windows, and the environment that uses it.
 pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
     packages(&[

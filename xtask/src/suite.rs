@@ -11,6 +11,9 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         bail!("--quick leaves tests out, which must not happen in CI");
     }
     lint()?;
+    if cfg!(target_os = "linux") {
+        machine::desktop()?;
+    }
     if !cfg!(windows) {
         windows_check()?;
     }
@@ -22,13 +25,18 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         environment = machine::receivers()?;
         machine::faketime()?;
     }
-    step("Build the program", || run(&mut command(&["cargo", "build", "--package", "insights-agent"])))?;
+    step("Build the programs", || {
+        run(&mut command(&["cargo", "build", "--package", "insights-agent", "--package", "insights-tray"]))
+    })?;
     environment.push(("INSIGHTS_AGENT_BIN", program("debug").display().to_string()));
     step("Tests", || run(command(&["cargo", "test", "--workspace"]).envs(environment).env("INSTA_UPDATE", "no")))
 }
 
 /// `cargo xtask lint`.
 pub(crate) fn lint() -> Result<()> {
+    if cfg!(target_os = "linux") {
+        machine::webview()?;
+    }
     step("Format", || run(&mut command(&["cargo", "fmt", "--all", "--check"])))?;
     step("Lints", || {
         run(&mut command(&["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))

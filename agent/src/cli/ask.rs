@@ -6,14 +6,16 @@ use anyhow::bail;
 use insights_agent::connect::folders;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{AskError, Reply, Request, ask};
+use insights_agent::launch::Options;
+use insights_agent::pause::PauseFor;
 use insights_agent::pipeline::Signal;
 use insights_agent::pipeline::queue;
 use insights_agent::status;
 
-use super::{Common, block_on, settings};
+use super::block_on;
 
 /// `status`.
-pub(super) fn status(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn status(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let reply = block_on(async { Ok(ask(&data, &Request::Status).await?) })?;
     let Reply::Status(status) = reply else { bail!("the agent gave another answer: {reply:?}") };
@@ -26,7 +28,7 @@ pub(super) fn status(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `queue`.
-pub(super) fn queue(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn queue(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
     let stats = queue::inspect(&common.data()?.queue())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&stats)?);
@@ -57,14 +59,14 @@ pub(super) fn queue(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `logs share on` and `logs share off`: through the running agent, else for the next one.
-pub(super) fn share(common: &Common, kinds: &[LogKind], shared: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let request = Request::ShareLogs { kinds: kinds.to_vec(), shared };
     let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
     match block_on(async { Ok(ask(&data, &request).await) })? {
         Ok(Reply::LogsShared { deleted }) => tell(&names, shared, deleted),
         Ok(Reply::Failed { why }) => bail!("{why}"),
-        Ok(reply @ Reply::Status(_)) => bail!("the agent gave another answer: {reply:?}"),
+        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
         Err(AskError::NotRunning(_)) => {
             data.create()?;
             let _lock = data.lock()?;
@@ -89,8 +91,23 @@ fn tell(names: &str, shared: bool, deleted: u64) {
     }
 }
 
+/// `pause`.
+pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    match block_on(async { Ok(ask(&data, &Request::Pause { until }).await?) })? {
+        Reply::Paused { until_unix_ms: None } => println!("No pause: data is collected and sent."),
+        Reply::Paused { until_unix_ms: Some(until) } => {
+            let until = jiff::Timestamp::from_millisecond(until)?.to_zoned_datetime(jiff::tz::TimeZone::system());
+            println!("Nothing is measured, read or sent until {}.", until.strftime("%Y-%m-%d %H:%M"));
+        }
+        Reply::Failed { why } => bail!("{why}"),
+        reply => bail!("the agent gave another answer: {reply:?}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `logs share status`.
-pub(super) fn sharing(common: &Common) -> anyhow::Result<ExitCode> {
+pub(super) fn sharing(common: &Options) -> anyhow::Result<ExitCode> {
     let consent = Consent::load(&common.data()?.consent());
     for kind in LogKind::ALL {
         let decided = consent.decision(kind).map(|decision| format!(", decided {}", decision.at));
@@ -101,8 +118,8 @@ pub(super) fn sharing(common: &Common) -> anyhow::Result<ExitCode> {
 }
 
 /// `logs folders`.
-pub(super) fn folders(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
-    let loaded = settings::load(common, false)?;
+pub(super) fn folders(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+    let loaded = common.settings(false)?;
     let roots = folders::user_data(&loaded.settings.connect);
     let found = folders::log_folders(&roots);
     if json {

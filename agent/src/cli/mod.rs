@@ -14,35 +14,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use insights_agent::collector::Format;
 use insights_agent::config::ConfigError;
 use insights_agent::consent::LogKind;
 use insights_agent::control::AskError;
-use insights_agent::paths::DataDir;
+use insights_agent::launch::Options;
+use insights_agent::pause::PauseFor;
 
 /// Desktop observability agent for io.Connect: host metrics and, once shared, logs, as OTLP to your collector.
 #[derive(Debug, Parser)]
 #[command(name = "insights-agent", version, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    common: Common,
+    common: Options,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// Folder that holds the queue, the consent record and the agent's log.
-    #[arg(long, global = true, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
-    /// Settings file, instead of the user's.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// One setting, as in `--set collector.endpoint=http://localhost:4317`. Can be given several times.
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
-    set: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +41,12 @@ enum Command {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Measure, read and send nothing for a while, or go on.
+    Pause {
+        /// Until when.
+        #[arg(value_enum)]
+        until: Until,
     },
     /// Show what the queue holds, also when no agent runs.
     Queue {
@@ -125,6 +118,26 @@ enum Share {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Until {
+    /// For an hour.
+    OneHour,
+    /// Until midnight.
+    Tomorrow,
+    /// Not any more: go on at once.
+    Now,
+}
+
+impl From<Until> for PauseFor {
+    fn from(until: Until) -> Self {
+        match until {
+            Until::OneHour => Self::OneHour,
+            Until::Tomorrow => Self::Tomorrow,
+            Until::Now => Self::Now,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// What the io.Connect platform writes of itself.
     Platform,
@@ -175,15 +188,6 @@ impl From<Print> for Format {
     }
 }
 
-impl Common {
-    fn data(&self) -> anyhow::Result<DataDir> {
-        match &self.data_dir {
-            Some(path) => Ok(DataDir::new(path.clone())),
-            None => DataDir::of_user().context("this user has no home folder; name a folder with --data-dir"),
-        }
-    }
-}
-
 /// Carries out the command.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let Arguments { common, command } = arguments;
@@ -191,6 +195,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Run => run::agent(&common),
         Command::Collector(options) => run::collector(&options),
         Command::Status { json } => ask::status(&common, json),
+        Command::Pause { until } => ask::pause(&common, until.into()),
         Command::Queue { json } => ask::queue(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),

@@ -4,29 +4,30 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use insights_agent::agent::Agent;
-use insights_agent::collector::{self, Options};
+use insights_agent::collector;
+use insights_agent::ended::ended;
+use insights_agent::launch::Options;
 use insights_agent::{priority, program_log};
 
-use super::{CollectorArguments, Common, block_on, settings};
+use super::{CollectorArguments, block_on};
 
 /// `run`.
-pub(super) fn agent(common: &Common) -> anyhow::Result<ExitCode> {
+pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
     priority::lower();
     let data = common.data()?;
-    let loaded = settings::load(common, true)?;
+    let loaded = common.settings(true)?;
     // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
     drop(data.take()?);
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
-    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-    for problem in &problems {
+    for problem in &loaded.problems {
         tracing::warn!("{problem}");
     }
     block_on(async {
         // Before the start, so that an end that comes during it is not missed.
         let ended = ended()?;
-        let agent = Agent::start(&loaded.settings, &data, problems)?;
+        let agent = Agent::start(&loaded, &data)?;
         if let Err(error) = loaded.keep_as_last_good() {
             tracing::warn!(%error, "a copy of the settings could not be kept");
         }
@@ -39,7 +40,7 @@ pub(super) fn agent(common: &Common) -> anyhow::Result<ExitCode> {
 /// `collector`.
 pub(super) fn collector(arguments: &CollectorArguments) -> anyhow::Result<ExitCode> {
     block_on(async {
-        let options = Options {
+        let options = collector::Options {
             grpc: arguments.grpc,
             http: arguments.http,
             format: arguments.format.into(),
@@ -62,39 +63,5 @@ pub(super) fn collector(arguments: &CollectorArguments) -> anyhow::Result<ExitCo
         let totals = collector.run(print, ended).await;
         eprintln!("{totals}");
         Ok(ExitCode::SUCCESS)
-    })
-}
-
-/// Completes when the program is asked to end; listens from this call on.
-#[cfg(unix)]
-fn ended() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    })
-}
-
-/// Completes when the program is asked to end; listens from this call on.
-#[cfg(windows)]
-fn ended() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::windows;
-    let mut interrupt = windows::ctrl_c()?;
-    let mut close = windows::ctrl_close()?;
-    let mut logoff = windows::ctrl_logoff()?;
-    let mut shutdown = windows::ctrl_shutdown()?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = close.recv() => {}
-            _ = logoff.recv() => {}
-            _ = shutdown.recv() => {}
-        }
     })
 }

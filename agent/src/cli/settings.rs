@@ -2,30 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use insights_agent::config::{self, FileChoice, Inputs, Loaded};
-use insights_agent::paths;
-
-use super::Common;
-
-/// Puts the settings together from the file, the environment and the flags.
-pub(super) fn load(common: &Common, keep_last_good: bool) -> anyhow::Result<Loaded> {
-    let file = match &common.config {
-        Some(file) => FileChoice::Named(file.clone()),
-        None => FileChoice::Default(
-            paths::user_config_file().context("this user has no home folder; name a settings file with --config")?,
-        ),
-    };
-    let last_good = if keep_last_good { Some(common.data()?.last_good_settings()) } else { None };
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let inputs = Inputs { file, last_good, environment: environment.collect(), flags: common.set.clone() };
-    Ok(config::load(&inputs)?)
-}
+use insights_agent::config;
+use insights_agent::launch::Options;
 
 /// `config show`.
-pub(super) fn show(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
-    let loaded = load(common, false)?;
+pub(super) fn show(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+    let loaded = common.settings(false)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&loaded.show_json())?);
     } else {
@@ -38,8 +20,8 @@ pub(super) fn show(common: &Common, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `config check`.
-pub(super) fn check(common: &Common) -> anyhow::Result<ExitCode> {
-    let loaded = load(common, false)?;
+pub(super) fn check(common: &Options) -> anyhow::Result<ExitCode> {
+    let loaded = common.settings(false)?;
     for problem in &loaded.problems {
         eprintln!("{problem}");
     }

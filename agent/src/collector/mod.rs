@@ -24,6 +24,7 @@ use jiff::tz::TimeZone;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -321,6 +322,32 @@ impl Printer {
     }
 }
 
+/// What is in a request, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Attributes of its first resource.
+    pub resource: Vec<(String, String)>,
+    /// A line for each data point, span or log record.
+    pub lines: Vec<String>,
+}
+
+/// Tells what is in a request, in the words in which the collector prints it.
+///
+/// # Errors
+/// When it is no request of this signal.
+pub fn describe(signal: Signal, bytes: &[u8]) -> Result<Described, prost::DecodeError> {
+    let request = Request::decode(signal, bytes)?;
+    let resource = request.resource().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
+    let resource = resource.iter().map(|one| (one.key.clone(), text::show(one.value.as_ref()))).collect();
+    let received = Received { at: Timestamp::now(), transport: Transport::Grpc, request };
+    let mut lines = Vec::new();
+    text::Text::items_only(jiff::tz::TimeZone::system())
+        .request(&received, &mut |line| lines.push(line.trim().to_owned()));
+    // The head says of whom it is, which the resource does too.
+    lines.drain(..1.min(lines.len()));
+    Ok(Described { resource, lines })
+}
+
 /// A request with what is known of its arrival.
 #[derive(Debug)]
 struct Received {
@@ -353,6 +380,14 @@ enum Request {
 }
 
 impl Request {
+    fn resource(&self) -> Option<&Resource> {
+        match self {
+            Self::Metrics(request) => request.resource_metrics.first()?.resource.as_ref(),
+            Self::Traces(request) => request.resource_spans.first()?.resource.as_ref(),
+            Self::Logs(request) => request.resource_logs.first()?.resource.as_ref(),
+        }
+    }
+
     fn decode(signal: Signal, bytes: &[u8]) -> Result<Self, prost::DecodeError> {
         Ok(match signal {
             Signal::Metrics => Self::Metrics(Message::decode(bytes)?),

@@ -42,13 +42,20 @@ const YELLOW: &str = "33";
 pub(super) struct Text {
     zone: TimeZone,
     colour: bool,
+    /// Whether resources are printed.
+    resources: bool,
     /// By host, service and service instance.
     shown: HashMap<[String; 3], Vec<KeyValue>>,
 }
 
 impl Text {
     pub(super) fn new(zone: TimeZone, colour: bool) -> Self {
-        Self { zone, colour, shown: HashMap::new() }
+        Self { zone, colour, resources: true, shown: HashMap::new() }
+    }
+
+    /// Prints items only, without the resources that they come from.
+    pub(super) fn items_only(zone: TimeZone) -> Self {
+        Self { resources: false, ..Self::new(zone, false) }
     }
 
     /// Prints a request.
@@ -103,6 +110,9 @@ impl Text {
 
     /// Prints the resource in full unless its sender had the same one before, in whatever order.
     fn resource(&mut self, attributes: &[KeyValue], out: &mut Out) {
+        if !self.resources {
+            return;
+        }
         let key = [HOST_NAME, SERVICE_NAME, SERVICE_INSTANCE_ID].map(|key| find(attributes, key).unwrap_or_default());
         let mut sorted = attributes.to_vec();
         sorted.sort_by(|one, other| one.key.cmp(&other.key));
@@ -300,7 +310,8 @@ fn find(attributes: &[KeyValue], key: &str) -> Option<String> {
     attributes.iter().find(|one| one.key == key).map(|one| show(one.value.as_ref()))
 }
 
-fn show(value: Option<&AnyValue>) -> String {
+/// A value as it is printed.
+pub(super) fn show(value: Option<&AnyValue>) -> String {
     match json::any(value) {
         Value::String(text) => text,
         Value::Null => String::new(),

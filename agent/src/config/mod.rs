@@ -31,6 +31,7 @@ pub use error::{ConfigError, ErrorKind, Place, Problem};
 pub use file::MAX_FILE_BYTES;
 pub use layers::Origin;
 pub use model::*;
+pub use show::SettingLine;
 pub use values::*;
 
 use file::FileLayer;

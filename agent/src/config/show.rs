@@ -1,13 +1,25 @@
 //! Settings as people and programs may see them: with origins, without secrets.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Loaded;
 use super::key::KeyPath;
 use super::values::Secret;
+use super::{Loaded, Origin};
 
 /// Longer values stick out of their column instead of moving all others.
 const WIDEST: usize = 60;
+
+/// A setting for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingLine {
+    /// Its name, with dots.
+    pub key: String,
+    /// Its value; a secret is masked.
+    pub value: String,
+    /// Where the value comes from.
+    pub origin: String,
+}
 
 impl Loaded {
     /// A table of all settings: key, value, origin. Secrets are masked.
@@ -32,6 +44,17 @@ impl Loaded {
         let lines: Vec<String> =
             rows.iter().map(|[key, value, origin]| format!("{key:keys$}  {value:values$}  {origin}\n")).collect();
         lines.concat()
+    }
+
+    /// Every setting as a line.
+    #[must_use]
+    pub fn lines(&self) -> Vec<SettingLine> {
+        let line = |(path, value, origin): (KeyPath, &Value, &Origin)| SettingLine {
+            key: path.to_string(),
+            value: text(&shown(&path, value)),
+            origin: origin.to_string(),
+        };
+        self.merged.leaves().into_iter().map(line).collect()
     }
 
     /// All settings as a tree; secrets are masked.

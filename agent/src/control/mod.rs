@@ -1,4 +1,4 @@
-//! How other programs of the same user ask the running agent: the command line now, the window later.
+//! How other programs of the same user ask the running agent: the command line, the tray, the window.
 //!
 //! Wire format: a local socket (on Unix `control.sock` in the data folder, with mode 0600 in a folder of mode 0700; on
 //! Windows a named pipe whose name is made from the data folder's path, open to its owner only). One [`Request`] as a
@@ -15,12 +15,17 @@ use serde::{Deserialize, Serialize};
 pub use client::{AskError, ask};
 pub use server::{Answer, Server};
 
+use crate::config::SettingLine;
 use crate::consent::LogKind;
+use crate::hour::Hour;
 use crate::paths::DataDir;
+use crate::pause::PauseFor;
+use crate::pipeline::Signal;
+use crate::pipeline::exporter::{Probe, SentBatch};
 use crate::status::Status;
 
-/// Longest line: a status is some KiB.
-pub const MAX_LINE: u64 = 256 << 10;
+/// Longest line: a status is some KiB, the batches that were sent last are more.
+pub const MAX_LINE: u64 = 4 << 20;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +40,26 @@ pub enum Request {
         /// Whether they are shared.
         shared: bool,
     },
+    /// The user wants a pause, or its end.
+    Pause {
+        /// For how long.
+        until: PauseFor,
+    },
+    /// The last hour of this machine.
+    Hour,
+    /// The batches of a signal that the collector took last.
+    Sent {
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Forget the last hour, and the batches that were sent last.
+    DeleteHistory,
+    /// Send an empty request of every signal to the collector.
+    TestConnection,
+    /// The settings in force.
+    Settings,
+    /// The user has answered the first questions, or does not want to.
+    Welcomed,
 }
 
 /// What is answered.
@@ -48,6 +73,30 @@ pub enum Reply {
         /// Queued log records that were deleted.
         deleted: u64,
     },
+    /// The pause is in force.
+    Paused {
+        /// When it ends; none if there is none.
+        until_unix_ms: Option<i64>,
+    },
+    /// The last hour.
+    Hour(Hour),
+    /// What was sent, the latest first.
+    Sent {
+        /// The batches.
+        batches: Vec<SentBatch>,
+    },
+    /// What the collector said, for each signal.
+    Tested {
+        /// The answers.
+        probes: Vec<Probe>,
+    },
+    /// The settings.
+    Settings {
+        /// Each of them.
+        settings: Vec<SettingLine>,
+    },
+    /// Done.
+    Done,
     /// It could not be done.
     Failed {
         /// Why.

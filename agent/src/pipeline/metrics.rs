@@ -15,15 +15,22 @@ use prost::Message;
 
 use super::queue::{AppendError, DropReason, NewBatch, Queue};
 use super::{Signal, data_points};
+use crate::pause::Pause;
 
-/// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue.
+/// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue; none
+/// of a pause does.
 ///
 /// # Errors
 /// When opentelemetry-otlp refuses to build its exporter.
-pub fn provider(queue: Queue, resource: Resource, interval: Duration) -> Result<SdkMeterProvider, ExporterBuildError> {
+pub fn provider(
+    queue: Queue,
+    resource: Resource,
+    interval: Duration,
+    pause: &Pause,
+) -> Result<SdkMeterProvider, ExporterBuildError> {
     let exporter = MetricExporter::builder()
         .with_http()
-        .with_http_client(QueueClient(queue))
+        .with_http_client(QueueClient { queue, pause: pause.clone() })
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint("http://queue.invalid/v1/metrics")
         .with_temporality(Temporality::Cumulative)
@@ -33,11 +40,17 @@ pub fn provider(queue: Queue, resource: Resource, interval: Duration) -> Result<
 }
 
 #[derive(Debug)]
-struct QueueClient(Queue);
+struct QueueClient {
+    queue: Queue,
+    pause: Pause,
+}
 
 #[async_trait]
 impl HttpClient for QueueClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        if self.pause.is_on() {
+            return Ok(Response::new(Bytes::new()));
+        }
         let payload = request.into_body();
         let items = data_points(&ExportMetricsServiceRequest::decode(payload.clone())?);
         let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
@@ -50,13 +63,13 @@ impl HttpClient for QueueClient {
             payload: payload.to_vec(),
         };
         let items = batch.items;
-        let status = match self.0.append(batch).await {
+        let status = match self.queue.append(batch).await {
             Ok(()) => StatusCode::OK,
             Err(AppendError::Closed) => return Err(AppendError::Closed.into()),
             // The SDK does not export it again.
             Err(error) => {
                 let reason = if matches!(error, AppendError::Full) { DropReason::Full } else { DropReason::DiskFull };
-                self.0.count_lost(Signal::Metrics, reason, items).await;
+                self.queue.count_lost(Signal::Metrics, reason, items).await;
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };

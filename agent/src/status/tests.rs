@@ -25,6 +25,8 @@ fn snapshot() -> Status {
         logs: LogsStatus::default(),
         host: HostFigures::default(),
         processes: ProcessFigures::default(),
+        paused_until_unix_ms: None,
+        consent: Consent::default(),
         problems: Vec::new(),
     }
 }
@@ -122,4 +124,15 @@ fn the_page_is_readable() {
     Agent       1.2.3, process 4711, running for 60 min
     Data        /home/desk/.local/share/insights-agent
     "#);
+}
+
+/// A pause is said before all else: whatever is wrong, the user has chosen that nothing goes on.
+#[test]
+fn a_pause_comes_first() {
+    let mut status = snapshot();
+    status.collector.metrics = troubled(LaneState::Held);
+    status.paused_until_unix_ms = Some(NOW + 3_600_000);
+    let (health, sentence) = judge(&status);
+    assert_eq!(health, Health::Paused);
+    assert!(sentence.starts_with("Paused until ") && sentence.ends_with(": nothing is measured, read or sent."));
 }

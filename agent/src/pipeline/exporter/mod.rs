@@ -7,6 +7,7 @@
 mod client;
 mod decision;
 mod failure;
+mod sent;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,12 @@ use tokio::time::Instant;
 pub use client::{Client, ClientError};
 pub use decision::{Decision, Outcome, decide};
 pub use failure::Failure;
+pub use sent::{Sent, SentBatch};
 
 use super::Signal;
 use super::queue::{Batch, DropReason, Queue, QueueStats};
+use crate::config::Compression;
+use crate::pause::Pause;
 
 /// Pause before the queue is asked again for a batch that it holds and could not read.
 const READ_PAUSE: Duration = Duration::from_secs(5);
@@ -72,15 +76,17 @@ pub struct Exporter {
     lanes: JoinSet<()>,
     stop: watch::Sender<bool>,
     deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
+    sent: Sent,
 }
 
 impl Exporter {
-    /// Starts a lane for every signal, on the current tokio runtime.
+    /// Starts a lane for every signal, on the current tokio runtime. They rest while there is a pause.
     #[must_use]
-    pub fn start(queue: &Queue, client: &Client) -> Self {
+    pub fn start(queue: &Queue, client: &Client, pause: &Pause) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
         let mut deliveries = Vec::new();
+        let sent = Sent::default();
         for signal in Signal::ALL {
             let (publish, delivery) = watch::channel(Delivery::default());
             let lane = Lane {
@@ -89,19 +95,27 @@ impl Exporter {
                 client: client.clone(),
                 stats: queue.watch(),
                 stop: stopped.clone(),
+                pause: pause.clone(),
                 publish,
+                sent: sent.clone(),
                 failures: 0,
             };
             lanes.spawn(lane.run());
             deliveries.push((signal, delivery));
         }
-        Self { lanes, stop, deliveries }
+        Self { lanes, stop, deliveries, sent }
     }
 
     /// What the lane of each signal is doing, now and after every change.
     #[must_use]
     pub fn watch(&self) -> Vec<(Signal, watch::Receiver<Delivery>)> {
         self.deliveries.clone()
+    }
+
+    /// What was sent last.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        self.sent.clone()
     }
 
     /// Sends what waits, as long as it goes without fault and within `limit`, and ends.
@@ -120,7 +134,9 @@ struct Lane {
     client: Client,
     stats: watch::Receiver<QueueStats>,
     stop: watch::Receiver<bool>,
+    pause: Pause,
     publish: watch::Sender<Delivery>,
+    sent: Sent,
     failures: u32,
 }
 
@@ -162,9 +178,14 @@ impl Lane {
         }
     }
 
-    /// The next batch; none when the agent stops and nothing waits.
+    /// The next batch; none when the agent stops and nothing waits, or in a pause.
     async fn next(&mut self) -> Option<Batch> {
         loop {
+            tokio::select! {
+                biased;
+                () = self.pause.over() => {}
+                _ = self.stop.wait_for(|stop| *stop) => return None,
+            }
             // Marked as seen before looking, so that no append between looking and waiting is missed.
             let held = self.stats.borrow_and_update().of(self.signal).batches > 0;
             if let Some(batch) = self.queue.next(self.signal).await {
@@ -180,6 +201,7 @@ impl Lane {
                 continue;
             }
             tokio::select! {
+                // Looked at again from the beginning: there may be a pause by now.
                 changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => { changed.ok()?; }
                 stopped = self.stop.wait_for(|stop| *stop) => { stopped.ok()?; }
             }
@@ -190,6 +212,7 @@ impl Lane {
         let Outcome::Accepted { rejected, message } = outcome else { return };
         let rejected = (*rejected).min(u64::from(batch.items));
         self.queue.acknowledge(batch.id, rejected).await;
+        self.sent.remember(batch);
         self.failures = 0;
         let signal = self.signal;
         if rejected > 0 || !message.is_empty() {
@@ -228,6 +251,39 @@ impl Lane {
 }
 
 /// What an outcome says to people: the one table from answers to sentences.
+/// Sends an empty request of every signal: what the collector says to each.
+pub async fn probe(client: &Client) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for signal in Signal::ALL {
+        let begun = Instant::now();
+        let payload = bytes::Bytes::new();
+        let id = super::queue::BatchId::default();
+        let batch = Batch { id, signal, compression: Compression::None, items: 0, split: false, payload };
+        let outcome = client.send(&batch).await;
+        let ok = matches!(outcome, Outcome::Accepted { rejected: 0, .. });
+        let sentence = match &outcome {
+            Outcome::Accepted { message, .. } if message.is_empty() => format!("{} takes {signal}.", client.address()),
+            other => sentence(other, signal, &client.address()),
+        };
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        probes.push(Probe { signal, ok, sentence, milliseconds });
+    }
+    probes
+}
+
+/// What the collector said to an empty request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Of which signal.
+    pub signal: Signal,
+    /// Whether it took it.
+    pub ok: bool,
+    /// The same in words, with what to do.
+    pub sentence: String,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
 fn sentence(outcome: &Outcome, signal: Signal, address: &str) -> String {
     let says = |message: &str| if message.is_empty() { String::new() } else { format!(" It says: {message}") };
     match outcome {

@@ -287,7 +287,7 @@ async fn a_lane_delivers_through_trouble() {
         };
         queue.append(batch).await.unwrap();
     }
-    let exporter = Exporter::start(&queue, &Client::new(&grpc(address)).unwrap());
+    let exporter = Exporter::start(&queue, &Client::new(&grpc(address)).unwrap(), &Pause::default());
     let mut stats = queue.watch();
     tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
     assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
@@ -317,7 +317,7 @@ async fn wrong_credentials_keep_the_data() {
         payload: request(2),
     };
     opened.queue.append(batch).await.unwrap();
-    let exporter = Exporter::start(&opened.queue, &Client::new(&grpc(denied)).unwrap());
+    let exporter = Exporter::start(&opened.queue, &Client::new(&grpc(denied)).unwrap(), &Pause::default());
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
     tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
         .await

@@ -10,9 +10,13 @@ mod procfs;
 mod win32;
 
 #[cfg(not(windows))]
-pub(in crate::sources) use self::procfs::{SystemVolume, cpu_times, logical_cpus};
+pub(crate) use self::procfs::logical_cpus;
+#[cfg(not(windows))]
+pub(in crate::sources) use self::procfs::{SystemVolume, cpu_times};
 #[cfg(windows)]
-pub(in crate::sources) use self::win32::{SystemVolume, cpu_times, logical_cpus};
+pub(crate) use self::win32::logical_cpus;
+#[cfg(windows)]
+pub(in crate::sources) use self::win32::{SystemVolume, cpu_times};
 
 /// Reads physical memory and paging space.
 #[derive(Debug)]

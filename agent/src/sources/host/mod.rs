@@ -19,9 +19,10 @@ use self::export::{AtExport, Readings};
 use self::tally::{Sample, Tally};
 use super::sampler::Sampler;
 use crate::config::HostSettings;
+use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
-pub(in crate::sources) use self::machine::logical_cpus;
+pub(crate) use self::machine::logical_cpus;
 pub(in crate::sources) use self::tally::GAP_INTERVALS;
 pub use self::tally::{HostFigures, Space};
 
@@ -36,11 +37,11 @@ pub struct HostSource {
 }
 
 impl HostSource {
-    /// Makes the instruments with `provider` and starts sampling.
+    /// Makes the instruments with `provider` and starts sampling, which rests while there is a pause.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(provider: &impl MeterProvider, settings: &HostSettings) -> io::Result<Self> {
+    pub fn start(provider: &impl MeterProvider, settings: &HostSettings, pause: &Pause) -> io::Result<Self> {
         let tally = Arc::new(Mutex::new(Tally::new(settings)));
         let at_export = Arc::new(Mutex::new(AtExport::new()));
 
@@ -50,7 +51,11 @@ impl HostSource {
 
         let mut memory = machine::Memory::new();
         let taken = Arc::clone(&tally);
+        let pause = pause.clone();
         let sampler = Sampler::start("host metrics", settings.sample_interval.get(), move || {
+            if pause.is_on() {
+                return;
+            }
             let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
             locked(&taken).add(sample);
         })?;

@@ -143,7 +143,7 @@ fn value(points: &[Point], name: &str, attributes: &[&str]) -> Option<f64> {
 #[test]
 fn this_machine() {
     let exports = Exports::new();
-    let source = HostSource::start(&exports.provider, &settings()).unwrap();
+    let source = HostSource::start(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a share of the CPU", || source.latest().cpu);
     let points = exports.export();
     assert_as_documented(&points);
@@ -178,7 +178,7 @@ fn this_machine() {
 fn counters_begin_at_zero() {
     let exports = Exports::new();
     let hourly = HostSettings { sample_interval: crate::config::Period::from_secs(3600), ..HostSettings::default() };
-    let _source = HostSource::start(&exports.provider, &hourly).unwrap();
+    let _source = HostSource::start(&exports.provider, &hourly, &Pause::default()).unwrap();
     let points = exports.export();
     for name in ["ioconnect.host.cpu.time_above_threshold", "ioconnect.host.memory.time_above_threshold"] {
         assert_eq!(value(&points, name, &["0.9"]), Some(0.0), "{name}");
@@ -189,7 +189,7 @@ fn counters_begin_at_zero() {
 #[test]
 fn a_dropped_source_is_silent() {
     let exports = Exports::new();
-    let source = HostSource::start(&exports.provider, &settings()).unwrap();
+    let source = HostSource::start(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a sample", || source.latest().memory);
     let weak = Arc::downgrade(&source.tally);
     drop(source);

@@ -42,6 +42,7 @@ use tokio::sync::watch;
 
 use crate::config::LogSettings;
 use crate::consent::Consent;
+use crate::pause::Pause;
 use crate::pipeline::queue::Queue;
 use crate::redaction::Redactor;
 use reader::{Command, Reader};
@@ -62,6 +63,8 @@ pub struct LogContext {
     pub resource: Vec<u8>,
     /// Hides what must not be sent.
     pub redactor: Arc<Redactor>,
+    /// While there is one, nothing is read.
+    pub pause: Pause,
     /// The zone of the times in the files: that of this machine.
     pub zone: jiff::tz::TimeZone,
 }

@@ -29,6 +29,8 @@ const TURN_BYTES: u64 = 8 << 20;
 const TURN_GAP: Duration = Duration::from_millis(50);
 /// How long to wait before the queue is asked again for room.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether a pause is over.
+const PAUSE_LOOK: Duration = Duration::from_secs(1);
 /// Nothing is shared: there is nothing to do until a command comes.
 const NOTHING_TO_DO: Duration = Duration::from_hours(24);
 
@@ -141,6 +143,9 @@ impl Reader {
         if self.tracker.has_backlog() {
             return now;
         }
+        if self.context.pause.is_on() {
+            return now + PAUSE_LOOK;
+        }
         let flush = self.context.settings.flush_interval.get();
         let batches = self.pending.values().map(|pending| pending.since + flush);
         let files = self.tracker.due().map(|(_, due)| due);
@@ -151,6 +156,13 @@ impl Reader {
 
     /// Looks for files when that is due, reads what has come, hands over what has waited long enough.
     fn turn(&mut self, changed: &mut HashSet<PathBuf>) -> Flow {
+        if self.context.pause.is_on() {
+            // What was read before the pause is kept; then everything is looked at anew.
+            changed.clear();
+            self.look_due = Instant::now();
+            let stops = LogKind::ALL.into_iter().any(|kind| self.hand_over(kind, false) == Flow::Stop);
+            return if stops { Flow::Stop } else { Flow::On };
+        }
         if LogKind::ALL.iter().any(|kind| self.consent.shares(*kind)) && Instant::now() >= self.look_due {
             changed.clear();
             self.tracker.look(&self.consent, &[]);

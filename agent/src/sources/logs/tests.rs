@@ -69,6 +69,7 @@ impl Desk {
             queue: opened.queue.clone(),
             resource: Vec::new(),
             redactor: Arc::new(Redactor::new(&settings.redaction, &Person::default())),
+            pause: crate::pause::Pause::default(),
             zone: jiff::tz::TimeZone::UTC,
         };
         let source = LogSource::start(context, self.consent.clone()).unwrap();

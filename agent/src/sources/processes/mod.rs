@@ -19,6 +19,7 @@ use super::host::{locked, logical_cpus};
 use super::sampler::Sampler;
 use crate::config::{ConnectSettings, ProcessSettings};
 use crate::connect::processes::{Role, candidates, members};
+use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
 pub use self::tally::{ProcessFigures, RoleFigures};
@@ -32,7 +33,7 @@ pub struct ProcessSource {
 }
 
 impl ProcessSource {
-    /// Makes the instruments with `provider` and starts looking.
+    /// Makes the instruments with `provider` and starts looking, which rests while there is a pause.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -40,6 +41,7 @@ impl ProcessSource {
         provider: &impl MeterProvider,
         settings: &ProcessSettings,
         connect: &ConnectSettings,
+        pause: &Pause,
     ) -> io::Result<Self> {
         let interval = settings.sample_interval.get();
         let tally = Arc::new(Mutex::new(Tally::new(interval, logical_cpus().unwrap_or(1))));
@@ -47,7 +49,11 @@ impl ProcessSource {
 
         let names = connect.process_names.clone();
         let looks = Arc::clone(&tally);
+        let pause = pause.clone();
         let sampler = Sampler::start("process metrics", interval, move || {
+            if pause.is_on() {
+                return;
+            }
             let processes = list::look_at(&candidates(&list::all(), &names));
             locked(&looks).add(Instant::now(), &members(&processes, &names));
         })?;

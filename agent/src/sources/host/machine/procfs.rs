@@ -19,7 +19,7 @@ pub(in crate::sources) fn cpu_times() -> Option<CpuTimes> {
 }
 
 /// Number of logical CPUs.
-pub(in crate::sources) fn logical_cpus() -> Option<u64> {
+pub(crate) fn logical_cpus() -> Option<u64> {
     let stat = fs::read_to_string(PROC_STAT).ok()?;
     let count = stat.lines().skip(1).take_while(|line| line.starts_with("cpu")).count();
     Some(count as u64).filter(|count| *count > 0)

@@ -22,7 +22,7 @@ pub(in crate::sources) fn cpu_times() -> Option<CpuTimes> {
 
 /// Number of logical CPUs.
 #[allow(unsafe_code)]
-pub(in crate::sources) fn logical_cpus() -> Option<u64> {
+pub(crate) fn logical_cpus() -> Option<u64> {
     // SAFETY: takes a number, gives a number.
     let count = unsafe { GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) };
     Some(u64::from(count)).filter(|count| *count > 0)

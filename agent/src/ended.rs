@@ -1,0 +1,43 @@
+//! How the system asks a program to end: Ctrl-C, `SIGTERM`, the end of the session.
+
+use std::io;
+
+/// Completes when the program is asked to end; listens from this call on.
+///
+/// # Errors
+/// When the system does not let it listen.
+#[cfg(unix)]
+pub fn ended() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}
+
+/// Completes when the program is asked to end; listens from this call on.
+///
+/// # Errors
+/// When the system does not let it listen.
+#[cfg(windows)]
+pub fn ended() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::windows;
+    let mut interrupt = windows::ctrl_c()?;
+    let mut close = windows::ctrl_close()?;
+    let mut logoff = windows::ctrl_logoff()?;
+    let mut shutdown = windows::ctrl_shutdown()?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = close.recv() => {}
+            _ = logoff.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! The agent with its icon in the system tray.
+//!
+//! The main thread belongs to the window system. The agent runs on a thread of its own, with a runtime of one thread, and
+//! ends first: when this program is asked to end, what is collected is on disk before the icon goes.
+
+#![cfg_attr(windows, windows_subsystem = "windows")]
+
+mod model;
+mod tray;
+mod view;
+
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Parser;
+use insights_agent::agent::Agent;
+use insights_agent::config::Loaded;
+use insights_agent::ended::ended;
+use insights_agent::launch::Options;
+use insights_agent::paths::DataDir;
+use insights_agent::{priority, program_log};
+use tauri::{AppHandle, RunEvent};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::model::Action;
+use crate::view::TauriTray;
+
+/// What to say where nothing can be drawn.
+const NO_DISPLAY: &str =
+    "there is no display, or none that this program can use; `insights-agent run` collects and delivers without one";
+
+/// Insights Agent with its icon in the system tray.
+#[derive(Debug, Parser)]
+#[command(name = "insights-tray", version)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> Result<()> {
+    let options = Arguments::parse().options;
+    priority::lower();
+    let data = options.data()?;
+    let loaded = options.settings(true)?;
+    // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    drop(data.take()?);
+    if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
+        tracing::error!(%error, "the agent's log cannot be opened");
+    }
+    for problem in &loaded.problems {
+        tracing::warn!("{problem}");
+    }
+    // Tauri would panic.
+    #[cfg(target_os = "linux")]
+    gtk::init().context(NO_DISPLAY)?;
+    let (choose, actions) = unbounded_channel();
+    let app = tauri::Builder::default()
+        .on_menu_event({
+            let choose = choose.clone();
+            move |_, event| {
+                if let Some(action) = Action::from_id(event.id().as_ref()) {
+                    // Nobody listens any more: the end has begun.
+                    let _ = choose.send(action);
+                }
+            }
+        })
+        .build(tauri::generate_context!())
+        .context(NO_DISPLAY)?;
+    let agent = start(loaded, data, app.handle().clone(), actions)?;
+    let mut running = Running { agent: Mutex::new(Some(agent)), choose };
+    let code = app.run_return(move |_, event| match event {
+        // There is no window, and none is needed.
+        RunEvent::ExitRequested { api, code: None, .. } => api.prevent_exit(),
+        RunEvent::Exit => running.end(),
+        _ => {}
+    });
+    std::process::exit(code)
+}
+
+/// The agent's thread, and how to end it.
+struct Running {
+    agent: Mutex<Option<JoinHandle<()>>>,
+    choose: UnboundedSender<Action>,
+}
+
+impl Running {
+    fn end(&mut self) {
+        let _ = self.choose.send(Action::Quit);
+        let agent = self.agent.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if agent.is_some_and(|agent| agent.join().is_err()) {
+            tracing::error!("the agent ended by a panic");
+        }
+    }
+}
+
+/// Starts the agent on a thread of its own, which ends the program when it is done.
+fn start(loaded: Loaded, data: DataDir, app: AppHandle, actions: UnboundedReceiver<Action>) -> Result<JoinHandle<()>> {
+    let (started, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(started.send(Err(error.into()))),
+        };
+        let run = async {
+            // Before the start, so that an end that comes during it is not missed.
+            let ended = ended()?;
+            let agent = Agent::start(&loaded, &data)?;
+            if let Err(error) = loaded.keep_as_last_good() {
+                tracing::warn!(%error, "a copy of the settings could not be kept");
+            }
+            let _ = started.send(Ok(()));
+            let mut view = TauriTray::new(app.clone());
+            tokio::select! {
+                () = tray::run(&agent, &mut view, actions) => {}
+                () = ended => {}
+            }
+            agent.stop().await;
+            anyhow::Ok(())
+        };
+        if let Err(error) = runtime.block_on(run) {
+            let _ = started.send(Err(error));
+        }
+        app.exit(0);
+    })?;
+    wait.recv().map_err(|_| anyhow!("the agent's thread ended before it began"))??;
+    Ok(thread)
+}

@@ -1,0 +1,104 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// A status as the agent writes it, at 12:00:05 in Greenwich.
+fn status() -> Status {
+    let delivery = |at: Option<i64>| serde_json::json!({ "state": "working", "acknowledged_unix_ms": at, "acknowledged_items": 1, "rejected_items": 0, "problem": null });
+    serde_json::from_value(serde_json::json!({
+        "version": "1.2.3", "process_id": 1, "started_unix_ms": 0, "taken_unix_ms": 43_205_000, "data_dir": "",
+        "health": "delivering", "sentence": "Delivering; the last data was acknowledged 5 s ago.",
+        "collector": { "endpoint": "", "protocol": "grpc",
+            "metrics": delivery(Some(43_200_000)), "traces": delivery(None), "logs": delivery(None) },
+        "queue": insights_agent::pipeline::queue::QueueStats::default(),
+        "logs": { "shared": [], "reading": insights_agent::sources::logs::LogStatus::default() },
+        "host": insights_agent::sources::host::HostFigures::default(),
+        "processes": { "roles": {} }, "problems": [],
+    }))
+    .unwrap()
+}
+
+fn shown(status: &Status) -> Vec<String> {
+    let line = |item: &Item| match item {
+        Item::Text { text, .. } => text.clone(),
+        Item::Check { text, checked, enabled, .. } => {
+            format!("[{}] {text}{}", if *checked { "x" } else { " " }, if *enabled { "" } else { " (grey)" })
+        }
+        Item::Button { text, enabled, .. } => format!("> {text}{}", if *enabled { "" } else { " (grey)" }),
+        Item::Separator => "---".to_owned(),
+    };
+    TrayModel::of(status, &TimeZone::UTC).menu.iter().map(line).collect()
+}
+
+#[test]
+fn the_menu_while_all_is_well() {
+    let expected = [
+        "Delivering; the last data was acknowledged 5 s ago.",
+        "Last delivery 12:00:00",
+        "Nothing waits",
+        "---",
+        "[ ] Share platform logs",
+        "[ ] Share application logs",
+        "---",
+        "> Pause for 1 hour",
+        "> Pause until tomorrow",
+        "> Resume (grey)",
+        "---",
+        "> Quit",
+    ];
+    assert_eq!(shown(&status()), expected);
+    let model = TrayModel::of(&status(), &TimeZone::UTC);
+    assert_eq!(model.icon, Icon { health: Health::Delivering, shared: false });
+    assert_eq!(model.tooltip, "Insights Agent: Delivering; the last data was acknowledged 5 s ago.");
+}
+
+/// While paused only going on can be chosen; what is shared is marked, in the menu and on the icon.
+#[test]
+fn the_menu_of_a_pause_with_shared_logs() {
+    let mut status = status();
+    status.health = Health::Paused;
+    status.paused_until_unix_ms = Some(46_800_000);
+    status.logs.shared = vec![LogKind::Applications];
+    let menu = shown(&status);
+    for line in [
+        "[ ] Share platform logs",
+        "[x] Share application logs",
+        "> Pause for 1 hour (grey)",
+        "> Resume (paused until 13:00:00)",
+    ] {
+        assert!(menu.iter().any(|shown| shown == line), "{line} is missing in {menu:#?}");
+    }
+    let icon = TrayModel::of(&status, &TimeZone::UTC).icon;
+    assert_eq!(icon, Icon { health: Health::Paused, shared: true });
+}
+
+/// The view keeps its items: whatever the status, the same ones come in the same order.
+#[test]
+fn items_are_always_the_same() {
+    let ids = |status: &Status| -> Vec<&'static str> {
+        let id = |item: &Item| match item {
+            Item::Text { id, .. } => id,
+            Item::Check { action, .. } | Item::Button { action, .. } => action.id(),
+            Item::Separator => "",
+        };
+        TrayModel::of(status, &TimeZone::UTC).menu.iter().map(id).collect()
+    };
+    let mut other = status();
+    other.paused_until_unix_ms = Some(46_800_000);
+    other.health = Health::Attention;
+    assert_eq!(ids(&status()), ids(&other));
+    for action in Action::ALL {
+        assert_eq!(Action::from_id(action.id()), Some(action));
+    }
+}
+
+/// Windows cuts what is longer, in the middle of a character if need be.
+#[test]
+fn the_tooltip_is_never_longer_than_windows_shows() {
+    for sentence in ["x".repeat(500), "🙂".repeat(200), "ü ".repeat(300)] {
+        let mut status = status();
+        status.sentence = sentence;
+        let tooltip = TrayModel::of(&status, &TimeZone::UTC).tooltip;
+        assert!(tooltip.encode_utf16().count() <= LONGEST_TOOLTIP && tooltip.ends_with('…'), "{tooltip}");
+    }
+}

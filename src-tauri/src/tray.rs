@@ -1,0 +1,73 @@
+//! The agent, and the tray over it: one task that looks at the status, shows it, and carries out what the user chooses.
+
+use std::time::Duration;
+
+use insights_agent::agent::Agent;
+use insights_agent::control::{Reply, Request};
+use insights_agent::status::Status;
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::MissedTickBehavior;
+
+use crate::model::{Action, TrayModel};
+
+/// How often the status is looked at: what the tray shows is never older.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What draws the tray.
+pub(crate) trait TrayView {
+    /// Shows this from now on.
+    fn show(&mut self, model: &TrayModel);
+}
+
+/// Whom the tray is about.
+pub(crate) trait Asked {
+    /// How it is.
+    fn status(&self) -> Status;
+    /// Does something.
+    fn ask(&self, request: Request) -> impl Future<Output = Reply>;
+}
+
+impl Asked for Agent {
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+
+    async fn ask(&self, request: Request) -> Reply {
+        Self::ask(self, request).await
+    }
+}
+
+/// Shows the status until the user quits, or nobody can choose anything any more.
+pub(crate) async fn run(agent: &impl Asked, view: &mut impl TrayView, mut actions: UnboundedReceiver<Action>) {
+    let zone = TimeZone::system();
+    let mut shown = None;
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let model = TrayModel::of(&agent.status(), &zone);
+        if shown.as_ref() != Some(&model) {
+            view.show(&model);
+            shown = Some(model);
+        }
+        let action = tokio::select! {
+            _ = look.tick() => continue,
+            action = actions.recv() => action,
+        };
+        let request = match action {
+            None | Some(Action::Quit) => return,
+            Some(Action::Share(kind)) => {
+                Request::ShareLogs { kinds: vec![kind], shared: !agent.status().logs.shared.contains(&kind) }
+            }
+            Some(Action::Pause(until)) => Request::Pause { until },
+        };
+        if let Reply::Failed { why } = agent.ask(request).await {
+            tracing::error!(why, "what was chosen in the tray could not be done");
+        }
+        // A system may have changed the check mark by itself.
+        shown = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

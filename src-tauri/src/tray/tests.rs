@@ -1,0 +1,64 @@
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use insights_agent::config::{self, FileChoice, Inputs};
+use insights_agent::consent::LogKind;
+use insights_agent::paths::DataDir;
+use insights_agent::pause::PauseFor;
+use insights_agent::status::Health;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::*;
+
+/// Remembers what was shown.
+#[derive(Clone, Default)]
+struct Fake(Rc<RefCell<Vec<TrayModel>>>);
+
+impl TrayView for Fake {
+    fn show(&mut self, model: &TrayModel) {
+        self.0.borrow_mut().push(model.clone());
+    }
+}
+
+impl Fake {
+    async fn shows(&self, what: impl Fn(&TrayModel) -> bool) {
+        let look = async {
+            while !self.0.borrow().last().is_some_and(&what) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), look).await.is_ok(), "{:#?}", self.0.borrow().last());
+    }
+}
+
+/// What is chosen in the menu really changes the agent, and the tray shows it.
+#[tokio::test]
+async fn what_is_chosen_is_done_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = Inputs {
+        file: FileChoice::Default(folder.path().join("config.json")),
+        last_good: None,
+        environment: Vec::new(),
+        flags: vec!["collector.endpoint=http://127.0.0.1:1".to_owned()],
+    };
+    let agent = Agent::start(&config::load(&inputs).unwrap(), &DataDir::new(folder.path().join("data"))).unwrap();
+    let (choose, actions) = unbounded_channel();
+    let view = Fake::default();
+    let user = async {
+        view.shows(|model| !model.icon.shared).await;
+        choose.send(Action::Share(LogKind::Platform)).unwrap();
+        view.shows(|model| model.icon.shared).await;
+        choose.send(Action::Share(LogKind::Platform)).unwrap();
+        view.shows(|model| !model.icon.shared).await;
+        choose.send(Action::Pause(PauseFor::OneHour)).unwrap();
+        view.shows(|model| model.icon.health == Health::Paused).await;
+        choose.send(Action::Pause(PauseFor::Now)).unwrap();
+        view.shows(|model| model.icon.health != Health::Paused).await;
+        choose.send(Action::Quit).unwrap();
+    };
+    let mut shown = view.clone();
+    tokio::join!(run(&agent, &mut shown, actions), user);
+    agent.stop().await;
+}

@@ -1,0 +1,95 @@
+//! The tray program on a real desktop: a real panel shows its icon, its menu is driven over the session bus.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use insights_agent_tests::desktop::{Desktop, TrayIcon};
+use insights_agent_tests::program::{Desk, Running, tray_program};
+use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::wait_for;
+
+/// Longest end of the program that a logoff allows, with what a loaded machine adds.
+const END: Duration = Duration::from_secs(5);
+
+fn start(desk: &Desk, desktop: &Desktop) -> Running {
+    let mut command: Command = desk.command_of(&tray_program(), &[]);
+    desktop.apply(&mut command);
+    desk.start_as(command)
+}
+
+/// Every line of the menu does what it says, and the agent, the collector and the icon show it.
+#[test]
+fn the_menu_changes_the_agent() {
+    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let program = start(&desk, &desktop);
+    let icon = TrayIcon::wait(&desktop);
+    let _ = icon.line("Delivering;");
+    let _ = icon.line("Last delivery");
+    let delivering = icon.picture();
+    desktop.screenshot("tray-delivering");
+
+    assert!(!icon.line("Share platform logs").checked);
+    icon.click("Share platform logs");
+    wait_for("the check mark", || icon.line("Share platform logs").checked.then_some(()));
+    assert!(!icon.line("Share application logs").checked);
+    assert_eq!(desk.status()["logs"]["shared"], serde_json::json!(["platform"]));
+    assert_ne!(icon.picture(), delivering, "the icon has its mark");
+    desktop.screenshot("tray-delivering-shared");
+    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
+    wait_for("the shared line", || receiver.lines().iter().any(|line| line.body == "shared").then_some(()));
+
+    icon.click("Share platform logs");
+    wait_for("no check mark", || (!icon.line("Share platform logs").checked).then_some(()));
+    desk.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - private\n");
+
+    icon.click("Pause for 1 hour");
+    let _ = icon.line("Paused until");
+    assert_eq!(desk.status()["health"], "paused");
+    assert!(!icon.line("Pause for 1 hour").enabled);
+    desktop.screenshot("tray-paused");
+    icon.click("Resume");
+    let _ = icon.line("Delivering;");
+    assert!(!icon.line("Resume").enabled);
+
+    icon.click("Share platform logs");
+    wait_for("the check mark", || icon.line("Share platform logs").checked.then_some(()));
+    desk.write("application.log", "[2026-11-23T08:18:13.936] [INFO] default - shared again\n");
+    wait_for("the next line", || receiver.lines().iter().any(|line| line.body == "shared again").then_some(()));
+    assert!(receiver.lines().iter().all(|line| line.body != "private"), "what was written in between is not sent");
+
+    let begun = Instant::now();
+    icon.click("Quit");
+    assert!(program.wait().success());
+    assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
+}
+
+/// A collector that is away, and settings that are wrong, are seen in the tray; `SIGTERM` ends it, with all of it on disk.
+#[test]
+fn what_is_wrong_is_shown() {
+    let (desktop, mut desk) = (Desktop::start(), Desk::new());
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let program = start(&desk, &desktop);
+    let icon = TrayIcon::wait(&desktop);
+    let _ = icon.line("No program answers at 127.0.0.1:1");
+    wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("wait (")).then_some(()));
+    desktop.screenshot("tray-buffering");
+    let begun = Instant::now();
+    assert!(program.stop(), "it ends without fault");
+    assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
+    assert!(desk.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
+}
+
+/// Without a display the program says so, and what to use instead.
+#[test]
+fn without_a_display_it_says_so() {
+    let desk = Desk::new();
+    let mut command = desk.command_of(&tray_program(), &[]);
+    let output = command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("insights-agent run"), "{said}");
+}
