@@ -62,6 +62,12 @@ impl Redactor {
         Self { rules: rules::of(settings, person), hints: hints::Finder::new(person) }
     }
 
+    /// The rules in force, in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// What stands in the place of what is hidden.
     pub fn marks(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.mark.as_str())

@@ -6,25 +6,29 @@
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 mod model;
+mod opener;
 mod tray;
 mod view;
+mod window;
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use insights_agent::agent::Agent;
 use insights_agent::config::Loaded;
 use insights_agent::ended::ended;
 use insights_agent::launch::Options;
-use insights_agent::paths::DataDir;
+use insights_agent::paths::{DataDir, LockError};
 use insights_agent::{priority, program_log};
-use tauri::{AppHandle, RunEvent};
+use tauri::RunEvent;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::model::Action;
+use crate::opener::Opener;
 use crate::view::TauriTray;
+use crate::window::Page;
 
 /// What to say where nothing can be drawn.
 const NO_DISPLAY: &str =
@@ -36,15 +40,35 @@ const NO_DISPLAY: &str =
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Only the window, for an agent that runs.
+    Window {
+        /// What it shows first.
+        #[arg(long, value_enum, default_value_t = Page::Overview)]
+        page: Page,
+    },
 }
 
 fn main() -> Result<()> {
-    let options = Arguments::parse().options;
+    let Arguments { options, command } = Arguments::parse();
+    if let Some(Command::Window { page }) = command {
+        return window::run(&options, page);
+    }
     priority::lower();
     let data = options.data()?;
     let loaded = options.settings(true)?;
     // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
-    drop(data.take()?);
+    match data.take() {
+        Ok(lock) => drop(lock),
+        // Whoever starts the program a second time wants to see something.
+        Err(LockError::Taken(_)) => return window::run(&options, Page::Overview),
+        Err(error) => return Err(error.into()),
+    }
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
@@ -67,7 +91,7 @@ fn main() -> Result<()> {
         })
         .build(tauri::generate_context!())
         .context(NO_DISPLAY)?;
-    let agent = start(loaded, data, app.handle().clone(), actions)?;
+    let agent = start(loaded, data, TauriTray::new(app.handle().clone(), Opener::new(&options)), actions)?;
     let mut running = Running { agent: Mutex::new(Some(agent)), choose };
     let code = app.run_return(move |_, event| match event {
         // There is no window, and none is needed.
@@ -95,7 +119,13 @@ impl Running {
 }
 
 /// Starts the agent on a thread of its own, which ends the program when it is done.
-fn start(loaded: Loaded, data: DataDir, app: AppHandle, actions: UnboundedReceiver<Action>) -> Result<JoinHandle<()>> {
+fn start(
+    loaded: Loaded,
+    data: DataDir,
+    mut view: TauriTray,
+    actions: UnboundedReceiver<Action>,
+) -> Result<JoinHandle<()>> {
+    let app = view.app();
     let (started, wait) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -110,7 +140,6 @@ fn start(loaded: Loaded, data: DataDir, app: AppHandle, actions: UnboundedReceiv
                 tracing::warn!(%error, "a copy of the settings could not be kept");
             }
             let _ = started.send(Ok(()));
-            let mut view = TauriTray::new(app.clone());
             tokio::select! {
                 () = tray::run(&agent, &mut view, actions) => {}
                 () = ended => {}

@@ -51,17 +51,20 @@ pub(crate) enum Action {
     Share(LogKind),
     /// Pause, or go on.
     Pause(PauseFor),
+    /// Show the window.
+    Open,
     /// End the program.
     Quit,
 }
 
 impl Action {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Share(LogKind::Platform),
         Self::Share(LogKind::Applications),
         Self::Pause(PauseFor::OneHour),
         Self::Pause(PauseFor::Tomorrow),
         Self::Pause(PauseFor::Now),
+        Self::Open,
         Self::Quit,
     ];
 
@@ -73,6 +76,7 @@ impl Action {
             Self::Pause(PauseFor::OneHour) => "pause-hour",
             Self::Pause(PauseFor::Tomorrow) => "pause-tomorrow",
             Self::Pause(PauseFor::Now) => "resume",
+            Self::Open => "open",
             Self::Quit => "quit",
         }
     }
@@ -124,6 +128,7 @@ impl TrayModel {
             button(Action::Pause(PauseFor::Tomorrow), "Pause until tomorrow", paused.is_none()),
             button(Action::Pause(PauseFor::Now), &resume, paused.is_some()),
             Item::Separator,
+            button(Action::Open, "Open Insights Agent", true),
             button(Action::Quit, "Quit", true),
         ];
         Self {

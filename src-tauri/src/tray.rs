@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use insights_agent::agent::Agent;
+use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request};
 use insights_agent::status::Status;
 use jiff::tz::TimeZone;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
 
 use crate::model::{Action, TrayModel};
+use crate::window::Page;
 
 /// How often the status is looked at: what the tray shows is never older.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,6 +20,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) trait TrayView {
     /// Shows this from now on.
     fn show(&mut self, model: &TrayModel);
+    /// Opens the window at a page, or brings it to the front.
+    fn open(&mut self, page: Page);
 }
 
 /// Whom the tray is about.
@@ -41,6 +45,10 @@ impl Asked for Agent {
 /// Shows the status until the user quits, or nobody can choose anything any more.
 pub(crate) async fn run(agent: &impl Asked, view: &mut impl TrayView, mut actions: UnboundedReceiver<Action>) {
     let zone = TimeZone::system();
+    let consent = agent.status().consent;
+    if !consent.asked && LogKind::ALL.iter().all(|kind| consent.decision(*kind).is_none()) {
+        view.open(Page::Welcome);
+    }
     let mut shown = None;
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,6 +68,10 @@ pub(crate) async fn run(agent: &impl Asked, view: &mut impl TrayView, mut action
                 Request::ShareLogs { kinds: vec![kind], shared: !agent.status().logs.shared.contains(&kind) }
             }
             Some(Action::Pause(until)) => Request::Pause { until },
+            Some(Action::Open) => {
+                view.open(Page::Overview);
+                continue;
+            }
         };
         if let Reply::Failed { why } = agent.ask(request).await {
             tracing::error!(why, "what was chosen in the tray could not be done");

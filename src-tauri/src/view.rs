@@ -8,7 +8,9 @@ use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Wry};
 
 use crate::model::{Icon, Item, TrayModel};
+use crate::opener::Opener;
 use crate::tray::TrayView;
+use crate::window::Page;
 
 /// Side of the pictures that build.rs draws.
 const SIDE: u32 = 32;
@@ -40,6 +42,7 @@ fn picture(icon: Icon) -> Image<'static> {
 pub(crate) struct TauriTray {
     app: AppHandle,
     shown: Option<Shown>,
+    window: Opener,
 }
 
 struct Shown {
@@ -55,8 +58,12 @@ enum Line {
 }
 
 impl TauriTray {
-    pub(crate) const fn new(app: AppHandle) -> Self {
-        Self { app, shown: None }
+    pub(crate) const fn new(app: AppHandle, window: Opener) -> Self {
+        Self { app, shown: None, window }
+    }
+
+    pub(crate) fn app(&self) -> AppHandle {
+        self.app.clone()
     }
 
     fn make(&self, model: &TrayModel) -> Result<Shown> {
@@ -128,5 +135,9 @@ impl TrayView for TauriTray {
         if let Err(error) = done {
             tracing::error!(%error, "the tray cannot be drawn");
         }
+    }
+
+    fn open(&mut self, page: Page) {
+        self.window.open(page);
     }
 }

@@ -111,7 +111,9 @@ impl Drop for Desktop {
     }
 }
 
-fn screenshots() -> PathBuf {
+/// Where pictures go.
+#[must_use]
+pub fn screenshots() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().find(|folder| folder.join("debug").is_dir()).expect("the target folder");
     target.join("screenshots")

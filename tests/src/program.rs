@@ -67,6 +67,12 @@ impl Desk {
         Self { dir, settings }
     }
 
+    /// Makes it a desk whose user has answered the first question.
+    pub fn asked(&self) {
+        fs::create_dir_all(self.data()).expect("a data folder");
+        fs::write(self.data().join("consent.json"), r#"{"asked":true}"#).expect("a consent record");
+    }
+
     /// Adds a setting, as `--set` takes it.
     pub fn set(&mut self, setting: impl Into<String>) {
         self.settings.push(setting.into());

@@ -16,6 +16,7 @@ const END: Duration = Duration::from_secs(5);
 
 fn start(desk: &Desk, desktop: &Desktop) -> Running {
     let mut command: Command = desk.command_of(&tray_program(), &[]);
+    desk.asked();
     desktop.apply(&mut command);
     desk.start_as(command)
 }

@@ -81,6 +81,7 @@ pub(crate) fn desktop() -> Result<()> {
         ("xfce4-panel", "xfce4-panel"),
         ("gdbus", "libglib2.0-bin"),
         ("scrot", "scrot"),
+        ("WebKitWebDriver", "webkit2gtk-driver"),
     ])
 }
 

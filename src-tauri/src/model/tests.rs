@@ -44,6 +44,7 @@ fn the_menu_while_all_is_well() {
         "> Pause until tomorrow",
         "> Resume (grey)",
         "---",
+        "> Open Insights Agent",
         "> Quit",
     ];
     assert_eq!(shown(&status()), expected);

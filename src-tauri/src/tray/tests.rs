@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use insights_agent::config::{self, FileChoice, Inputs};
-use insights_agent::consent::LogKind;
 use insights_agent::paths::DataDir;
 use insights_agent::pause::PauseFor;
 use insights_agent::status::Health;
@@ -14,11 +13,15 @@ use super::*;
 
 /// Remembers what was shown.
 #[derive(Clone, Default)]
-struct Fake(Rc<RefCell<Vec<TrayModel>>>);
+struct Fake(Rc<RefCell<Vec<TrayModel>>>, Rc<RefCell<Vec<Page>>>);
 
 impl TrayView for Fake {
     fn show(&mut self, model: &TrayModel) {
         self.0.borrow_mut().push(model.clone());
+    }
+
+    fn open(&mut self, page: Page) {
+        self.1.borrow_mut().push(page);
     }
 }
 
@@ -56,9 +59,11 @@ async fn what_is_chosen_is_done_and_shown() {
         view.shows(|model| model.icon.health == Health::Paused).await;
         choose.send(Action::Pause(PauseFor::Now)).unwrap();
         view.shows(|model| model.icon.health != Health::Paused).await;
+        choose.send(Action::Open).unwrap();
         choose.send(Action::Quit).unwrap();
     };
     let mut shown = view.clone();
     tokio::join!(run(&agent, &mut shown, actions), user);
+    assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "a user who was never asked is asked first");
     agent.stop().await;
 }

@@ -1,0 +1,60 @@
+//! Opens the window, which is a process of its own: what it takes is given back when it is closed, and its faults are not
+//! the agent's.
+//!
+//! Over its standard input it is told what to do, a word a line: `show` to come to the front, `close`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+use clap::ValueEnum;
+use insights_agent::launch::Options;
+
+use crate::window::Page;
+
+/// The window, if it was opened.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    arguments: Vec<OsString>,
+    window: Option<Child>,
+}
+
+impl Opener {
+    /// For windows with the same options as this program.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { arguments: options.arguments(), window: None }
+    }
+
+    /// Opens the window, or brings it to the front.
+    pub(crate) fn open(&mut self, page: Page) {
+        if self.tell("show") {
+            return;
+        }
+        let page = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let window = std::env::current_exe().and_then(|program| {
+            Command::new(program)
+                .args(["window", "--page", &page])
+                .args(&self.arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+        });
+        match window {
+            Ok(window) => self.window = Some(window),
+            Err(error) => tracing::error!(%error, "the window cannot be opened"),
+        }
+    }
+
+    /// Tells the window something; false if there is none.
+    fn tell(&mut self, word: &str) -> bool {
+        let Some(window) = &mut self.window else { return false };
+        let runs = matches!(window.try_wait(), Ok(None));
+        runs && window.stdin.as_mut().is_some_and(|input| writeln!(input, "{word}").is_ok())
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        let _ = self.tell("close");
+    }
+}
