@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
+use crate::machine;
 use crate::step::{command, program, root, run as run_command, step};
 
 /// Set by Ctrl-C.
@@ -22,10 +23,17 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Builds and starts everything; ends with Ctrl-C, or after so many seconds.
 pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
-    step("Build the agent", || {
-        run_command(&mut command(&["cargo", "build", "--quiet", "--package", "insights-agent"]))
-    })?;
+    let display = cfg!(windows) || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let mut packages = vec!["cargo", "build", "--quiet", "--package", "insights-agent"];
+    if display {
+        if cfg!(target_os = "linux") {
+            machine::webview()?;
+        }
+        packages.extend(["--package", "insights-tray"]);
+    }
+    step("Build the agent", || run_command(&mut command(&packages)))?;
     let program = program("debug");
+    let tray = program.with_file_name(format!("insights-tray{}", std::env::consts::EXE_SUFFIX));
     let folder = root().join("target/demo");
     let data = folder.join("data");
     let agent = |words: &[&str]| {
@@ -61,7 +69,11 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     let mut collector = apart(&program);
     collector.args(["collector", "--grpc", &format!("127.0.0.1:{grpc}"), "--http", &format!("127.0.0.1:{http}")]);
     let mut collector = Running(collector.spawn().context("the collector does not start")?);
-    let mut command = agent(&["run"]);
+    // With a display the agent sits in the system tray.
+    let mut command = if display { apart(&tray) } else { agent(&["run"]) };
+    if display {
+        command.arg("--data-dir").arg(&data);
+    }
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let mut agent = Running(command.spawn().context("the agent does not start")?);
 

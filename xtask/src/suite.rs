@@ -51,7 +51,8 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn windows_check() -> Result<()> {
     let environment = machine::windows_std()?;
     step("Check for Windows", || {
-        let words = ["cargo", "clippy", "--package", "insights-agent", "--quiet", "--", "-D", "warnings"];
+        let packages = ["--package", "insights-agent", "--package", "insights-tray"];
+        let words = [&["cargo", "clippy"], &packages[..], &["--quiet", "--", "-D", "warnings"]].concat();
         run(command(&words).envs(environment))
     })
 }
