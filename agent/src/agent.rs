@@ -26,7 +26,7 @@ use crate::pipeline::events::Events;
 use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter, Sent, probe};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
-use crate::redaction::{Person, Redactor};
+use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
 use crate::signals::events;
 use crate::sources::host::{HostSource, logical_cpus};
@@ -119,7 +119,7 @@ impl Agent {
             user_data: folders::user_data(&settings.connect),
             queue: queue.clone(),
             resource: resource.to_protobuf(),
-            redactor: Arc::new(Redactor::new(&settings.logs.redaction, &Person::current())),
+            redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
             pause: pause.clone(),
             zone: jiff::tz::TimeZone::system(),
         };

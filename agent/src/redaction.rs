@@ -17,7 +17,8 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::LazyLock;
 
 use crate::config::RedactionSettings;
 use hints::Hints;
@@ -53,6 +54,28 @@ pub struct Redactor {
 struct Found {
     place: Range<usize>,
     rule: usize,
+}
+
+/// Rules that are made when they are needed for the first time: they take some 8 MB, which an agent that reads no logs
+/// does without.
+#[derive(Debug)]
+pub struct LazyRedactor(LazyLock<Redactor, Box<dyn FnOnce() -> Redactor + Send>>);
+
+impl LazyRedactor {
+    /// The rules that the settings switch on.
+    #[must_use]
+    pub fn new(settings: &RedactionSettings, person: Person) -> Self {
+        let settings = settings.clone();
+        Self(LazyLock::new(Box::new(move || Redactor::new(&settings, &person))))
+    }
+}
+
+impl Deref for LazyRedactor {
+    type Target = Redactor;
+
+    fn deref(&self) -> &Redactor {
+        &self.0
+    }
 }
 
 impl Redactor {

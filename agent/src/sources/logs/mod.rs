@@ -44,7 +44,7 @@ use crate::config::LogSettings;
 use crate::consent::Consent;
 use crate::pause::Pause;
 use crate::pipeline::queue::Queue;
-use crate::redaction::Redactor;
+use crate::redaction::LazyRedactor;
 use reader::{Command, Reader};
 
 /// Wake-ups that may wait; beyond, one look through everything serves them all.
@@ -62,7 +62,7 @@ pub struct LogContext {
     /// The resource, encoded.
     pub resource: Vec<u8>,
     /// Hides what must not be sent.
-    pub redactor: Arc<Redactor>,
+    pub redactor: Arc<LazyRedactor>,
     /// While there is one, nothing is read.
     pub pause: Pause,
     /// The zone of the times in the files: that of this machine.

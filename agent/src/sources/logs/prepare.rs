@@ -12,7 +12,7 @@ use super::enrich::{exception, trace_context};
 use super::filter::{Filters, Memory};
 use super::framing::Record;
 use crate::pipeline::queue::LogCounter;
-use crate::redaction::Redactor;
+use crate::redaction::LazyRedactor;
 
 /// Categories that are remembered with what is sent of them: loggers have a few hundred.
 const MOST_CATEGORIES: usize = 1000;
@@ -20,7 +20,7 @@ const MOST_CATEGORIES: usize = 1000;
 /// Prepares records for sending.
 pub(super) struct Preparer {
     clock: Clock,
-    redactor: Arc<Redactor>,
+    redactor: Arc<LazyRedactor>,
     /// Categories as they are sent.
     categories: HashMap<Vec<u8>, String>,
 }

@@ -68,7 +68,7 @@ impl Desk {
             user_data: vec![self.dir.path().join("UserData")],
             queue: opened.queue.clone(),
             resource: Vec::new(),
-            redactor: Arc::new(Redactor::new(&settings.redaction, &Person::default())),
+            redactor: Arc::new(LazyRedactor::new(&settings.redaction, Person::default())),
             pause: crate::pause::Pause::default(),
             zone: jiff::tz::TimeZone::UTC,
         };
