@@ -63,10 +63,11 @@ impl Window {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Waits until a script gives true.
-    async fn wait(&self, what: &str, script: &str) {
+    /// Waits until an expression is true. One that throws is not yet true: its page may still be drawn.
+    async fn wait(&self, what: &str, expression: &str) {
+        let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
         let look = async {
-            while self.run(&format!("return Boolean({script})")).await != json!(true) {
+            while self.run(&script).await != json!(true) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -151,6 +152,8 @@ fn what_the_user_does_is_done() {
         window.shows("Paused until").await;
         assert_eq!(desk.status()["health"], "paused");
         window.page("my-data").await;
+        // Until they are there, what lies below moves.
+        window.wait("the batches", "document.querySelector('#batches details')").await;
         window.click("#delete-history").await;
         window.shows("Deleted.").await;
         window
