@@ -4,17 +4,20 @@
 //! hand over what they have, the SDK exports once more, the exporter sends what it can within [`FLUSH_LIMIT`], the queue
 //! is written out.
 
+mod decisions;
+mod history;
+
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_semantic_conventions::attribute::SESSION_ID;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Loaded, Protocol, SettingLine};
+use crate::config::{Loaded, Protocol, SettingLine, Settings};
 use crate::connect::folders;
 use crate::consent::{Consent, LogKind};
 use crate::control::{Answer, Reply, Request, Server};
@@ -26,13 +29,15 @@ use crate::pipeline::events::Events;
 use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter, Sent, probe};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
+use crate::pipeline::spans::Spans;
 use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
-use crate::signals::events;
+use crate::sources::focus::FocusSource;
 use crate::sources::host::{HostSource, logical_cpus};
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
+use crate::usage::Usage;
 
 /// Time to send what waits when the agent ends: with the rest of the stop it stays within the 2 s that a logoff gives.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
@@ -74,8 +79,8 @@ pub struct Agent {
     lock: Option<File>,
     /// Waits for the queue to tell how far log files have been read, if it could not at the start.
     late_logs: Option<JoinHandle<()>>,
-    /// Keeps the last hour.
-    recorder: JoinHandle<()>,
+    /// Keeps the last hour, and the last days.
+    recorders: [JoinHandle<()>; 2],
 }
 
 impl Agent {
@@ -100,20 +105,9 @@ impl Agent {
         let provider =
             metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
         let thread = |error| StartError::Io("a thread could not be started", error);
-        let host = settings
-            .host
-            .enabled
-            .then(|| HostSource::start(&provider, &settings.host, &pause))
-            .transpose()
-            .map_err(thread)?
-            .map(Arc::new);
-        let processes = settings
-            .processes
-            .enabled
-            .then(|| ProcessSource::start(&provider, &settings.processes, &settings.connect, &pause))
-            .transpose()
-            .map_err(thread)?
-            .map(Arc::new);
+        let session = resource.iter().find(|(key, _)| *key == SESSION_ID).map_or("", |(_, id)| id).to_owned();
+        let Sources { host, processes, focus } =
+            Sources::start(&provider, settings, data, &pause, &session).map_err(thread)?;
         let log_context = LogContext {
             settings: settings.logs.clone(),
             user_data: folders::user_data(&settings.connect),
@@ -124,6 +118,7 @@ impl Agent {
             zone: jiff::tz::TimeZone::system(),
         };
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
+        let spans = Spans::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
             data: data.clone(),
             started_unix_ms: now_unix_ms(),
@@ -137,8 +132,11 @@ impl Agent {
             stats: queue.watch(),
             host: host.clone(),
             processes: processes.clone(),
+            focus,
+            session,
             queue,
             events,
+            spans,
             pause,
             client,
             sent: exporter.sent(),
@@ -160,7 +158,8 @@ impl Agent {
             }
             Err(error) => return Err(StartError::Io("the control socket could not be opened", error)),
         };
-        let recorder = tokio::spawn(Arc::clone(&shared).record_hour());
+        let recorders =
+            [tokio::spawn(Arc::clone(&shared).record_hour()), tokio::spawn(Arc::clone(&shared).keep_history())];
         let announcing = Arc::clone(&shared);
         // A decision that was made while no agent ran.
         tokio::spawn(async move { announcing.announce().await });
@@ -175,7 +174,7 @@ impl Agent {
             queue: opened.thread,
             lock,
             late_logs,
-            recorder,
+            recorders,
         })
     }
 
@@ -192,8 +191,12 @@ impl Agent {
 
     /// Ends everything; what could not be sent is on disk when this returns.
     pub async fn stop(self) {
-        let Self { shared, server, host, processes, provider, exporter, queue, lock, late_logs, recorder } = self;
-        recorder.abort();
+        let Self { shared, server, host, processes, provider, exporter, queue, lock, late_logs, recorders } = self;
+        for recorder in recorders {
+            recorder.abort();
+            // Ended by the abort.
+            let _ = recorder.await;
+        }
         drop(server);
         if let Some(late_logs) = late_logs {
             late_logs.abort();
@@ -201,10 +204,14 @@ impl Agent {
             let _ = late_logs.await;
         }
         let logs = shared.logs().take();
+        let focus = shared.focus.clone();
         // These wait for threads, which wait for the queue.
         let handed_over = tokio::task::spawn_blocking(move || {
             if let Some(logs) = logs {
                 logs.stop();
+            }
+            if let Some(focus) = focus {
+                focus.stop();
             }
             if let Err(error) = provider.shutdown() {
                 tracing::warn!(%error, "the last export of metrics failed");
@@ -214,6 +221,7 @@ impl Agent {
         if handed_over.await.is_err() {
             tracing::error!("a source ended by a panic");
         }
+        shared.keep().await;
         exporter.stop(FLUSH_LIMIT).await;
         drop(shared);
         if tokio::task::spawn_blocking(move || queue.stop()).await.is_err() {
@@ -221,6 +229,38 @@ impl Agent {
         }
         tracing::info!("stopped");
         drop(lock);
+    }
+}
+
+/// The sources of metrics that the settings want.
+struct Sources {
+    host: Option<Arc<HostSource>>,
+    processes: Option<Arc<ProcessSource>>,
+    focus: Option<Arc<FocusSource>>,
+}
+
+impl Sources {
+    fn start(
+        provider: &SdkMeterProvider,
+        settings: &Settings,
+        data: &DataDir,
+        pause: &Pause,
+        session: &str,
+    ) -> io::Result<Self> {
+        let host = settings.host.enabled.then(|| HostSource::start(provider, &settings.host, pause));
+        let processes = settings
+            .processes
+            .enabled
+            .then(|| ProcessSource::start(provider, &settings.processes, &settings.connect, pause));
+        let focus = settings.focus.enabled.then(|| {
+            let usage = Usage::load(&data.usage());
+            FocusSource::start(provider, &settings.focus, &settings.connect, pause, session, usage)
+        });
+        Ok(Self {
+            host: host.transpose()?.map(Arc::new),
+            processes: processes.transpose()?.map(Arc::new),
+            focus: focus.transpose()?.map(Arc::new),
+        })
     }
 }
 
@@ -241,8 +281,12 @@ struct Shared {
     stats: watch::Receiver<QueueStats>,
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
+    focus: Option<Arc<FocusSource>>,
+    /// `session.id`.
+    session: String,
     queue: Queue,
     events: Events,
+    spans: Spans,
     pause: Pause,
     client: Client,
     sent: Sent,
@@ -287,6 +331,7 @@ impl Shared {
             },
             host: self.host.as_ref().map(|host| host.latest()).unwrap_or_default(),
             processes: self.processes.as_ref().map(|of| of.latest()).unwrap_or_default(),
+            focus: self.focus.as_ref().map(|of| of.latest()).unwrap_or_default(),
             paused_until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond),
             consent,
             problems: self.problems.clone(),
@@ -318,41 +363,6 @@ impl Shared {
         }
     }
 
-    /// Carries out a decision: on disk first, then the reader, then, of what is withdrawn, the queue. Returns how many
-    /// queued records were deleted. A withdrawal that cannot be written down is carried out all the same.
-    async fn share_logs(&self, kinds: &[LogKind], shared: bool) -> Result<u64, String> {
-        let _turn = self.consent_turn.lock().await;
-        let mut consent = self.consent();
-        consent.decide(kinds, shared, jiff::Timestamp::now());
-        let written = consent
-            .store(&self.data.consent())
-            .map_err(|error| format!("the decision could not be written down, and ends with the agent: {error}"));
-        if shared {
-            written.clone()?;
-        }
-        *locked(&self.consent) = consent.clone();
-        let control = self.logs().as_ref().map(LogSource::control);
-        if let Some(control) = control {
-            tokio::task::spawn_blocking(move || control.set_consent(consent))
-                .await
-                .map_err(|_| "the log reader could not be told".to_owned())?;
-        }
-        let mut deleted = 0;
-        if !shared {
-            for kind in kinds {
-                deleted += self
-                    .queue
-                    .withdraw(*kind)
-                    .await
-                    .map_err(|error| format!("queued logs could not be deleted: {error}"))?;
-            }
-        }
-        tracing::info!(?kinds, shared, "the user decided on sharing logs");
-        self.announce_decisions().await;
-        written?;
-        Ok(deleted)
-    }
-
     fn pause_for(&self, until: PauseFor) -> Reply {
         let until = until.end(&jiff::ZonedDateTime::now());
         tracing::info!(?until, "the user decided on a pause");
@@ -360,16 +370,6 @@ impl Shared {
             tracing::warn!(%error, "the pause cannot be kept beyond the end of the agent");
         }
         Reply::Paused { until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond) }
-    }
-
-    async fn welcomed(&self) -> Reply {
-        let _turn = self.consent_turn.lock().await;
-        let consent = Consent { asked: true, ..self.consent() };
-        if let Err(error) = consent.store(&self.data.consent()) {
-            tracing::warn!(%error, "the consent record could not be written");
-        }
-        *locked(&self.consent) = consent;
-        Reply::Done
     }
 
     async fn record_hour(self: Arc<Self>) {
@@ -381,43 +381,6 @@ impl Shared {
             locked(&self.hour).look(now_unix_ms(), &host, &processes, cpus);
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-    }
-
-    async fn announce(&self) {
-        let _turn = self.consent_turn.lock().await;
-        self.announce_decisions().await;
-    }
-
-    /// Puts the event of every decision into the queue that is not surely there yet: rather twice than never.
-    async fn announce_decisions(&self) {
-        let mut consent = self.consent();
-        let mut changed = false;
-        for kind in LogKind::ALL {
-            let Some(decision) = consent.decision(kind).filter(|decision| !decision.announced).cloned() else {
-                continue;
-            };
-            let attributes = vec![
-                (events::CONSENT_KIND, Value::StringValue(kind.name().to_owned())),
-                (events::CONSENT_SHARED, Value::BoolValue(decision.shared)),
-                (events::CONSENT_VERSION, Value::IntValue(decision.version.into())),
-                (events::CONSENT_BY, Value::StringValue(decision.by.name().to_owned())),
-            ];
-            let now = if decision.shared { "now shared" } else { "no longer shared" };
-            let body = format!("Logs of {kind} are {now}.");
-            match self.events.emit(events::CONSENT_CHANGED, decision.at, body, attributes).await {
-                // What is held in memory because of a fault can still be lost: the next start says it again.
-                Ok(()) if !self.stats.borrow().problems.is_empty() => {}
-                Ok(()) => changed |= consent.announced(kind),
-                Err(error) => tracing::warn!(%error, %kind, "the event of a decision waits for the next start"),
-            }
-        }
-        if !changed {
-            return;
-        }
-        if let Err(error) = consent.store(&self.data.consent()) {
-            tracing::warn!(%error, "the consent record could not be written");
-        }
-        *locked(&self.consent) = consent;
     }
 }
 
@@ -435,8 +398,13 @@ impl Answer for Shared {
             Request::DeleteHistory => {
                 self.sent.forget();
                 *locked(&self.hour) = Recorder::default();
+                if let Some(focus) = &self.focus {
+                    focus.forget();
+                    self.keep().await;
+                }
                 Reply::Done
             }
+            Request::Usage { days } => Reply::Usage(self.usage(days)),
             Request::TestConnection => Reply::Tested { probes: probe(&self.client).await },
             Request::Settings => Reply::Settings { settings: self.settings.clone() },
             Request::Welcomed => self.welcomed().await,

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! sources::host       ─┐ OpenTelemetry SDK, encoded by opentelemetry-otlp ─┐
-//! sources::processes  ─┘                                                   ├─► pipeline::queue ─► pipeline::exporter ─► collector
+//! sources::processes  ─┤                                                   │
+//! sources::focus      ─┘                                                   ├─► pipeline::queue ─► pipeline::exporter ─► collector
 //! sources::logs        ── redaction ── records and file positions, ────────┘        (SQLite)         gRPC | HTTP
 //!                                      one transaction
 //! ```
@@ -32,3 +33,4 @@ pub mod resource;
 pub mod signals;
 pub mod sources;
 pub mod status;
+pub mod usage;

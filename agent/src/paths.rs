@@ -1,6 +1,6 @@
 //! Where the agent keeps things, and how it writes small files.
 //!
-//! One data folder holds all state: `queue.db`, `consent.json`, `pause.json`, `session.json`, `settings.last-good.json`, `log/`, and
+//! One data folder holds all state: `queue.db`, `consent.json`, `pause.json`, `usage.json`, `session.json`, `settings.last-good.json`, `log/`, and
 //! while an agent runs `agent.lock` and on Unix `control.sock`. Another data folder is another, independent agent.
 
 use std::fs::{self, File, TryLockError};
@@ -61,6 +61,12 @@ impl DataDir {
     #[must_use]
     pub fn pause(&self) -> PathBuf {
         self.0.join("pause.json")
+    }
+
+    /// What the user did in the last days.
+    #[must_use]
+    pub fn usage(&self) -> PathBuf {
+        self.0.join("usage.json")
     }
 
     /// The identifier of the user's session.

@@ -13,6 +13,7 @@ use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Delivery, LaneState};
 use crate::pipeline::queue::QueueStats;
+use crate::sources::focus::FocusFigures;
 use crate::sources::host::HostFigures;
 use crate::sources::logs::LogStatus;
 use crate::sources::processes::ProcessFigures;
@@ -48,6 +49,9 @@ pub struct Status {
     pub host: HostFigures,
     /// The io.Connect processes.
     pub processes: ProcessFigures,
+    /// The user's session.
+    #[serde(default)]
+    pub focus: FocusFigures,
     /// When the pause that the user has chosen ends; none if there is none.
     #[serde(default)]
     pub paused_until_unix_ms: Option<i64>,
@@ -231,6 +235,7 @@ pub fn page(status: &Status) -> String {
         format!("running, {}, memory {}", count(processes, "process"), bytes(memory))
     };
     line("io.Connect", platform);
+    line("Session", session(&status.focus));
     for problem in status.queue.problems.iter().chain(&status.problems) {
         line("Problem", problem.replace('\n', "\n            "));
     }
@@ -240,6 +245,15 @@ pub fn page(status: &Status) -> String {
     );
     line("Data", status.data_dir.clone());
     out
+}
+
+fn session(focus: &FocusFigures) -> String {
+    if let Some(problem) = &focus.problem {
+        return format!("unknown: {problem}");
+    }
+    let Some(state) = focus.state else { return "not looked at".to_owned() };
+    let app = focus.app.as_ref().map(|app| format!(", {app} in front")).unwrap_or_default();
+    format!("{}{app}, active for {} today", state.name(), ago(focus.active_milliseconds_today))
 }
 
 /// Bytes for people.

@@ -68,6 +68,13 @@ impl Desktop {
         command.env_remove("WAYLAND_DISPLAY").envs(self.environment.iter().map(|(name, value)| (name, value)));
     }
 
+    /// Its display, as `DISPLAY` names it.
+    #[must_use]
+    pub fn display(&self) -> String {
+        let display = self.environment.iter().find(|(name, _)| *name == "DISPLAY");
+        display.map(|(_, display)| display.clone()).unwrap_or_default()
+    }
+
     /// Takes a picture of the whole screen, for people to look at: `target/screenshots/NAME.png`.
     pub fn screenshot(&self, name: &str) {
         let folder = screenshots();

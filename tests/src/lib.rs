@@ -10,8 +10,12 @@ pub mod desktop;
 #[cfg(target_os = "linux")]
 pub mod faults;
 pub mod peers;
+#[cfg(unix)]
+pub mod platform;
 pub mod program;
 pub mod receiver;
+#[cfg(target_os = "linux")]
+pub mod user;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -6,12 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command};
 
 use insights_agent_tests::decoder::Decoder;
 use insights_agent_tests::peers::Backend;
+use insights_agent_tests::platform::Platform;
 use insights_agent_tests::program::Desk;
 use insights_agent_tests::{peer, wait_for};
 use serde_json::{Value, json};
@@ -29,30 +27,6 @@ fn desk(protocol: &str, port: u64) -> Desk {
     desk.set("resource.attributes.department=%NOT_SET_HERE?unknown%");
     let _ = desk.ok(&["logs", "share", "on"]);
     desk
-}
-
-/// A process tree that looks like io.Connect's: the platform, with a renderer under it.
-struct Platform(Child);
-
-impl Platform {
-    fn start(folder: &Path) -> Self {
-        let program = folder.join("io-connect-desktop");
-        fs::copy("/bin/bash", &program).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let script = folder.join("main.js");
-        fs::write(&script, format!("{} -c 'read forever' --type=renderer <&0 & wait", program.display())).unwrap();
-        let mut command = Command::new(&program);
-        command.arg(script).stdin(std::process::Stdio::piped());
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        let _ = Command::new("pkill").args(["-P", &self.0.id().to_string()]).status();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Guarantees: over gRPC and over HTTP the real collector takes everything; its debug exporter shows the log records as

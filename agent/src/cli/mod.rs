@@ -8,6 +8,7 @@ mod ask;
 mod redact;
 mod run;
 mod settings;
+mod usage;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -47,6 +48,18 @@ enum Command {
         /// Until when.
         #[arg(value_enum)]
         until: Until,
+    },
+    /// Show how this user used apps today: kept on this machine, for seven days.
+    Usage {
+        /// The last seven days instead.
+        #[arg(long)]
+        week: bool,
+        /// As JSON.
+        #[arg(long, conflicts_with = "delete")]
+        json: bool,
+        /// Delete what is kept.
+        #[arg(long, conflicts_with = "week")]
+        delete: bool,
     },
     /// Show what the queue holds, also when no agent runs.
     Queue {
@@ -196,6 +209,8 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Collector(options) => run::collector(&options),
         Command::Status { json } => ask::status(&common, json),
         Command::Pause { until } => ask::pause(&common, until.into()),
+        Command::Usage { delete: true, .. } => usage::delete(&common),
+        Command::Usage { week, json, .. } => usage::show(&common, week, json),
         Command::Queue { json } => ask::queue(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub host: HostSettings,
     /// Metrics of the io.Connect processes.
     pub processes: ProcessSettings,
+    /// Who used which app, for how long.
+    pub focus: FocusSettings,
     /// Where io.Connect is found.
     pub connect: ConnectSettings,
     /// How io.Connect's log files are read, once their sharing is on.
@@ -161,6 +163,54 @@ impl Default for ProcessSettings {
     fn default() -> Self {
         Self { enabled: true, sample_interval: Period::from_secs(30) }
     }
+}
+
+/// Who used which app, for how long. Names of io.Connect's apps are sent, of others only that they are others; titles of
+/// windows never are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FocusSettings {
+    /// Whether it is collected.
+    pub enabled: bool,
+    /// How long after the last input the user counts as idle, from that input on.
+    pub idle_after: Period,
+    /// How often the desktop is looked at, whether or not the system told of a change.
+    pub poll_interval: Period,
+    /// Which app a window is. The first rule that takes a window decides.
+    pub apps: Vec<AppRule>,
+    /// Folders with app definitions (`*.json`), whose titles and programs name apps that no rule takes. `%VAR%` takes
+    /// environment variables.
+    pub app_definitions: Vec<Template>,
+}
+
+impl Default for FocusSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            idle_after: Period::from_secs(180),
+            poll_interval: Period::from_secs(5),
+            apps: Vec::new(),
+            app_definitions: Vec::new(),
+        }
+    }
+}
+
+/// Which app a window is. What is set has to be so for a window to be taken by the rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppRule {
+    /// Name of the app, as it is sent.
+    pub app: String,
+    /// A regular expression that is found in its title.
+    #[serde(default)]
+    pub title: Option<Expression>,
+    /// Its class, in which `*` stands for any characters.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// File name of its program, without `.exe`, in which `*` stands for any characters. With it the rule takes any
+    /// window, without it only those of io.Connect and of what it started.
+    #[serde(default)]
+    pub process: Option<String>,
 }
 
 /// Where io.Connect is found.

@@ -229,7 +229,9 @@ fn may_be_named(process: &str, name: &str) -> bool {
     is_named(process, name) || cut()
 }
 
-fn without_exe(name: &str) -> &str {
+/// A program's file name without its ending, if that is `.exe`.
+#[must_use]
+pub fn without_exe(name: &str) -> &str {
     let Some(at) = name.len().checked_sub(4) else { return name };
     if name.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(".exe")) { &name[..at] } else { name }
 }

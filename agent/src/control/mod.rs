@@ -23,6 +23,7 @@ use crate::pause::PauseFor;
 use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Probe, SentBatch};
 use crate::status::Status;
+use crate::usage::Day;
 
 /// Longest line: a status is some KiB, the batches that were sent last are more.
 pub const MAX_LINE: u64 = 4 << 20;
@@ -52,8 +53,13 @@ pub enum Request {
         /// Which signal.
         signal: Signal,
     },
-    /// Forget the last hour, and the batches that were sent last.
+    /// Forget the last hour, the last days, and the batches that were sent last.
     DeleteHistory,
+    /// What the user did in the last days, today included.
+    Usage {
+        /// How many days.
+        days: i32,
+    },
     /// Send an empty request of every signal to the collector.
     TestConnection,
     /// The settings in force.
@@ -85,6 +91,8 @@ pub enum Reply {
         /// The batches.
         batches: Vec<SentBatch>,
     },
+    /// The last days, together.
+    Usage(Day),
     /// What the collector said, for each signal.
     Tested {
         /// The answers.

@@ -9,6 +9,7 @@ pub mod events;
 pub mod exporter;
 pub mod metrics;
 pub mod queue;
+pub mod spans;
 mod split;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::Attribute;
 use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
-use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE};
+use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE, USAGE_SCOPE};
+use super::spans::{SCOPE_NAME as SPANS_SCOPE, SPANS};
 
 const HEAD: &str = "\
 <!-- Made from agent/src/signals by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib signals`. -->
@@ -27,7 +28,12 @@ and span id of its record.
 /// The text of docs/signals.md.
 fn markdown() -> String {
     let mut text = HEAD.to_owned();
-    for (scope, title) in [(HOST_SCOPE, "The machine"), (PROCESSES_SCOPE, "The processes of io.Connect")] {
+    let scopes = [
+        (HOST_SCOPE, "The machine"),
+        (PROCESSES_SCOPE, "The processes of io.Connect"),
+        (USAGE_SCOPE, "Use of apps, sessions"),
+    ];
+    for (scope, title) in scopes {
         let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.scope == scope).collect();
         _ = write!(
             text,
@@ -64,6 +70,11 @@ fn markdown() -> String {
         _ = write!(text, "\n### `{}`\n\n{}\n", event.name, event.meaning);
         attribute_table(&mut text, event.attributes);
     }
+    _ = write!(text, "\n## Spans\n\nScope: `{SPANS_SCOPE}`.\n");
+    for span in SPANS {
+        _ = write!(text, "\n### `{}`\n\n{}\n", span.name, span.meaning);
+        attribute_table(&mut text, span.attributes);
+    }
     text
 }
 
@@ -91,7 +102,7 @@ fn names_and_units_are_sound() {
     for (index, metric) in METRICS.iter().enumerate() {
         assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
         assert!(["system.", "process.", "hw.", "ioconnect."].iter().any(|p| metric.name.starts_with(p)), "{metric:?}");
-        assert!(["1", "s", "By", "{cpu}", "{process}"].contains(&metric.unit), "{metric:?}");
+        assert!(["1", "s", "By"].contains(&metric.unit) || metric.unit.starts_with('{'), "{metric:?}");
         assert!(!metric.description.contains('|') && metric.attributes.iter().all(|a| !a.meaning.contains('|')));
     }
 }

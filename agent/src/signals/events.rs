@@ -2,6 +2,8 @@
 
 use super::Attribute;
 
+pub use opentelemetry_semantic_conventions::attribute::{SESSION_ID, SESSION_PREVIOUS_ID};
+
 /// Instrumentation scope of events. Its version is the agent's.
 pub const SCOPE_NAME: &str = "insights-agent.events";
 
@@ -13,6 +15,9 @@ pub const CONSENT_SHARED: &str = "ioconnect.consent.shared";
 pub const CONSENT_VERSION: &str = "ioconnect.consent.version";
 /// `ioconnect.consent.by`
 pub const CONSENT_BY: &str = "ioconnect.consent.by";
+
+/// `ioconnect.user_session.duration`
+pub const SESSION_DURATION: &str = "ioconnect.user_session.duration";
 
 /// One event, as documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,5 +42,28 @@ pub const CONSENT_CHANGED: EventName = EventName {
     ],
 };
 
+/// A session of the user has begun.
+pub const SESSION_START: EventName = EventName {
+    name: "session.start",
+    meaning: "The agent sees a session of the user for the first time (semantic conventions, \"Session\").",
+    attributes: &[
+        Attribute { name: SESSION_ID, meaning: "The session, as in the resource." },
+        Attribute { name: SESSION_PREVIOUS_ID, meaning: "The session before, if there was one." },
+    ],
+};
+
+/// A session of the user has ended.
+pub const SESSION_END: EventName = EventName {
+    name: "session.end",
+    meaning: "The session before has ended: told when the next one begins, with the time it was last seen.",
+    attributes: &[
+        Attribute { name: SESSION_ID, meaning: "The session that has ended; the resource has the one that tells it." },
+        Attribute {
+            name: SESSION_DURATION,
+            meaning: "Seconds from when it was first seen to when it was last. A number.",
+        },
+    ],
+};
+
 /// Every event.
-pub const EVENTS: &[EventName] = &[CONSENT_CHANGED];
+pub const EVENTS: &[EventName] = &[CONSENT_CHANGED, SESSION_START, SESSION_END];

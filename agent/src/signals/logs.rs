@@ -18,7 +18,7 @@ pub const LOG_CUT: &str = "ioconnect.log.cut";
 /// `ioconnect.log.unfinished`
 pub const LOG_UNFINISHED: &str = "ioconnect.log.unfinished";
 /// `ioconnect.app.name`
-pub const APP_NAME: &str = "ioconnect.app.name";
+pub const APP_NAME: &str = super::metrics::APP_NAME.name;
 /// `ioconnect.instance.id`
 pub const INSTANCE_ID: &str = "ioconnect.instance.id";
 /// `ioconnect.env_region`

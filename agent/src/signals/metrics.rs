@@ -6,11 +6,15 @@
 //! Counters start at 0 when the agent starts, because OTLP's start time of a sum is then: what a machine counted before
 //! is not in them.
 
-use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute, metric};
 
 use super::Attribute;
+
+mod usage;
+
+pub use usage::*;
 
 /// Instrumentation scope of the machine's metrics.
 pub const HOST_SCOPE: &str = "insights-agent.host";
@@ -18,7 +22,7 @@ pub const HOST_SCOPE: &str = "insights-agent.host";
 pub const PROCESSES_SCOPE: &str = "insights-agent.processes";
 
 /// How the values of a metric combine over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Instrument {
     /// A value as it is now; values are not added up.
     Gauge,
@@ -26,6 +30,8 @@ pub enum Instrument {
     Counter,
     /// An amount as it is now; amounts may be added up over machines and attributes.
     UpDownCounter,
+    /// How often values lay between these bounds.
+    Histogram(&'static [f64]),
 }
 
 impl Instrument {
@@ -36,12 +42,13 @@ impl Instrument {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
             Self::UpDownCounter => "up-down counter",
+            Self::Histogram(_) => "histogram",
         }
     }
 }
 
 /// One metric, as it is made and documented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
@@ -70,7 +77,16 @@ impl Metric {
             Instrument::Gauge => build!(f64_observable_gauge),
             Instrument::Counter => build!(f64_observable_counter),
             Instrument::UpDownCounter => build!(f64_observable_up_down_counter),
+            Instrument::Histogram(_) => tracing::error!(self.name, "a histogram is recorded, not observed"),
         }
+    }
+
+    /// Makes the instrument of a histogram.
+    #[must_use]
+    pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
+        let bounds = if let Instrument::Histogram(bounds) = self.instrument { bounds } else { &[] };
+        let builder = meter.f64_histogram(self.name).with_unit(self.unit).with_description(self.description);
+        builder.with_boundaries(bounds.to_vec()).build()
     }
 
     /// As [`Self::observe_f64`], for whole numbers.
@@ -87,6 +103,7 @@ impl Metric {
             Instrument::UpDownCounter => {
                 build!(i64_observable_up_down_counter, move |observer| observe(&Unsigned(observer)));
             }
+            Instrument::Histogram(_) => tracing::error!(self.name, "a histogram is recorded, not observed"),
         }
     }
 }
@@ -366,4 +383,16 @@ pub const METRICS: &[Metric] = &[
     PROCESS_CPU_UTILIZATION,
     PROCESS_MEMORY_USAGE,
     PROCESS_COUNT,
+    USER_SESSION_TIME,
+    APP_FOCUS_TIME,
+    APP_FOCUS_DURATION,
+    APP_SWITCHES,
+    APP_STARTS,
+    APP_RUNNING,
+    APP_SESSION_DURATION,
+    APP_HANGS,
+    PLATFORM_CRASHES,
+    PLATFORM_STARTS,
+    PLATFORM_START_DURATION,
+    PLATFORM_SESSION_DURATION,
 ];

@@ -1,4 +1,4 @@
-//! Every name that the agent gives to data, in tables: metrics, attributes of log records, events.
+//! Every name that the agent gives to data, in tables: metrics, attributes of log records, events, spans.
 //!
 //! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
 //! exists; what has none begins with `ioconnect.`.
@@ -8,6 +8,7 @@ mod docs;
 pub mod events;
 pub mod logs;
 pub mod metrics;
+pub mod spans;
 
 /// One attribute, as documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

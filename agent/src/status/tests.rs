@@ -2,6 +2,7 @@ use super::*;
 use crate::connect::processes::Role;
 use crate::pipeline::exporter::Problem;
 use crate::pipeline::queue::{AsideReason, SetAside};
+use crate::sources::focus::State;
 use crate::sources::host::Space;
 use crate::sources::processes::RoleFigures;
 
@@ -25,6 +26,12 @@ fn snapshot() -> Status {
         logs: LogsStatus::default(),
         host: HostFigures::default(),
         processes: ProcessFigures::default(),
+        focus: FocusFigures {
+            state: Some(State::Active),
+            app: Some("orders".to_owned()),
+            active_milliseconds_today: 62 * 60_000,
+            problem: None,
+        },
         paused_until_unix_ms: None,
         consent: Consent::default(),
         problems: Vec::new(),
@@ -120,6 +127,7 @@ fn the_page_is_readable() {
     Logs        sharing platform and applications: 3 files followed, 310 records taken, 0 B behind
     Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
     io.Connect  running, 9 processes, memory 1.0 GiB
+    Session     active, orders in front, active for 62 min today
     Problem     The disk is full.
     Agent       1.2.3, process 4711, running for 60 min
     Data        /home/desk/.local/share/insights-agent

@@ -139,6 +139,11 @@ fn show_masks_secrets() {
     host.memory_threshold            0.9                                 default
     processes.enabled                true                                default
     processes.sample_interval        30s                                 default
+    focus.enabled                    true                                default
+    focus.idle_after                 3m                                  default
+    focus.poll_interval              5s                                  default
+    focus.apps                       []                                  default
+    focus.app_definitions            []                                  default
     connect.user_data                []                                  default
     connect.process_names            ["io-connect-desktop"]              file [folder]/config.json:11
     logs.start_at                    end                                 default

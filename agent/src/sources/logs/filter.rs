@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 use regex::Regex;
 
 use super::framing::Record;
-use super::layout::glob_matches;
 use crate::config::{FilterSettings, LogSettings, Severity};
+use crate::connect::glob_matches;
 use crate::pipeline::queue::LogCounter;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 
 use super::clock::LocalTime;
 use crate::config::LayoutSettings;
+use crate::connect::glob_matches;
 
 mod scan;
 #[cfg(test)]
@@ -146,17 +147,4 @@ impl CustomLayout {
 /// As much of the line as is text: whatever comes after a byte that is not, belongs to the message.
 fn valid_text(line: &[u8]) -> &str {
     line.utf8_chunks().next().map_or("", |chunk| chunk.valid())
-}
-
-/// Whether `*` in `pattern`, as any number of characters, makes it `name`.
-pub(super) fn glob_matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(at) = name.find(part) else { return false };
-        name = &name[at + part.len()..];
-    }
-    name.ends_with(last)
 }

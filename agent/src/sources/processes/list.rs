@@ -10,7 +10,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 use crate::connect::processes::{Listed, Process};
 
 /// A closer look at processes of the list. Those that have ended since are missing.
-pub(super) fn look_at(pids: &[u32]) -> Vec<Process> {
+pub(in crate::sources) fn look_at(pids: &[u32]) -> Vec<Process> {
     if pids.is_empty() {
         return Vec::new();
     }
@@ -47,7 +47,7 @@ fn process(found: &sysinfo::Process) -> Process {
 /// All processes.
 #[cfg(windows)]
 #[allow(unsafe_code)]
-pub(super) fn all() -> Vec<Listed> {
+pub(in crate::sources) fn all() -> Vec<Listed> {
     use windows::Win32::System::Diagnostics::ToolHelp::{
         CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
     };
@@ -77,7 +77,7 @@ pub(super) fn all() -> Vec<Listed> {
 
 /// All processes.
 #[cfg(not(windows))]
-pub(super) fn all() -> Vec<Listed> {
+pub(in crate::sources) fn all() -> Vec<Listed> {
     let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let mut path = String::new();

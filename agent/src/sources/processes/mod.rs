@@ -4,7 +4,7 @@
 //! it finds by role. Instruments only hand that over; they give nothing before the first look, and nothing once the source
 //! has been dropped.
 
-mod list;
+pub(in crate::sources) mod list;
 mod tally;
 
 use std::io;

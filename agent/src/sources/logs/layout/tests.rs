@@ -156,23 +156,6 @@ fn a_zone_in_a_custom_time_counts() {
     assert_eq!(read(&Layout::for_file("x", &layouts), header), "2026-11-23T08:18:10+01 | - | - | - | - | text");
 }
 
-#[test]
-fn a_star_stands_for_any_characters() {
-    for (pattern, name, expected) in [
-        ("app.log", "APP.log", true),
-        ("app.log", "app.log.1", false),
-        ("*", "", true),
-        ("*.log", "app.log", true),
-        ("a*b*c", "abc", true),
-        ("a*b*c", "a-b-b-c", true),
-        ("a*bb*b", "abb", false),
-        ("a*a", "a", false),
-        ("**x", "x", true),
-    ] {
-        assert_eq!(glob_matches(pattern, name), expected, "{pattern} {name}");
-    }
-}
-
 proptest! {
     /// Every valid time is read as what it is, whatever its form.
     #[test]

@@ -1,0 +1,68 @@
+//! `usage`: the history of the last days.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use insights_agent::control::{AskError, Reply, Request, ask};
+use insights_agent::launch::Options;
+use insights_agent::usage::{DAYS, Day, Usage};
+
+use super::block_on;
+
+/// Shows it: the running agent's, else what was kept.
+pub(super) fn show(common: &Options, week: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    let days = if week { DAYS } else { 1 };
+    let day = match block_on(async { Ok(ask(&data, &Request::Usage { days }).await) })? {
+        Ok(Reply::Usage(day)) => day,
+        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
+        Err(AskError::NotRunning(_)) => Usage::load(&data.usage()).total(jiff::ZonedDateTime::now().date(), days),
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&day)?);
+    } else {
+        print(&day);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Deletes it.
+pub(super) fn delete(common: &Options) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    match block_on(async { Ok(ask(&data, &Request::DeleteHistory).await) })? {
+        Ok(Reply::Done) => {}
+        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
+        Err(AskError::NotRunning(_)) => {
+            let mut usage = Usage::load(&data.usage());
+            usage.days.clear();
+            if data.usage().exists() {
+                usage.store(&data.usage())?;
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    println!("The history of use is deleted.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(day: &Day) {
+    if day.states.is_empty() {
+        println!("Nothing is known of this time.");
+        return;
+    }
+    for (state, seconds) in &day.states {
+        println!("{:<24}{:>10}", state.name(), time(*seconds));
+    }
+    println!("\n{:<24}{:>10}{:>10}{:>8}", "app", "in front", "switches", "starts");
+    for (name, app) in day.ranking() {
+        println!("{name:<24}{:>10}{:>10}{:>8}", time(app.focus_seconds), app.switches, app.starts);
+    }
+}
+
+/// Hours, minutes, seconds.
+fn time(seconds: f64) -> String {
+    let seconds = Duration::try_from_secs_f64(seconds.round()).unwrap_or_default().as_secs();
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}

@@ -1,0 +1,38 @@
+//! What is kept of days and sessions.
+
+use jiff::civil::date;
+
+use super::*;
+
+/// Seven days are kept and added up; a day more takes the oldest with it; a file that is broken is an empty history.
+#[test]
+fn seven_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("usage.json");
+    assert_eq!(Usage::load(&file), Usage::default());
+    let mut usage = Usage::default();
+    for day in 1..=8 {
+        let day = usage.day(date(2026, 3, day));
+        day.apps.entry("orders".to_owned()).or_default().focus_seconds += 10.0;
+        *day.states.entry(State::Active).or_default() += 10.0;
+    }
+    usage.store(&file).unwrap();
+    let usage = Usage::load(&file);
+    assert_eq!(usage.days.keys().next(), Some(&date(2026, 3, 2)));
+    let total = |days| usage.total(date(2026, 3, 8), days).apps["orders"].focus_seconds;
+    assert_eq!((total(1), total(7), total(1000)), (10.0, 70.0, 70.0));
+    std::fs::write(&file, "{ broken").unwrap();
+    assert_eq!(Usage::load(&file), Usage::default());
+}
+
+/// The session before is told once, with the time it was last seen.
+#[test]
+fn sessions_follow_each_other() {
+    let mut usage = Usage::default();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    assert_eq!(usage.see_session("a", at(1)), None);
+    assert_eq!(usage.see_session("a", at(100)), None);
+    let before = usage.see_session("b", at(200)).unwrap();
+    assert_eq!((before.id.as_str(), before.started_unix_ms, before.seen_unix_ms), ("a", 1_000, 100_000));
+    assert_eq!(usage.see_session("b", at(201)), None);
+}

@@ -1,0 +1,187 @@
+//! Who used what, for how long: on a real desktop, with real windows and real input, against the script's own clock; and
+//! the same as the answers that a database gives.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use insights_agent_tests::desktop::Desktop;
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::platform::Platform;
+use insights_agent_tests::program::{Desk, Running};
+use insights_agent_tests::user::{User, When};
+use insights_agent_tests::wait_for;
+use serde_json::{Value, json};
+
+/// The agent may notice a change this much later than it happened.
+const NOTICE: Duration = Duration::from_millis(100);
+
+/// What the script did: at each point in time something begins that lasts until the next.
+#[derive(Default)]
+struct Script(Vec<(When, &'static str)>);
+
+impl Script {
+    fn begin(&mut self, what: &'static str, when: When) {
+        self.0.push((when, what));
+    }
+
+    /// The least and the most time that each thing can have lasted.
+    fn bounds(&self) -> BTreeMap<&'static str, (f64, f64)> {
+        let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
+        for pair in self.0.windows(2) {
+            let [(begun, what), (ended, _)] = pair else { continue };
+            let least = ended.0.saturating_duration_since(begun.1).saturating_sub(NOTICE);
+            let most = ended.1.duration_since(begun.0) + NOTICE;
+            let sum = bounds.entry(*what).or_default();
+            *sum = (sum.0 + least.as_secs_f64(), sum.1 + most.as_secs_f64());
+        }
+        bounds
+    }
+}
+
+fn desk() -> Desk {
+    let mut desk = Desk::new();
+    desk.set("focus.idle_after=3s");
+    desk.set(r#"focus.apps=[{"app":"orders","title":"^Orders"},{"app":"charts","title":"^Charts"},{"app":"first","title":"^First"}]"#);
+    desk.set("resource.attributes.department=trading");
+    desk.set("resource.user=name");
+    desk
+}
+
+fn start(desk: &Desk, desktop: &Desktop) -> Running {
+    let mut command = desk.command(&["run"]);
+    desktop.apply(&mut command);
+    command.env_remove("XDG_SESSION_TYPE");
+    desk.start_as(command)
+}
+
+fn in_front(desk: &Desk, app: &str) {
+    desk.wait_for_status(app, |status| status["focus"]["state"] == "active" && status["focus"]["app"] == app);
+}
+
+/// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches and starts exact; an
+/// app that nobody knows is `other`; no title is on disk or on the wire; and every question has its answer in `PromQL`.
+#[test]
+fn a_day_in_a_minute() {
+    let Some(backend) = Backend::start() else { return };
+    let (desktop, mut desk) = (Desktop::start(), desk());
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let platform = Platform::start(&desk.folder().join("platform"));
+    let mut user = User::at(&desktop);
+    let first = user.open("First", platform.id());
+    let orders = user.open("Orders", platform.id());
+    let blotter = user.open("AAPL 100 @ 5", platform.native);
+    let foreign = user.open("Salaries - secret plan", std::process::id());
+    let _ = user.switch_to(first);
+    let agent = start(&desk, &desktop);
+    in_front(&desk, "first");
+
+    let (second, mut script) = (Duration::from_secs(1), Script::default());
+    script.begin("orders", user.switch_to(orders));
+    user.work(second * 2);
+    // A title that nothing is known by does not make it another app.
+    user.rename(orders, "IBM 100 @ 5");
+    user.work(second);
+    script.begin("blotter", user.switch_to(blotter));
+    user.work(second);
+    script.begin("other", user.switch_to(foreign));
+    user.work(second);
+    script.begin("orders", user.switch_to(orders));
+    user.work(second);
+    script.begin("idle", user.input());
+    std::thread::sleep(second * 5);
+    script.begin("orders", user.input());
+    user.work(second);
+    script.begin("locked", user.lock());
+    std::thread::sleep(second * 2);
+    script.begin("orders", user.input());
+    user.work(second);
+    let charts = user.open("Charts", platform.id());
+    script.begin("charts", user.switch_to(charts));
+    user.work(second);
+    user.close(charts);
+    script.begin("orders", user.switch_to(orders));
+    user.work(second);
+    let end = Instant::now();
+    assert!(agent.stop());
+    script.begin("end", (end, Instant::now()));
+
+    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    for (what, (least, most)) in script.bounds() {
+        let seconds = match what {
+            "idle" | "locked" => &usage["states"][what],
+            app => &usage["apps"][app]["focus_seconds"],
+        };
+        let seconds = seconds.as_f64().unwrap_or_default();
+        println!("{what}: {seconds:.3} s, script {least:.3} to {most:.3} s");
+        assert!((least..=most).contains(&seconds), "{what}: {seconds} s is not in {least} to {most} s: {usage}");
+    }
+    let count = |app: &str, what: &str| usage["apps"][app][what].as_u64().unwrap_or_default();
+    let switches = ["orders", "blotter", "other", "charts"].map(|app| count(app, "switches"));
+    assert_eq!(switches, [3, 1, 1, 1], "{usage}");
+    assert_eq!((count("charts", "starts"), count("orders", "starts")), (1, 0), "{usage}");
+
+    let session = std::fs::read_to_string(desk.data().join("session.json")).unwrap();
+    let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
+    // The last export may still be on its way: the right answer is waited for.
+    let answer = |promql: &str, expected: f64| {
+        let query = promql.replace('$', &format!("session_id=\"{session}\""));
+        wait_for(&format!("{promql} = {expected}"), || {
+            let found = backend.query(&query);
+            (found.len() == 1 && (found[0].1 - expected).abs() < 0.001).then(|| found[0].0.clone())
+        })
+    };
+    // Which apps are used most, by focus, in which department?
+    let in_orders = usage["apps"]["orders"]["focus_seconds"].as_f64().unwrap();
+    let most = "topk(1, sum by (ioconnect_app_name, department) (ioconnect_app_focus_time_seconds_total{$}))";
+    let labels = answer(most, in_orders);
+    assert_eq!((&labels["ioconnect_app_name"], &labels["department"]), (&json!("orders"), &json!("trading")));
+    // By starts?
+    let starts = answer("sum by (ioconnect_app_name) (ioconnect_app_starts_total{$}) > 0", 1.0);
+    assert_eq!(starts["ioconnect_app_name"], "charts");
+    // How often do users switch?
+    let _ = answer("sum(ioconnect_app_switches_total{$})", 6.0);
+    // How long is a session, for whom?
+    let length: f64 = usage["states"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+    let by_user = "sum by (user_name, session_id) (ioconnect_user_session_time_seconds_total{$})";
+    assert!(answer(by_user, length)["user_name"].is_string());
+    // How long is an app there, and how often is it in front?
+    let _ = answer(r#"sum(ioconnect_app_session_duration_seconds_count{ioconnect_app_name="charts", $})"#, 1.0);
+    let _ = answer(r#"sum(ioconnect_app_focus_duration_seconds_count{ioconnect_app_name="orders", $})"#, 5.0);
+    // Active time is the focus of all apps.
+    let active = usage["states"]["active"].as_f64().unwrap();
+    let _ =
+        answer(r#"sum(ioconnect_user_session_time_seconds_total{ioconnect_user_session_state="active", $})"#, active);
+    let _ = answer("sum(ioconnect_app_focus_time_seconds_total{$})", active);
+
+    let written = backend.written();
+    for secret in ["Salaries", "secret plan", "AAPL", "IBM 100"] {
+        assert!(!written.contains(secret), "a title was sent");
+        let on_disk =
+            std::process::Command::new("grep").args(["-r", "-l", "-a", secret]).arg(desk.data()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&on_disk.stdout), "", "a title is on disk");
+    }
+    assert!(written.contains("session.start"), "the event of the session");
+}
+
+/// Without a display the agent says that it cannot see, and all time is unknown.
+#[test]
+fn without_a_display() {
+    let desk = desk();
+    let mut command = desk.command(&["run"]);
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
+    let agent = desk.start_as(command);
+    let status = desk.wait_for_status("a look", |status| !status["focus"]["state"].is_null());
+    assert_eq!(
+        (&status["focus"]["state"], &status["focus"]["problem"]),
+        (&Value::from("unknown"), &Value::from("there is no display"))
+    );
+    assert!(agent.stop());
+    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    assert!(usage["states"]["unknown"].as_f64().unwrap() > 0.0);
+    assert_eq!(usage["states"].as_object().unwrap().len(), 1, "{usage}");
+    let _ = desk.ok(&["usage", "--delete"]);
+    assert!(desk.ok(&["usage", "--week"]).contains("Nothing is known"));
+}
