@@ -7,6 +7,7 @@ export const status = () => ask("status");
 export const shareLogs = (kinds, shared) => ask("share_logs", { kinds, shared });
 export const pause = (until) => ask("pause", { until });
 export const hour = () => ask("hour");
+export const usage = (days) => ask("usage", { days });
 export const sent = async (signal) => (await ask("sent", { signal })).batches;
 export const deleteHistory = () => ask("delete_history");
 export const testConnection = async () => (await ask("test_connection")).probes;

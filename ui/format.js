@@ -14,6 +14,14 @@ export const percent = (value) => (value === null || value === undefined ? "–"
 export const time = (unixMs) => clock.format(unixMs);
 export const dateTime = (when) => day.format(new Date(when));
 
+/** Hours and minutes; below an hour, minutes and seconds. */
+export function length(seconds) {
+  const units = seconds < 3600 ? { minutes: Math.floor(seconds / 60), seconds: Math.floor(seconds % 60) }
+    : { hours: Math.floor(seconds / 3600), minutes: Math.floor((seconds % 3600) / 60) };
+  const unit = (value, name) => new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short" }).format(value);
+  return Object.entries(units).filter(([, value], at) => at === 1 || value > 0).map(([name, value]) => unit(value, name.slice(0, -1))).join(" ");
+}
+
 /** A time of today as a clock shows it, of another day with its date. */
 export function moment(unixMs, now = Date.now()) {
   return new Date(unixMs).toDateString() === new Date(now).toDateString() ? exact.format(unixMs) : day.format(unixMs);

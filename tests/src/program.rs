@@ -61,6 +61,7 @@ impl Desk {
             format!("connect.user_data={user_data}"),
             "host.export_interval=1s".to_owned(),
             "host.sample_interval=500ms".to_owned(),
+            "host.one_per_machine=false".to_owned(),
             "processes.sample_interval=500ms".to_owned(),
             "logs.flush_interval=100ms".to_owned(),
         ];

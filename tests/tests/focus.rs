@@ -185,3 +185,68 @@ fn without_a_display() {
     let _ = desk.ok(&["usage", "--delete"]);
     assert!(desk.ok(&["usage", "--week"]).contains("Nothing is known"));
 }
+
+/// Guarantees: a run of the platform is one trace, whose root is as long as the run, with its apps and their focus below
+/// it; its start, its first window, its length and its crash dump are measured.
+#[test]
+fn a_platform_session() {
+    let Some(backend) = Backend::start() else { return };
+    let (desktop, mut desk) = (Desktop::start(), desk());
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let mut user = User::at(&desktop);
+    let foreign = user.open("Something", std::process::id());
+    let _ = user.switch_to(foreign);
+    let agent = start(&desk, &desktop);
+    in_front(&desk, "other");
+
+    let begun = Instant::now();
+    let platform = Platform::start(&desk.folder().join("platform"));
+    let orders = user.open("Orders", platform.id());
+    let _ = user.switch_to(orders);
+    in_front(&desk, "orders");
+    user.work(Duration::from_secs(2));
+    let crashes = desk.folder().join("UserData/DEMO-INTEROP.IO/crashes/reports");
+    std::fs::create_dir_all(&crashes).unwrap();
+    std::fs::write(crashes.join("1.dmp"), "").unwrap();
+    user.close(orders);
+    drop(platform);
+    let lasted = begun.elapsed().as_secs_f64();
+    // A window that comes makes it look at what is there.
+    let _ = user.open("Something else", std::process::id());
+    desk.wait_for_status("the end of the app", |status| status["focus"]["app"] != "orders");
+    assert!(agent.stop());
+
+    let traces = wait_for("the trace", || {
+        let written = backend.written();
+        let at = written.find("ScopeSpans")?;
+        written[at..].contains("platform session").then(|| written[at..].to_owned())
+    });
+    let spans: Vec<&str> = traces.split("Span #").skip(1).collect();
+    let field = |span: &str, name: &str| {
+        let line = span.lines().find(|line| line.trim().starts_with(name)).unwrap_or_default();
+        line.split_once(": ").map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let named = |name: &str| {
+        let found = spans.iter().find(|span| field(span, "Name") == name);
+        *found.unwrap_or_else(|| panic!("no span `{name}` in {traces}"))
+    };
+    let root = named("platform session");
+    for name in ["app session", "focus"] {
+        let span = named(name);
+        assert_eq!(field(span, "Parent ID"), field(root, "ID"), "{name}");
+        assert_eq!(field(span, "Trace ID"), field(root, "Trace ID"), "{name}");
+        assert!(span.contains("ioconnect.app.name: Str(orders)"), "{span}");
+    }
+    let session = std::fs::read_to_string(desk.data().join("session.json")).unwrap();
+    let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
+    let value = |name: &str| {
+        let query = format!("{name}{{session_id=\"{session}\"}}");
+        wait_for(name, || backend.query(&query).first().map(|(_, value)| *value).filter(|value| *value > 0.0))
+    };
+    for once in ["starts_total", "crashes_total", "start_duration_seconds_count"] {
+        assert!((value(&format!("ioconnect_platform_{once}")) - 1.0).abs() < 0.001, "{once}");
+    }
+    // The start of a process is known to the second only.
+    let length = value("ioconnect_platform_session_duration_seconds_sum");
+    assert!((length - lasted).abs() < 1.5, "{length} {lasted}");
+}

@@ -4,6 +4,7 @@ import { h, replace } from "../dom.js";
 import * as format from "../format.js";
 import { t } from "../texts.js";
 import { state } from "./state.js";
+import { today } from "./today.js";
 
 const CHART_MS = 10_000;
 
@@ -11,6 +12,7 @@ export function make(body) {
   const head = h("div", { class: "card" });
   const pauses = h("div", { class: "row" });
   const charts = h("div", { class: "charts" });
+  const used = h("div", { id: "today" });
   const deliveries = h("div");
   const failed = h("p", { class: "bad", role: "alert" });
   let drawn = 0;
@@ -26,6 +28,7 @@ export function make(body) {
   body.replaceChildren(
     h("h1", {}, t("overview.title")), head,
     h("section", { class: "card" }, h("h2", {}, t("overview.hour")), h("p", {}, key(t("overview.machine"), "machine"), key(t("overview.connect"), "connect")), charts),
+    h("section", { class: "card" }, h("h2", {}, t("today.title")), used, h("p", { class: "quiet" }, t("today.what"))),
     h("section", { class: "card" }, h("h2", {}, t("overview.delivery")), deliveries),
     h("section", { class: "card" }, pauses, failed, h("p", { class: "quiet" }, t("pause.what"))));
 
@@ -45,6 +48,7 @@ export function make(body) {
       h("p", { class: "quiet" }, t("overview.since", { time: format.moment(status.started_unix_ms) })));
     if (Date.now() - drawn < CHART_MS || charts.contains(document.activeElement)) return;
     drawn = Date.now();
+    replace(used, today(await agent.usage(1)));
     const { minutes, memory_total: total } = await agent.hour();
     if (minutes.length === 0) return replace(charts, h("p", { class: "quiet" }, t("overview.no-minutes")));
     const two = (machine, connect) => [

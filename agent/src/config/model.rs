@@ -135,6 +135,8 @@ pub struct HostSettings {
     pub cpu_threshold: Ratio,
     /// Used share of memory from which on time counts as being at the limit.
     pub memory_threshold: Ratio,
+    /// Whether, of all agents on a machine that many people share, only one sends them.
+    pub one_per_machine: bool,
 }
 
 impl Default for HostSettings {
@@ -145,6 +147,7 @@ impl Default for HostSettings {
             sample_interval: Period::from_secs(5),
             cpu_threshold: Ratio::constant(0.9),
             memory_threshold: Ratio::constant(0.9),
+            one_per_machine: true,
         }
     }
 }

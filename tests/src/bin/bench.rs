@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use insights_agent_tests::desktop::Desktop;
 use insights_agent_tests::program::Desk;
 use insights_agent_tests::receiver::lines;
 use insights_agent_tests::{free_port, wait_for};
@@ -226,14 +227,31 @@ fn idle_agent(time: Duration) {
     let desk = plain_desk(&sink);
     fs::write(desk.log("application.log"), "").unwrap();
     let _ = desk.ok(&["logs", "share", "on"]);
-    let agent = desk.start();
-    let _ = desk.status();
-    let before = Used::by(agent.id());
+    let desktop = Desktop::start();
+    let mut command = desk.command(&["run"]);
+    desktop.apply(&mut command);
+    let agent = desk.start_as(command);
+    desk.wait_for_status("the desktop", |status| {
+        status["focus"]["problem"].is_null() && !status["focus"]["state"].is_null()
+    });
+    let (before, woken) = (Used::by(agent.id()), wake_ups(agent.id(), "focus"));
     std::thread::sleep(time);
-    let after = Used::by(agent.id());
+    let (after, woken) = (Used::by(agent.id()), wake_ups(agent.id(), "focus") - woken);
     let share = (after.cpu - before.cpu) / time.as_secs_f64();
     row("private memory, idle", &format!("{:.1} MB", after.private), "25 MB");
     row(&format!("CPU of a core, idle over {} s", time.as_secs()), &format!("{:.3} %", share * 100.0), "0.1 %");
+    let polls = time.as_secs() / 5;
+    row(&format!("focus: wake-ups while nothing changes, {polls} polls"), &format!("{woken}"), "poll only");
+}
+
+/// How often a thread has gone to sleep of its own will (proc(5), status).
+fn wake_ups(process: u32, thread: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let mut of_thread = statuses.filter(|status| status.starts_with(&format!("Name:\t{thread}\n")));
+    let of_thread = of_thread.next().unwrap_or_default();
+    let line = of_thread.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
 /// A desk with the agent's default settings.

@@ -137,6 +137,7 @@ fn show_masks_secrets() {
     host.sample_interval             5s                                  default
     host.cpu_threshold               0.9                                 default
     host.memory_threshold            0.9                                 default
+    host.one_per_machine             true                                default
     processes.enabled                true                                default
     processes.sample_interval        30s                                 default
     focus.enabled                    true                                default

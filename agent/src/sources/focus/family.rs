@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::connect::processes::{Listed, Role, candidates, members, without_exe};
+use crate::connect::processes::{Listed, Role, members, without_exe};
 use crate::sources::processes::list;
 
 /// What is known of a process.
@@ -67,7 +67,7 @@ impl Family {
     }
 
     fn look(&mut self, listed: &[Listed], pids: &[u32]) {
-        let processes = list::look_at(&candidates(listed, &self.names));
+        let processes = list::of_connect(listed, &self.names);
         let members = members(&processes, &self.names);
         for pid in pids {
             let member = members.iter().find(|member| member.process.listed.pid == *pid);

@@ -7,6 +7,7 @@
 mod export;
 mod machine;
 mod tally;
+mod turn;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,6 +18,7 @@ use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 
 use self::export::{AtExport, Readings};
 use self::tally::{Sample, Tally};
+use self::turn::Turn;
 use super::sampler::Sampler;
 use crate::config::HostSettings;
 use crate::pause::Pause;
@@ -46,8 +48,9 @@ impl HostSource {
         let at_export = Arc::new(Mutex::new(AtExport::new()));
 
         let meter = metrics::meter(provider, metrics::HOST_SCOPE);
-        observe_samples(&meter, &tally, settings);
-        observe_readings(&meter, &at_export);
+        let turn = Arc::new(Turn::new(settings.one_per_machine));
+        observe_samples(&meter, &Told::new(&tally, &turn), settings);
+        observe_readings(&meter, &Told::new(&at_export, &turn), &turn);
 
         let mut memory = machine::Memory::new();
         let taken = Arc::clone(&tally);
@@ -69,20 +72,43 @@ impl HostSource {
     }
 }
 
+/// What instruments tell from: nothing once the source has been dropped, nor while another agent tells it.
+#[derive(Debug)]
+struct Told<T> {
+    of: Weak<Mutex<T>>,
+    turn: Arc<Turn>,
+}
+
+impl<T> Clone for Told<T> {
+    fn clone(&self) -> Self {
+        Self { of: Weak::clone(&self.of), turn: Arc::clone(&self.turn) }
+    }
+}
+
+impl<T> Told<T> {
+    fn new(of: &Arc<Mutex<T>>, turn: &Arc<Turn>) -> Self {
+        Self { of: Arc::downgrade(of), turn: Arc::clone(turn) }
+    }
+
+    fn get(&self) -> Option<Arc<Mutex<T>>> {
+        self.of.upgrade().filter(|_| self.turn.is_mine())
+    }
+}
+
 /// Metrics out of the samples.
-fn observe_samples(meter: &Meter, tally: &Arc<Mutex<Tally>>, settings: &HostSettings) {
-    let weak = Arc::downgrade(tally);
+fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) {
+    let told = tally.clone();
     metrics::SYSTEM_CPU_UTILIZATION.observe_f64(meter, move |observer| {
-        let mean = weak.upgrade().and_then(|tally| locked(&tally).take_mean_cpu());
+        let mean = told.get().and_then(|tally| locked(&tally).take_mean_cpu());
         mean.inspect(|mean| observer.observe(*mean, &[]));
     });
 
     let figures =
         |metric: &Metric, observe: fn(&HostFigures, &dyn AsyncInstrument<f64>, &[KeyValue]), threshold: f64| {
-            let weak = Arc::downgrade(tally);
+            let told = tally.clone();
             let attributes = [KeyValue::new(metrics::THRESHOLD.name, threshold)];
             metric.observe_f64(meter, move |observer| {
-                if let Some(tally) = weak.upgrade() {
+                if let Some(tally) = told.get() {
                     let figures = locked(&tally).figures();
                     observe(&figures, observer, &attributes);
                 }
@@ -99,34 +125,35 @@ fn observe_samples(meter: &Meter, tally: &Arc<Mutex<Tally>>, settings: &HostSett
         settings.memory_threshold.get(),
     );
 
-    let memory = |weak: &Weak<Mutex<Tally>>| weak.upgrade().and_then(|tally| locked(&tally).figures().memory);
-    let weak = Arc::downgrade(tally);
+    let memory = |told: &Told<Tally>| told.get().and_then(|tally| locked(&tally).figures().memory);
+    let told = tally.clone();
     metrics::SYSTEM_MEMORY_USAGE.observe_u64(meter, move |observer| {
-        memory(&weak).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
+        memory(&told).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
     });
-    let weak = Arc::downgrade(tally);
+    let told = tally.clone();
     metrics::SYSTEM_MEMORY_LIMIT.observe_u64(meter, move |observer| {
-        memory(&weak).inspect(|space| observer.observe(space.total, &[]));
+        memory(&told).inspect(|space| observer.observe(space.total, &[]));
     });
-    let weak = Arc::downgrade(tally);
+    let told = tally.clone();
     metrics::SYSTEM_MEMORY_UTILIZATION.observe_f64(meter, move |observer| {
-        memory(&weak).and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
+        memory(&told).and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
     });
 }
 
 /// Metrics that are read at each export.
-fn observe_readings(meter: &Meter, at_export: &Arc<Mutex<AtExport>>) {
+fn observe_readings(meter: &Meter, at_export: &Told<AtExport>, turn: &Arc<Turn>) {
     let cpus = logical_cpus();
+    let turn = Arc::clone(turn);
     metrics::SYSTEM_CPU_LOGICAL_COUNT.observe_u64(meter, move |observer| {
-        cpus.inspect(|count| observer.observe(*count, &[]));
+        cpus.filter(|_| turn.is_mine()).inspect(|count| observer.observe(*count, &[]));
     });
     let whole = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<u64>)| {
-        let weak = Arc::downgrade(at_export);
-        metric.observe_u64(meter, move |observer| with_readings(&weak, |readings| observe(readings, observer)));
+        let told = at_export.clone();
+        metric.observe_u64(meter, move |observer| with_readings(&told, |readings| observe(readings, observer)));
     };
     let fraction = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<f64>)| {
-        let weak = Arc::downgrade(at_export);
-        metric.observe_f64(meter, move |observer| with_readings(&weak, |readings| observe(readings, observer)));
+        let told = at_export.clone();
+        metric.observe_f64(meter, move |observer| with_readings(&told, |readings| observe(readings, observer)));
     };
 
     whole(&metrics::SYSTEM_PAGING_USAGE, |readings, observer| {
@@ -173,8 +200,8 @@ fn observe_readings(meter: &Meter, at_export: &Arc<Mutex<AtExport>>) {
     });
 }
 
-fn with_readings(at_export: &Weak<Mutex<AtExport>>, observe: impl FnOnce(&Readings)) {
-    if let Some(at_export) = at_export.upgrade() {
+fn with_readings(at_export: &Told<AtExport>, observe: impl FnOnce(&Readings)) {
+    if let Some(at_export) = at_export.get() {
         observe(locked(&at_export).readings(Instant::now()));
     }
 }

@@ -132,7 +132,11 @@ pub(in crate::sources) fn assert_as_documented(points: &[Point]) {
 }
 
 fn settings() -> HostSettings {
-    HostSettings { sample_interval: crate::config::Period::from_millis(10), ..HostSettings::default() }
+    HostSettings {
+        sample_interval: crate::config::Period::from_millis(10),
+        one_per_machine: false,
+        ..HostSettings::default()
+    }
 }
 
 fn value(points: &[Point], name: &str, attributes: &[&str]) -> Option<f64> {

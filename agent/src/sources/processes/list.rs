@@ -7,10 +7,18 @@ use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use crate::connect::processes::{Listed, Process};
+use crate::connect::processes::{Listed, Process, candidates};
 
-/// A closer look at processes of the list. Those that have ended since are missing.
-pub(in crate::sources) fn look_at(pids: &[u32]) -> Vec<Process> {
+/// A closer look at the processes of a list that may be io.Connect's, as far as they are of this session: on a machine
+/// that many people share, each agent tells of its own user's.
+pub(in crate::sources) fn of_connect(list: &[Listed], names: &[String]) -> Vec<Process> {
+    let mut pids = candidates(list, names);
+    pids.retain(|pid| is_of_session(*pid));
+    look_at(&pids)
+}
+
+/// Those that have ended since are missing.
+fn look_at(pids: &[u32]) -> Vec<Process> {
     if pids.is_empty() {
         return Vec::new();
     }
@@ -42,6 +50,27 @@ fn process(found: &sysinfo::Process) -> Process {
         cpu_time: Duration::from_millis(found.accumulated_cpu_time()),
         memory: found.memory(),
     }
+}
+
+/// Whether a process is of this user's session.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn is_of_session(pid: u32) -> bool {
+    use windows::Win32::System::RemoteDesktop::ProcessIdToSessionId;
+    let session = |pid| {
+        let mut session = 0;
+        // SAFETY: `session` lives through the call.
+        unsafe { ProcessIdToSessionId(pid, &raw mut session) }.ok().map(|()| session)
+    };
+    session(pid) == session(std::process::id())
+}
+
+/// Whether a process is this user's.
+#[cfg(not(windows))]
+fn is_of_session(pid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::getuid().as_raw();
+    std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == own)
 }
 
 /// All processes.

@@ -18,7 +18,7 @@ use self::tally::Tally;
 use super::host::{locked, logical_cpus};
 use super::sampler::Sampler;
 use crate::config::{ConnectSettings, ProcessSettings};
-use crate::connect::processes::{Role, candidates, members};
+use crate::connect::processes::{Role, members};
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
@@ -54,7 +54,7 @@ impl ProcessSource {
             if pause.is_on() {
                 return;
             }
-            let processes = list::look_at(&candidates(&list::all(), &names));
+            let processes = list::of_connect(&list::all(), &names);
             locked(&looks).add(Instant::now(), &members(&processes, &names));
         })?;
         Ok(Self { tally, _sampler: sampler })
