@@ -110,6 +110,7 @@ service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
     logs: {{receivers: [otlp], exporters: [debug]}}
+    traces: {{receivers: [otlp], exporters: [debug]}}
     metrics: {{receivers: [otlp], exporters: [debug, otlp_http]}}
 "
     )

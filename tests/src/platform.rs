@@ -15,10 +15,10 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts it; its programs are made in a folder.
+    /// Starts it; its programs are made in a folder, the platform's under a name.
     #[must_use]
-    pub fn start(folder: &Path) -> Self {
-        let (program, blotter) = (shell(folder, "io-connect-desktop"), shell(&folder.join("apps"), "blotter"));
+    pub fn start(folder: &Path, name: &str) -> Self {
+        let (program, blotter) = (shell(folder, name), shell(&folder.join("apps"), "blotter"));
         let script = folder.join("main.js");
         let lines = format!(
             "{} -c 'read forever' --type=renderer <&0 &\n{} -c 'read forever; exit' <&0 &\necho $!\nwait\n",

@@ -36,7 +36,7 @@ fn the_real_collector_gets_logs_and_metrics() {
     let Some(backend) = Backend::start() else { return };
     for (protocol, port) in [("grpc", backend.grpc), ("http/protobuf", backend.http)] {
         let desk = desk(protocol, port.into());
-        let platform = Platform::start(&desk.data());
+        let platform = Platform::start(&desk.data(), "io-connect-desktop");
         let agent = desk.start();
         desk.write("application.log", LINES);
         desk.write("applications/clientlist.log", APP_LINE);
@@ -127,9 +127,12 @@ fn an_independent_decoder_reads_the_wire() {
         };
         let of_scope = |scope: &str| mine("logs").into_iter().filter(|log| log["scope"] == scope).collect::<Vec<_>>();
         let logs = wait_for("three records", || Some(of_scope("insights-agent.logs")).filter(|logs| logs.len() == 3));
-        let events = wait_for("two events", || Some(of_scope("insights-agent.events")).filter(|all| all.len() == 2));
+        let events = wait_for("two decisions", || {
+            let mut events = of_scope("insights-agent.events");
+            events.retain(|event| event["event"] == "ioconnect.consent.changed");
+            (events.len() == 2).then_some(events)
+        });
         let platform = &events[0];
-        assert_eq!(platform["event"], "ioconnect.consent.changed");
         assert_eq!(platform["body"], "Logs of platform are now shared.");
         assert_eq!(platform["attributes"]["ioconnect.consent.shared"], true);
         assert_eq!(platform["attributes"]["ioconnect.consent.version"], 1);

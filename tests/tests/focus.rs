@@ -41,8 +41,10 @@ impl Script {
     }
 }
 
-fn desk() -> Desk {
+/// A desk whose platform has a name that no other test's has: agents see all that run.
+fn desk(platform: &str) -> Desk {
     let mut desk = Desk::new();
+    desk.set(format!("connect.process_names=[\"{platform}\"]"));
     desk.set("focus.idle_after=3s");
     desk.set(r#"focus.apps=[{"app":"orders","title":"^Orders"},{"app":"charts","title":"^Charts"},{"app":"first","title":"^First"}]"#);
     desk.set("resource.attributes.department=trading");
@@ -66,9 +68,9 @@ fn in_front(desk: &Desk, app: &str) {
 #[test]
 fn a_day_in_a_minute() {
     let Some(backend) = Backend::start() else { return };
-    let (desktop, mut desk) = (Desktop::start(), desk());
+    let (desktop, mut desk) = (Desktop::start(), desk("day-platform"));
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let platform = Platform::start(&desk.folder().join("platform"));
+    let platform = Platform::start(&desk.folder().join("platform"), "day-platform");
     let mut user = User::at(&desktop);
     let first = user.open("First", platform.id());
     let orders = user.open("Orders", platform.id());
@@ -169,7 +171,7 @@ fn a_day_in_a_minute() {
 /// Without a display the agent says that it cannot see, and all time is unknown.
 #[test]
 fn without_a_display() {
-    let desk = desk();
+    let desk = desk("no-platform");
     let mut command = desk.command(&["run"]);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
     let agent = desk.start_as(command);
@@ -191,7 +193,7 @@ fn without_a_display() {
 #[test]
 fn a_platform_session() {
     let Some(backend) = Backend::start() else { return };
-    let (desktop, mut desk) = (Desktop::start(), desk());
+    let (desktop, mut desk) = (Desktop::start(), desk("run-platform"));
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let mut user = User::at(&desktop);
     let foreign = user.open("Something", std::process::id());
@@ -200,7 +202,7 @@ fn a_platform_session() {
     in_front(&desk, "other");
 
     let begun = Instant::now();
-    let platform = Platform::start(&desk.folder().join("platform"));
+    let platform = Platform::start(&desk.folder().join("platform"), "run-platform");
     let orders = user.open("Orders", platform.id());
     let _ = user.switch_to(orders);
     in_front(&desk, "orders");
@@ -233,7 +235,7 @@ fn a_platform_session() {
     let root = named("platform session");
     for name in ["app session", "focus"] {
         let span = named(name);
-        assert_eq!(field(span, "Parent ID"), field(root, "ID"), "{name}");
+        assert_eq!(field(span, "Parent ID"), field(root, "ID"), "{name}: {traces}");
         assert_eq!(field(span, "Trace ID"), field(root, "Trace ID"), "{name}");
         assert!(span.contains("ioconnect.app.name: Str(orders)"), "{span}");
     }

@@ -38,7 +38,7 @@ fn the_menu_changes_the_agent() {
     wait_for("the check mark", || icon.line("Share platform logs").checked.then_some(()));
     assert!(!icon.line("Share application logs").checked);
     assert_eq!(desk.status()["logs"]["shared"], serde_json::json!(["platform"]));
-    assert_ne!(icon.picture(), delivering, "the icon has its mark");
+    wait_for("the mark of the icon", || (icon.picture() != delivering).then_some(()));
     desktop.screenshot("tray-delivering-shared");
     desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
     wait_for("the shared line", || receiver.lines().iter().any(|line| line.body == "shared").then_some(()));

@@ -80,7 +80,7 @@ fn flags() {
     there is no setting `enable`
      --> --set host.enable
       = key: host.enable
-      = help: did you mean `enabled`? allowed here: enabled, export_interval, sample_interval, cpu_threshold, memory_threshold
+      = help: did you mean `enabled`? allowed here: enabled, export_interval, sample_interval, cpu_threshold, memory_threshold, one_per_machine
     ");
     insta::assert_snapshot!(error("collector.headers=hunter2"), @"
     expected an object `{ ... }`, found text

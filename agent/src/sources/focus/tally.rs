@@ -74,6 +74,8 @@ pub(super) struct Tally {
     focus: Option<Focus>,
     last_app: Option<AppName>,
     platforms: Vec<Running>,
+    /// Of the platform that ended last: what is known of its apps only afterwards belongs there.
+    ended: Option<Trace>,
     seen_platforms: bool,
     spans: Vec<Span>,
 }
@@ -109,6 +111,7 @@ impl Tally {
             focus: None,
             last_app: None,
             platforms: Vec::new(),
+            ended: None,
             seen_platforms: false,
             spans: Vec::new(),
         }
@@ -156,11 +159,17 @@ impl Tally {
     pub(super) fn end_focus(&mut self) -> Option<Took> {
         let Focus { app, from, length } = self.focus.take()?;
         if &*app != OTHER
-            && let Some(running) = self.platforms.last_mut()
+            && let Some(trace) = self.trace()
         {
-            self.spans.extend(running.trace.focus(&app, from, length));
+            let span = trace.focus(&app, from, length);
+            self.spans.extend(span);
         }
         Some(Took::Focus(app, length))
+    }
+
+    fn trace(&mut self) -> Option<&mut Trace> {
+        let running = self.platforms.last_mut().map(|running| &mut running.trace);
+        running.or(self.ended.as_mut())
     }
 
     /// What has become of instances.
@@ -174,9 +183,8 @@ impl Tally {
                     self.apps.entry(app).or_default().starts += 1;
                 }
                 Change::Ended { app, begun: Some((begun, length)) } => {
-                    if let Some(running) = self.platforms.last_mut() {
-                        self.spans.extend(running.trace.app_session(&app, begun.wall, length));
-                    }
+                    let span = self.trace().and_then(|trace| trace.app_session(&app, begun.wall, length));
+                    self.spans.extend(span);
                     took.push(Took::App(app, length));
                 }
                 Change::Ended { .. } => {}
@@ -199,18 +207,13 @@ impl Tally {
     /// The platforms that run now, and the processes that have windows.
     pub(super) fn see_platforms(&mut self, at: Moment, there: &[Platform], with_windows: &[u32]) -> Vec<Took> {
         let mut took = Vec::new();
-        let mut ended = Vec::new();
-        self.platforms.retain(|running| {
-            let is_there = there.contains(&running.platform);
-            if !is_there {
-                let length = running.age + at.elapsed.saturating_sub(running.seen.elapsed);
-                let from = running.seen.wall.checked_sub(running.age).unwrap_or(running.seen.wall);
-                ended.push(running.trace.end(from, length));
-                took.push(Took::Platform(length));
-            }
-            is_there
-        });
-        self.spans.extend(ended);
+        for running in self.platforms.extract_if(.., |running| !there.contains(&running.platform)) {
+            let length = running.age + at.elapsed.saturating_sub(running.seen.elapsed);
+            let from = running.seen.wall.checked_sub(running.age).unwrap_or(running.seen.wall);
+            self.spans.push(running.trace.end(from, length));
+            took.push(Took::Platform(length));
+            self.ended = Some(running.trace);
+        }
         for platform in there {
             if self.platforms.iter().any(|running| running.platform == *platform) {
                 continue;

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use crate::connect::processes::{Listed, Process, candidates};
 
@@ -32,7 +32,9 @@ fn look_at(pids: &[u32]) -> Vec<Process> {
         .with_cmd(UpdateKind::Always)
         .without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), false, what);
-    system.processes().values().map(process).collect()
+    // What has ended but was not yet waited for has no program any more.
+    let live = system.processes().values().filter(|found| found.status() != ProcessStatus::Zombie);
+    live.map(process).collect()
 }
 
 fn process(found: &sysinfo::Process) -> Process {
@@ -128,12 +130,14 @@ fn read_start(path: &str) -> Option<String> {
     Some(String::from_utf8_lossy(buffer.get(..read)?).into_owned())
 }
 
-/// `pid (name) state parent ...` (`proc_pid_stat(5)`). The name may hold spaces and parentheses.
+/// `pid (name) state parent ...` (`proc_pid_stat(5)`). The name may hold spaces and parentheses. None for what has ended
+/// but was not yet waited for.
 #[cfg(not(windows))]
 fn parse_stat(stat: &str) -> Option<Listed> {
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
-    let parent = rest.split(' ').nth(1)?.parse().ok()?;
+    let (state, rest) = rest.split_once(' ')?;
+    let parent = rest.split(' ').next()?.parse().ok().filter(|_| state != "Z")?;
     Some(Listed { pid: pid.parse().ok()?, parent, name: name.to_owned() })
 }
 
