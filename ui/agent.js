@@ -15,4 +15,7 @@ export const settings = async () => (await ask("settings")).settings;
 export const welcomed = () => ask("welcomed");
 export const previewLogs = (kind) => invoke("preview_logs", { kind });
 export const redact = (text) => invoke("redact", { text });
+export const saveBundle = () => invoke("save_bundle");
+export const autostart = () => invoke("autostart");
+export const setAutostart = (on) => invoke("set_autostart", { on });
 export const marks = () => invoke("redaction_rules");

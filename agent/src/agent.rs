@@ -17,7 +17,9 @@ use opentelemetry_semantic_conventions::attribute::SESSION_ID;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Loaded, Protocol, SettingLine, Settings};
+pub use decisions::set_by_organisation;
+
+use crate::config::{Loaded, PolicySettings, Protocol, SettingLine, Settings};
 use crate::connect::folders;
 use crate::consent::{Consent, LogKind};
 use crate::control::{Answer, Reply, Request, Server};
@@ -96,7 +98,12 @@ impl Agent {
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let queue = opened.queue;
         let pause = Pause::load(data.pause());
-        let consent = Consent::load(&data.consent());
+        let mut consent = Consent::load(&data.consent());
+        if consent.obey(|kind| settings.policy.shares(kind), jiff::Timestamp::now())
+            && let Err(error) = consent.store(&data.consent())
+        {
+            tracing::warn!(%error, "what the organisation decided could not be written down");
+        }
         for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
             // The program may have ended, or the disk been full, between the decision and the deletion.
             queue.withhold(kind);
@@ -124,6 +131,7 @@ impl Agent {
             started_unix_ms: now_unix_ms(),
             endpoint: settings.collector.endpoint.to_string(),
             protocol: settings.collector.protocol,
+            policy: settings.policy,
             consent: Mutex::new(consent),
             consent_turn: tokio::sync::Mutex::new(()),
             log_context,
@@ -141,6 +149,7 @@ impl Agent {
             client,
             sent: exporter.sent(),
             hour: Mutex::default(),
+            window_wanted: watch::Sender::default(),
             settings: loaded.lines(),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
         });
@@ -182,6 +191,12 @@ impl Agent {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// Changes whenever somebody who started the program once more wants to see its window.
+    #[must_use]
+    pub fn window_wanted(&self) -> watch::Receiver<u64> {
+        self.shared.window_wanted.subscribe()
     }
 
     /// Answers as the control socket does.
@@ -271,6 +286,7 @@ struct Shared {
     started_unix_ms: i64,
     endpoint: String,
     protocol: Protocol,
+    policy: PolicySettings,
     consent: Mutex<Consent>,
     /// Held while a decision is carried out, so that two cannot overtake each other.
     consent_turn: tokio::sync::Mutex<()>,
@@ -291,6 +307,8 @@ struct Shared {
     client: Client,
     sent: Sent,
     hour: Mutex<Recorder>,
+    /// How often somebody wanted to see the window.
+    window_wanted: watch::Sender<u64>,
     settings: Vec<SettingLine>,
     problems: Vec<String>,
 }
@@ -334,6 +352,7 @@ impl Shared {
             focus: self.focus.as_ref().map(|of| of.latest()).unwrap_or_default(),
             paused_until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond),
             consent,
+            policy: self.policy,
             problems: self.problems.clone(),
         };
         (status.health, status.sentence) = judge(&status);
@@ -364,6 +383,9 @@ impl Shared {
     }
 
     fn pause_for(&self, until: PauseFor) -> Reply {
+        if !self.policy.allow_pause && until != PauseFor::Now {
+            return Reply::Failed { why: "Your organisation has set that there are no pauses.".to_owned() };
+        }
         let until = until.end(&jiff::ZonedDateTime::now());
         tracing::info!(?until, "the user decided on a pause");
         if let Err(error) = self.pause.set(until) {
@@ -407,6 +429,13 @@ impl Answer for Shared {
             Request::Usage { days } => Reply::Usage(self.usage(days)),
             Request::TestConnection => Reply::Tested { probes: probe(&self.client).await },
             Request::Settings => Reply::Settings { settings: self.settings.clone() },
+            Request::OpenWindow => {
+                if self.window_wanted.receiver_count() == 0 {
+                    return Reply::Failed { why: "the agent has no window of its own".to_owned() };
+                }
+                self.window_wanted.send_modify(|times| *times += 1);
+                Reply::Done
+            }
             Request::Welcomed => self.welcomed().await,
         }
     }

@@ -119,9 +119,28 @@ impl Consent {
     /// Writes down the user's decision on some kinds.
     pub fn decide(&mut self, kinds: &[LogKind], shared: bool, at: jiff::Timestamp) {
         for kind in kinds {
-            let by = Decider::User;
-            *self.of_mut(*kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
+            self.set(*kind, shared, at, Decider::User);
         }
+    }
+
+    /// Writes down what the organisation has decided on each kind; what it has given back is undecided. True if anything
+    /// changed.
+    pub fn obey(&mut self, policy: impl Fn(LogKind) -> Option<bool>, at: jiff::Timestamp) -> bool {
+        let before = self.clone();
+        for kind in LogKind::ALL {
+            let decided = self.decision(kind).filter(|decision| decision.by == Decider::Policy);
+            match (policy(kind), decided) {
+                (Some(shared), Some(decided)) if decided.shared == shared && decided.version == CONSENT_VERSION => {}
+                (Some(shared), _) => self.set(kind, shared, at, Decider::Policy),
+                (None, Some(_)) => *self.of_mut(kind) = None,
+                (None, None) => {}
+            }
+        }
+        *self != before
+    }
+
+    fn set(&mut self, kind: LogKind, shared: bool, at: jiff::Timestamp, by: Decider) {
+        *self.of_mut(kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
     }
 
     /// Takes note that the event of a decision is in the queue. False if it was known, or there is none.

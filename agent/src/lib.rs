@@ -15,6 +15,7 @@
 //! the same user ask the running agent. [`collector`] is a small receiver for trying things out and for tests.
 
 pub mod agent;
+pub mod bundle;
 pub mod collector;
 pub mod config;
 pub mod connect;

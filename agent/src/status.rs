@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::config::PolicySettings;
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Delivery, LaneState};
@@ -58,6 +59,9 @@ pub struct Status {
     /// Who agreed to the sharing of logs.
     #[serde(default)]
     pub consent: Consent,
+    /// What the organisation has decided.
+    #[serde(default)]
+    pub policy: PolicySettings,
     /// What is wrong with the settings or was set aside, in words.
     pub problems: Vec<String>,
 }
@@ -137,8 +141,11 @@ pub fn judge(status: &Status) -> (Health, String) {
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
         return (Health::Attention, problem_of(delivery));
     }
-    if let Some(problem) = status.queue.problems.first().or(status.problems.first()) {
+    if let Some(problem) = status.queue.problems.first() {
         return (Health::Attention, problem.clone());
+    }
+    if let Some(problem) = status.problems.first() {
+        return (Health::Attention, wrong_setting(problem));
     }
     let waiting = || format!("{} wait", count(status.queue.batches(), "request"));
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Retrying) {
@@ -160,6 +167,14 @@ pub fn judge(status: &Status) -> (Health, String) {
         None => (Health::Starting, "Nothing has been delivered yet.".to_owned()),
         Some(at) => (Health::Delivering, format!("Delivering; the last data was acknowledged {} ago.", ago(now - at))),
     }
+}
+
+/// What is wrong with a setting, and where, in a sentence.
+fn wrong_setting(problem: &str) -> String {
+    let mut lines = problem.lines();
+    let what = lines.next().unwrap_or_default();
+    let place = lines.next().and_then(|line| line.trim_start().strip_prefix("--> ")).map(|place| format!(" ({place})"));
+    format!("A setting is wrong: {what}{}.", place.unwrap_or_default())
 }
 
 /// The snapshot as a page of text.

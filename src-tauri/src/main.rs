@@ -5,6 +5,7 @@
 
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
+mod autostart;
 mod model;
 mod opener;
 mod tray;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
 use insights_agent::agent::Agent;
 use insights_agent::config::Loaded;
+use insights_agent::control::{Reply, Request, ask};
 use insights_agent::ended::ended;
 use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
@@ -66,7 +68,7 @@ fn main() -> Result<()> {
     match data.take() {
         Ok(lock) => drop(lock),
         // Whoever starts the program a second time wants to see something.
-        Err(LockError::Taken(_)) => return window::run(&options, Page::Overview),
+        Err(LockError::Taken(_)) => return show_running(&options, &data),
         Err(error) => return Err(error.into()),
     }
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
@@ -91,6 +93,9 @@ fn main() -> Result<()> {
         })
         .build(tauri::generate_context!())
         .context(NO_DISPLAY)?;
+    if let Err(error) = autostart::obey(loaded.settings.policy) {
+        tracing::warn!(%error, "starting with the session could not be set");
+    }
     let agent = start(loaded, data, TauriTray::new(app.handle().clone(), Opener::new(&options)), actions)?;
     let mut running = Running { agent: Mutex::new(Some(agent)), choose };
     let code = app.run_return(move |_, event| match event {
@@ -100,6 +105,15 @@ fn main() -> Result<()> {
         _ => {}
     });
     std::process::exit(code)
+}
+
+/// The agent that runs shows its window; if it is one without, this program does.
+fn show_running(options: &Options, data: &DataDir) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(ask(data, &Request::OpenWindow)) {
+        Ok(Reply::Done) => Ok(()),
+        _ => window::run(options, Page::Overview),
+    }
 }
 
 /// The agent's thread, and how to end it.
@@ -141,7 +155,7 @@ fn start(
             }
             let _ = started.send(Ok(()));
             tokio::select! {
-                () = tray::run(&agent, &mut view, actions) => {}
+                () = tray::run(&agent, &mut view, actions, agent.window_wanted()) => {}
                 () = ended => {}
             }
             agent.stop().await;

@@ -14,6 +14,9 @@ const LONGEST_TOOLTIP: usize = 127;
 /// Longest line of the menu: beyond, menus become wider than what they hide.
 const LONGEST_LINE: usize = 80;
 
+/// Behind what the user cannot change.
+const SET: &str = "set by your organisation";
+
 /// All that the tray shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TrayModel {
@@ -106,13 +109,17 @@ impl TrayModel {
             1 => format!("1 request waits ({})", bytes(status.queue.bytes())),
             batches => format!("{batches} requests wait ({})", bytes(status.queue.bytes())),
         };
-        let share = |kind, text: &str| Item::Check {
-            action: Action::Share(kind),
-            text: text.to_owned(),
-            checked: status.logs.shared.contains(&kind),
-            enabled: true,
+        let share = |kind, text: &str| {
+            let is_set = status.policy.shares(kind).is_some();
+            Item::Check {
+                action: Action::Share(kind),
+                text: if is_set { format!("{text} ({SET})") } else { text.to_owned() },
+                checked: status.logs.shared.contains(&kind),
+                enabled: !is_set,
+            }
         };
         let paused = status.paused_until_unix_ms;
+        let may_pause = paused.is_none() && status.policy.allow_pause;
         let button = |action, text: &str, enabled| Item::Button { action, text: text.to_owned(), enabled };
         let resume =
             paused.map_or_else(|| "Resume".to_owned(), |until| format!("Resume (paused until {})", clock(until)));
@@ -124,8 +131,8 @@ impl TrayModel {
             share(LogKind::Platform, "Share platform logs"),
             share(LogKind::Applications, "Share application logs"),
             Item::Separator,
-            button(Action::Pause(PauseFor::OneHour), "Pause for 1 hour", paused.is_none()),
-            button(Action::Pause(PauseFor::Tomorrow), "Pause until tomorrow", paused.is_none()),
+            button(Action::Pause(PauseFor::OneHour), "Pause for 1 hour", may_pause),
+            button(Action::Pause(PauseFor::Tomorrow), "Pause until tomorrow", may_pause),
             button(Action::Pause(PauseFor::Now), &resume, paused.is_some()),
             Item::Separator,
             button(Action::Open, "Open Insights Agent", true),

@@ -30,6 +30,11 @@ impl Opener {
         if self.tell("show") {
             return;
         }
+        if let Err(error) = tauri::webview_version() {
+            tracing::error!(%error, "there is no webview to show the window with");
+            missing::tell();
+            return;
+        }
         let page = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let window = std::env::current_exe().and_then(|program| {
             Command::new(program)
@@ -57,4 +62,38 @@ impl Drop for Opener {
     fn drop(&mut self) {
         let _ = self.tell("close");
     }
+}
+
+/// Without WebView2 the tray, collection and delivery work; only the window does not, and that is said.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+mod missing {
+    use windows::Win32::UI::WindowsAndMessaging::{MB_ICONINFORMATION, MB_OK, MESSAGEBOX_STYLE, MessageBoxW};
+    use windows::core::w;
+
+    const STYLE: MESSAGEBOX_STYLE = MESSAGEBOX_STYLE(MB_OK.0 | MB_ICONINFORMATION.0);
+
+    /// On a thread of its own, so that the tray goes on.
+    pub(super) fn tell() {
+        std::thread::spawn(|| {
+            // SAFETY: both texts are constants, and there is no owner.
+            unsafe {
+                MessageBoxW(
+                    None,
+                    w!("Insights Agent is running, and collects and delivers as it should.\n\nIts window needs the \
+                        Microsoft Edge WebView2 Runtime, which is not on this machine. Your IT department can install it; it \
+                        is at go.microsoft.com/fwlink/p/?LinkId=2124703.\n\nWithout it, `insights-agent status` in a \
+                        terminal says how the agent is."),
+                    w!("Insights Agent"),
+                    STYLE,
+                )
+            };
+        });
+    }
+}
+
+/// Where the webview is linked to the program, it is there.
+#[cfg(not(windows))]
+mod missing {
+    pub(super) fn tell() {}
 }

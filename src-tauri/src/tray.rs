@@ -8,6 +8,7 @@ use insights_agent::control::{Reply, Request};
 use insights_agent::status::Status;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::model::{Action, TrayModel};
@@ -43,7 +44,14 @@ impl Asked for Agent {
 }
 
 /// Shows the status until the user quits, or nobody can choose anything any more.
-pub(crate) async fn run(agent: &impl Asked, view: &mut impl TrayView, mut actions: UnboundedReceiver<Action>) {
+///
+/// `wanted` changes when the window is wanted.
+pub(crate) async fn run(
+    agent: &impl Asked,
+    view: &mut impl TrayView,
+    mut actions: UnboundedReceiver<Action>,
+    mut wanted: watch::Receiver<u64>,
+) {
     let zone = TimeZone::system();
     let consent = agent.status().consent;
     if !consent.asked && LogKind::ALL.iter().all(|kind| consent.decision(*kind).is_none()) {
@@ -61,6 +69,7 @@ pub(crate) async fn run(agent: &impl Asked, view: &mut impl TrayView, mut action
         let action = tokio::select! {
             _ = look.tick() => continue,
             action = actions.recv() => action,
+            Ok(()) = wanted.changed() => Some(Action::Open),
         };
         let request = match action {
             None | Some(Action::Quit) => return,

@@ -10,7 +10,8 @@ use std::io::BufRead;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use insights_agent::config::Settings;
+use insights_agent::bundle;
+use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request, ask};
 use insights_agent::launch::Options;
@@ -19,6 +20,8 @@ use insights_agent::redaction::{Person, Redactor};
 use insights_agent::sources::logs::preview::{self, Latest};
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
+
+use crate::autostart;
 
 /// Longest text to try the rules on.
 const LONGEST_TEXT: usize = 64 << 10;
@@ -46,7 +49,7 @@ pub(crate) enum Page {
 /// What the commands work on.
 struct Desk {
     data: DataDir,
-    settings: Settings,
+    loaded: Loaded,
     redactor: Redactor,
 }
 
@@ -54,13 +57,21 @@ struct Desk {
 pub(crate) fn run(options: &Options, page: Page) -> Result<()> {
     #[cfg(target_os = "linux")]
     gtk::init().context(crate::NO_DISPLAY)?;
-    let settings = options.settings(true)?.settings;
-    let redactor = Redactor::new(&settings.logs.redaction, &Person::current());
-    let desk = Desk { data: options.data()?, settings, redactor };
+    let loaded = options.settings(true)?;
+    let redactor = Redactor::new(&loaded.settings.logs.redaction, &Person::current());
+    let desk = Desk { data: options.data()?, loaded, redactor };
     let first = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     tauri::Builder::default()
         .manage(desk)
-        .invoke_handler(tauri::generate_handler![ask_agent, preview_logs, redact, redaction_rules])
+        .invoke_handler(tauri::generate_handler![
+            ask_agent,
+            preview_logs,
+            redact,
+            redaction_rules,
+            save_bundle,
+            autostart,
+            set_autostart
+        ])
         .setup(move |app| {
             let window = WebviewWindowBuilder::new(app, "main", WebviewUrl::App(format!("index.html#{first}").into()))
                 .title("Insights Agent")
@@ -106,7 +117,7 @@ async fn ask_agent(desk: State<'_, Desk>, request: Request) -> Result<Reply, Str
 async fn preview_logs(app: tauri::AppHandle, kind: LogKind) -> Result<Latest, String> {
     let read = move || {
         let desk = app.state::<Desk>();
-        preview::latest(kind, &desk.settings, &desk.redactor)
+        preview::latest(kind, &desk.loaded.settings, &desk.redactor)
     };
     tauri::async_runtime::spawn_blocking(read)
         .await
@@ -128,6 +139,43 @@ fn redact(desk: State<'_, Desk>, text: &str) -> Result<Redacted, String> {
     let mut hidden = BTreeMap::new();
     let text = desk.redactor.redact_counting(text, &mut hidden).into_owned();
     Ok(Redacted { text, hidden })
+}
+
+/// Saves a diagnostics bundle among the user's downloads; returns where.
+#[tauri::command]
+async fn save_bundle(desk: State<'_, Desk>) -> Result<String, String> {
+    let reply = ask(&desk.data, &Request::Status).await;
+    let status = match &reply {
+        Ok(Reply::Status(status)) => Ok(&**status),
+        Ok(other) => Err(format!("the agent gave another answer: {other:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    let dirs = directories::UserDirs::new().ok_or("This user has no home folder.")?;
+    let folder = dirs.download_dir().filter(|folder| folder.is_dir()).unwrap_or_else(|| dirs.home_dir());
+    let file = folder.join(bundle::file_name());
+    bundle::write(&file, &desk.data, &desk.loaded, status).map_err(|error| error.to_string())?;
+    Ok(file.display().to_string())
+}
+
+/// Whether the program starts with the session, and whether the organisation has decided that.
+#[derive(Debug, Serialize)]
+struct Autostart {
+    is_on: bool,
+    is_set: bool,
+}
+
+#[tauri::command]
+fn autostart(desk: State<'_, Desk>) -> Result<Autostart, String> {
+    let is_on = autostart::is_on().map_err(|error| error.to_string())?;
+    Ok(Autostart { is_on, is_set: desk.loaded.settings.policy.autostart.is_some() })
+}
+
+#[tauri::command]
+fn set_autostart(desk: State<'_, Desk>, on: bool) -> Result<(), String> {
+    if desk.loaded.settings.policy.autostart.is_some() {
+        return Err("Your organisation has set this.".to_owned());
+    }
+    autostart::set(on).map_err(|error| error.to_string())
 }
 
 /// Marks of the rules in force.

@@ -68,6 +68,12 @@ impl Desktop {
         command.env_remove("WAYLAND_DISPLAY").envs(self.environment.iter().map(|(name, value)| (name, value)));
     }
 
+    /// The home folder of its user.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Its display, as `DISPLAY` names it.
     #[must_use]
     pub fn display(&self) -> String {

@@ -101,6 +101,18 @@ impl User {
         (began, self.input().1)
     }
 
+    /// How many windows have a title.
+    #[must_use]
+    pub fn windows_named(&self, title: &str) -> usize {
+        let list = self.connection.get_property(false, self.root, self.atoms._NET_CLIENT_LIST, AtomEnum::ANY, 0, 1000);
+        let list = list.expect("the display").reply().expect("the list of windows");
+        let has_title = |window: &u32| {
+            let name = self.connection.get_property(false, *window, self.atoms._NET_WM_NAME, AtomEnum::ANY, 0, 100);
+            name.ok().and_then(|name| name.reply().ok()).is_some_and(|name| name.value == title.as_bytes())
+        };
+        list.value32().into_iter().flatten().filter(has_title).count()
+    }
+
     fn front(&self) -> Option<u32> {
         let front = self.connection.get_property(false, self.root, self.atoms._NET_ACTIVE_WINDOW, AtomEnum::ANY, 0, 1);
         front.ok()?.reply().ok()?.value32()?.next()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use insights_agent_tests::desktop::{Desktop, TrayIcon};
 use insights_agent_tests::program::{Desk, Running, tray_program};
 use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::user::User;
 use insights_agent_tests::wait_for;
 
 /// Longest end of the program that a logoff allows, with what a loaded machine adds.
@@ -82,6 +83,55 @@ fn what_is_wrong_is_shown() {
     assert!(program.stop(), "it ends without fault");
     assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
     assert!(desk.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
+}
+
+/// Before anything was delivered the tray says that; what somebody has to do is said, and the icon asks for attention;
+/// what the organisation has set is grey.
+#[test]
+fn other_states_are_shown() {
+    let (desktop, mut desk) = (Desktop::start(), Desk::new());
+    // Takes connections and never answers.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    desk.set(format!("collector.endpoint=http://{}", mute.local_addr().unwrap()));
+    desk.set("policy.share_platform_logs=true");
+    let program = start(&desk, &desktop);
+    let icon = TrayIcon::wait(&desktop);
+    let _ = icon.line("Nothing has been delivered yet.");
+    let set = icon.line("Share platform logs (set by your organisation)");
+    assert!(set.checked && !set.enabled, "{set:?}");
+    desktop.screenshot("tray-starting-policy");
+    assert!(program.stop());
+
+    let receiver = Receiver::start();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let mut command = desk.command_of(&tray_program(), &[]);
+    desktop.apply(&mut command);
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
+    let program = desk.start_as(command);
+    let icon = TrayIcon::wait(&desktop);
+    let _ = icon.line("A setting is wrong: ");
+    desktop.screenshot("tray-attention");
+    assert!(program.stop());
+}
+
+/// Whoever starts the program once more sees the window of the one that runs, and only one.
+#[test]
+fn a_second_start_shows_the_window() {
+    let (desktop, mut desk) = (Desktop::start(), Desk::new());
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let user = User::at(&desktop);
+    let program = start(&desk, &desktop);
+    let _ = TrayIcon::wait(&desktop);
+    let mut windows = 0;
+    for _ in 0..2 {
+        let mut again = desk.command_of(&tray_program(), &[]);
+        desktop.apply(&mut again);
+        assert!(again.status().unwrap().success(), "it leaves at once");
+        windows = wait_for("the window", || Some(user.windows_named("Insights Agent")).filter(|count| *count > 0));
+    }
+    assert_eq!(windows, 1);
+    assert!(program.stop());
+    wait_for("the end of the window", || (user.windows_named("Insights Agent") == 0).then_some(()));
 }
 
 /// Without a display the program says so, and what to use instead.

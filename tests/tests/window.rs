@@ -11,10 +11,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use insights_agent_tests::desktop::{Desktop, screenshots};
 use insights_agent_tests::program::{Desk, tray_program};
 use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::{free_port, wait_for};
+use insights_agent_tests::{free_port, peer, wait_for};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What has not moved for so long does not move; it is looked so often whether it does.
+const STILL: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 50;
 const LINE: &str = "[2026-11-23T08:18:11.936] [INFO] default - login of jane@example.com with password=s3cret\n";
 
 /// The driver of the webview. It ends the window when it ends.
@@ -54,7 +57,20 @@ impl Drop for Driver {
 struct Window(Client);
 
 impl Window {
+    /// Clicks as soon as the page does not move under the pointer any more.
     async fn click(&self, css: &str) {
+        let place = format!(
+            "const found = document.querySelector('{css}')?.getBoundingClientRect(); return found && found.x + ' ' + found.y"
+        );
+        let mut before = Value::Null;
+        for _ in 0..LOOKS {
+            let now = self.run(&place).await;
+            if now == before && !now.is_null() {
+                break;
+            }
+            before = now;
+            tokio::time::sleep(STILL).await;
+        }
         let found = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         found.unwrap_or_else(|error| panic!("{css}: {error}")).click().await.unwrap();
     }
@@ -82,6 +98,17 @@ impl Window {
     async fn page(&self, name: &str) {
         self.run(&format!("location.hash = '#{name}'")).await;
         self.wait(name, "document.querySelector('h1')").await;
+    }
+
+    /// What keeps people from using the page, as axe-core finds it: what it calls serious or critical.
+    async fn barriers(&self, axe: &str) -> Value {
+        self.run(axe).await;
+        let script = "const done = arguments[arguments.length - 1];
+            axe.run(document, { resultTypes: ['violations'] }).then(
+                ({ violations }) => done(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+                    .map(({ help, nodes }) => `${help}: ${nodes.map(({ html }) => html).slice(0, 3).join(' | ')}`)),
+                (error) => done([String(error)]))";
+        self.0.execute_async(script, Vec::new()).await.unwrap()
     }
 
     async fn close(self) {
@@ -152,7 +179,6 @@ fn what_the_user_does_is_done() {
         window.shows("Paused until").await;
         assert_eq!(desk.status()["health"], "paused");
         window.page("my-data").await;
-        // Until they are there, what lies below moves.
         window.wait("the batches", "document.querySelector('#batches details')").await;
         window.click("#delete-history").await;
         window.shows("Deleted.").await;
@@ -198,15 +224,17 @@ fn collectors_and_agents_come_and_go() {
     });
 }
 
-/// Every page, in light and dark, at 100 and 200 %: nothing sticks out sideways, nothing failed on the way. The pictures
-/// are for people: `target/screenshots`.
+/// Every page, in light and dark, at 100 and 200 %: nothing sticks out sideways, nothing keeps people from using it, the
+/// day's apps are those of the history. The pictures are for people: `target/screenshots`.
 #[test]
 fn pages_are_drawn() {
     let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
     desk.set(format!("collector.endpoint={}", receiver.endpoint()));
     desk.write("application.log", LINE);
+    keep_a_day(&desk);
     let agent = desk.start();
     let _ = desk.status();
+    let axe = peer("AXE_CORE").map(|file| std::fs::read_to_string(file).unwrap());
     for (name, environment) in [
         ("light", vec![]),
         ("dark", vec![("GTK_THEME", "Adwaita:dark")]),
@@ -225,6 +253,13 @@ fn pages_are_drawn() {
                     .filter((e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible')\
                     .map((e) => e.outerHTML.slice(0, 80))";
                 assert_eq!(window.run(&format!("return {wide}")).await, json!([]), "{name}, {page}");
+                if page == "overview" {
+                    window.wait("the day's apps", "document.querySelectorAll('#today tbody tr').length === 4").await;
+                    window.shows("3 hr 5 min at work").await;
+                }
+                if let Some(axe) = &axe {
+                    assert_eq!(window.barriers(axe).await, json!([]), "{name}, {page}");
+                }
                 let dark = window.run("return matchMedia('(prefers-color-scheme: dark)').matches").await;
                 assert_eq!(dark, json!(name.starts_with("dark")), "{name}");
                 std::fs::create_dir_all(screenshots()).unwrap();
@@ -235,4 +270,101 @@ fn pages_are_drawn() {
         });
     }
     assert!(agent.stop());
+}
+
+/// A history of today, as the agent keeps it.
+fn keep_a_day(desk: &Desk) {
+    let today = Command::new("date").arg("+%F").output().unwrap().stdout;
+    let app = |seconds, switches, starts| json!({ "focus_seconds": seconds, "switches": switches, "starts": starts });
+    let apps = json!({
+        "client-list": app(5400.5, 31, 2), "blotter": app(2700.0, 44, 1), "other": app(2500.0, 40, 0), "platform": app(500.0, 9, 0)
+    });
+    let day = json!({ "states": { "active": 11_100.5, "idle": 1200.0, "locked": 2400.0 }, "apps": apps });
+    let usage = json!({ "days": { String::from_utf8_lossy(&today).trim(): day } });
+    std::fs::create_dir_all(desk.data()).unwrap();
+    std::fs::write(desk.data().join("usage.json"), usage.to_string()).unwrap();
+}
+
+/// What the organisation has set is shown as such and cannot be changed, neither in the window nor past it.
+#[test]
+fn what_the_organisation_has_set() {
+    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    for policy in ["share_platform_logs=true", "share_application_logs=false", "allow_pause=false", "autostart=false"] {
+        desk.set(format!("policy.{policy}"));
+    }
+    desk.write("application.log", LINE);
+    let agent = desk.start();
+    let _ = desk.status();
+    let driver = Driver::start(&desktop, &[]);
+    block_on(async {
+        let window = driver.open(&desk, "logs").await;
+        window.shows("Set by your organisation.").await;
+        window.wait("it is on", "document.querySelector('#share-platform[aria-checked=true]:disabled')").await;
+        window.wait("it is off", "document.querySelector('#share-applications[aria-checked=false]:disabled')").await;
+        std::fs::create_dir_all(screenshots()).unwrap();
+        std::fs::write(screenshots().join("window-logs-policy.png"), window.0.screenshot().await.unwrap()).unwrap();
+        window.page("overview").await;
+        window.shows("there are no pauses").await;
+        window.wait("no pause", "document.querySelector('#pause-hour:disabled')").await;
+        window.page("help").await;
+        window.wait("no switch", "document.querySelector('#autostart[aria-checked=false]:disabled')").await;
+        window.page("my-data").await;
+        window.shows("by your organisation").await;
+        window.page("welcome").await;
+        window.shows("Your organisation has set that these are shared.").await;
+        window.wait("no choice", "document.querySelectorAll('input:disabled').length === 2").await;
+        window.close().await;
+    });
+    for (words, why) in [
+        (&["logs", "share", "off"][..], "Your organisation has set whether logs of platform are shared."),
+        (&["pause", "one-hour"], "Your organisation has set that there are no pauses."),
+    ] {
+        let refused = desk.run(words);
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(why), "{refused:?}");
+    }
+    assert_eq!(desk.status()["logs"]["shared"], json!(["platform"]));
+    assert!(agent.stop());
+    assert!(!desk.run(&["logs", "share", "on"]).status.success(), "nor while no agent runs");
+}
+
+/// The page of help saves a bundle without anything that is nobody's business, and switches the start with the session.
+#[test]
+fn the_page_of_help_helps() {
+    let (desktop, mut desk) = (Desktop::start(), Desk::new());
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set("collector.headers.authorization=Bearer hunter2");
+    desk.write("application.log", LINE);
+    let agent = desk.start();
+    let _ = desk.status();
+    let driver = Driver::start(&desktop, &[]);
+    let bundle = block_on(async {
+        let window = driver.open(&desk, "help").await;
+        window.wait("many components", "document.querySelectorAll('#licences tbody tr').length > 100").await;
+        window.wait("the switch", "document.querySelector('#autostart[aria-checked=false]:enabled')").await;
+        window.click("#autostart").await;
+        window.wait("it is on", "document.querySelector('#autostart[aria-checked=true]')").await;
+        let entries = std::fs::read_dir(desktop.home().join(".config/autostart")).unwrap().flatten();
+        let entry = entries.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect::<String>();
+        assert!(entry.contains("insights-tray"), "{entry}");
+        window.click("#autostart").await;
+        window.wait("it is off", "document.querySelector('#autostart[aria-checked=false]')").await;
+        window.click("#bundle").await;
+        window.shows("Saved as ").await;
+        let said = window.run("return document.getElementById('saved').innerText").await;
+        window.close().await;
+        said.as_str().unwrap().trim_start_matches("Saved as ").to_owned()
+    });
+    let unpacked =
+        Command::new("python3").args(["-m", "zipfile", "-e", &bundle]).arg(desk.folder().join("bundle")).status();
+    assert!(unpacked.unwrap().success(), "{bundle}");
+    let read = |name: &str| std::fs::read_to_string(desk.folder().join("bundle").join(name)).unwrap();
+    assert!(read("status.txt").contains("127.0.0.1:1") && read("settings.txt").contains("collector.endpoint"));
+    assert!(read("log-folders.txt").contains("application.log") && read("log/insights-agent.log").contains("started"));
+    let all =
+        Command::new("grep").args(["-r", "-E", "hunter2|s3cret|jane@"]).arg(desk.folder().join("bundle")).output();
+    assert_eq!(String::from_utf8_lossy(&all.unwrap().stdout), "", "what is nobody's business");
+    assert!(agent.stop());
+    let alone = desk.folder().join("alone.zip");
+    assert!(desk.ok(&["bundle", &alone.display().to_string()]).contains("alone.zip") && alone.exists());
 }

@@ -3,6 +3,7 @@ import { h, marked, replace } from "../dom.js";
 import * as format from "../format.js";
 import { t } from "../texts.js";
 import { preview } from "./preview.js";
+import { policyOn } from "./state.js";
 
 export function make(body) {
   const said = h("p", { role: "status", id: "said" });
@@ -19,8 +20,9 @@ export function make(body) {
       }
     } });
     switches[kind] = toggle;
+    const set = h("p", { class: "quiet", id: `set-${kind}`, hidden: true }, t("policy.set"));
     return h("section", { class: "card" }, h("div", { class: "row between" }, h("h2", { id: `name-${kind}` }, t(`logs.${kind}`)), toggle),
-      h("p", {}, t(`logs.${kind}.what`)), preview(kind));
+      h("p", {}, t(`logs.${kind}.what`)), set, preview(kind));
   };
   const rules = h("p", { id: "rules" });
   const result = h("pre", { id: "try-result", "aria-live": "polite" });
@@ -41,7 +43,12 @@ export function make(body) {
     h("section", { class: "card" }, h("h2", {}, t("logs.try")), h("label", { for: "try" }, t("logs.try.label")), input, h("h3", {}, t("logs.try.result")), result));
 
   async function update(status) {
-    for (const [kind, toggle] of Object.entries(switches)) toggle.setAttribute("aria-checked", status.logs.shared.includes(kind));
+    for (const [kind, toggle] of Object.entries(switches)) {
+      const isSet = policyOn(status, kind) !== null;
+      toggle.setAttribute("aria-checked", status.logs.shared.includes(kind));
+      toggle.disabled = isSet;
+      document.getElementById(`set-${kind}`).hidden = !isSet;
+    }
     if (marks.length === 0) {
       marks = await agent.marks();
       rules.replaceChildren(...marks.flatMap((mark) => [h("mark", {}, mark), " "]));

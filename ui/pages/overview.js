@@ -9,8 +9,9 @@ import { today } from "./today.js";
 const CHART_MS = 10_000;
 
 export function make(body) {
-  const head = h("div", { class: "card" });
+  const head = h("div", { id: "state" });
   const pauses = h("div", { class: "row" });
+  const pauseWhat = h("p", { class: "quiet" }, t("pause.what"));
   const charts = h("div", { class: "charts" });
   const used = h("div", { id: "today" });
   const deliveries = h("div");
@@ -26,16 +27,17 @@ export function make(body) {
   const buttons = { hour: pause("pause-hour", "one_hour"), tomorrow: pause("pause-tomorrow", "tomorrow"), resume: pause("pause-resume", "now") };
   pauses.append(buttons.hour, buttons.tomorrow, buttons.resume);
   body.replaceChildren(
-    h("h1", {}, t("overview.title")), head,
+    h("h1", {}, t("overview.title")), h("section", { class: "card" }, head, pauses, failed, pauseWhat),
     h("section", { class: "card" }, h("h2", {}, t("overview.hour")), h("p", {}, key(t("overview.machine"), "machine"), key(t("overview.connect"), "connect")), charts),
     h("section", { class: "card" }, h("h2", {}, t("today.title")), used, h("p", { class: "quiet" }, t("today.what"))),
-    h("section", { class: "card" }, h("h2", {}, t("overview.delivery")), deliveries),
-    h("section", { class: "card" }, pauses, failed, h("p", { class: "quiet" }, t("pause.what"))));
+    h("section", { class: "card" }, h("h2", {}, t("overview.delivery")), deliveries));
 
   async function update(status) {
     replace(head, state(status));
     const paused = status.paused_until_unix_ms !== null;
     buttons.hour.hidden = buttons.tomorrow.hidden = paused;
+    buttons.hour.disabled = buttons.tomorrow.disabled = !status.policy.allow_pause;
+    pauseWhat.textContent = t(status.policy.allow_pause ? "pause.what" : "pause.none");
     buttons.resume.hidden = !paused;
     const rows = ["metrics", "traces", "logs"].map((signal) => {
       const { acknowledged_unix_ms: last, acknowledged_items: items } = status.collector[signal];

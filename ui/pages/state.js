@@ -18,3 +18,6 @@ export function state(status) {
       h("path", { d: GLYPHS[status.health], fill: "none", stroke: "var(--card)", "stroke-width": 4, "stroke-linecap": "round", "stroke-linejoin": "round" })),
     h("p", { id: "sentence" }, status.sentence));
 }
+
+/** What the organisation has decided on the sharing of a kind of logs; null if the user decides. */
+export const policyOn = (status, kind) => status.policy[kind === "platform" ? "share_platform_logs" : "share_application_logs"];

@@ -11,6 +11,9 @@ use crate::step::{command, root, run, step};
 /// What Python's standard library lacks for the independent decoder.
 const DECODER_PACKAGES: [&str; 2] = ["opentelemetry-proto==1.45.2", "grpcio"];
 
+/// Version of axe-core.
+const AXE_VERSION: &str = "4.11.0";
+
 /// Where things that are made once are kept: outside the tree.
 pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
@@ -119,6 +122,7 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
         ("OTELCOL", program("otelcol")),
         ("VICTORIA_METRICS", program("victoria-metrics")),
         ("DECODER_PYTHON", decoder_python()?),
+        ("AXE_CORE", axe()?),
     ])
 }
 
@@ -142,6 +146,22 @@ fn get_receiver(folder: &Path, part: &str, program: &str) -> Result<()> {
         let script = root().join("xtask/tools/receivers.sh");
         run(command(&["bash"]).arg(script).arg(folder).arg(part).stdout(Stdio::null()))
     })
+}
+
+/// axe-core, which looks for what keeps people from using a page.
+fn axe() -> Result<String> {
+    let folder = cache(&format!("axe-core-{AXE_VERSION}"))?;
+    let script = folder.join("package/axe.min.js");
+    if !script.exists() {
+        packages(&[("npm", "npm"), ("tar", "tar")])?;
+        step("Get axe-core", || {
+            std::fs::create_dir_all(&folder)?;
+            let package = format!("axe-core@{AXE_VERSION}");
+            run(command(&["npm", "pack", "--silent", &package]).current_dir(&folder).stdout(Stdio::null()))?;
+            run(command(&["tar", "xzf", &format!("axe-core-{AXE_VERSION}.tgz")]).current_dir(&folder))
+        })?;
+    }
+    Ok(script.display().to_string())
 }
 
 fn decoder_python() -> Result<String> {

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod licences;
 mod machine;
 mod soak;
 mod step;
@@ -35,6 +36,8 @@ enum Command {
     },
     /// Format, lints, licences.
     Lint,
+    /// Write the list of components for the window.
+    Licences,
     /// Check the code for Windows.
     WindowsCheck,
     /// Get the real receivers for the end-to-end tests, and print where they are.
@@ -65,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run { seconds } => demo::run(seconds),
         Command::Test { quick } => suite::test(quick),
         Command::Lint => suite::lint(),
+        Command::Licences => licences::write(),
         Command::WindowsCheck => suite::windows_check(),
         Command::Receivers => suite::receivers(),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),

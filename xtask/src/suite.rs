@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::machine;
 use crate::step::{command, program, run, step};
+use crate::{licences, machine};
 
 /// `cargo xtask test`.
 pub(crate) fn test(quick: bool) -> Result<()> {
@@ -41,6 +41,7 @@ pub(crate) fn lint() -> Result<()> {
     step("Lints", || {
         run(&mut command(&["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     })?;
+    step("List of components", licences::check)?;
     machine::cargo_program("cargo-deny")?;
     step("Licences, bans, sources", || {
         run(&mut command(&["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))

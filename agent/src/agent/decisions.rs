@@ -8,10 +8,19 @@ use crate::control::Reply;
 use crate::signals::events;
 use crate::sources::logs::LogSource;
 
+/// What to say to a user who wants to decide what is not theirs to decide.
+#[must_use]
+pub fn set_by_organisation(kind: LogKind) -> String {
+    format!("Your organisation has set whether logs of {kind} are shared.")
+}
+
 impl Shared {
     /// Carries out a decision: on disk first, then the reader, then, of what is withdrawn, the queue. Returns how many
     /// queued records were deleted. A withdrawal that cannot be written down is carried out all the same.
     pub(super) async fn share_logs(&self, kinds: &[LogKind], shared: bool) -> Result<u64, String> {
+        if let Some(kind) = kinds.iter().find(|kind| self.policy.shares(**kind).is_some()) {
+            return Err(set_by_organisation(*kind));
+        }
         let _turn = self.consent_turn.lock().await;
         let mut consent = self.consent();
         consent.decide(kinds, shared, jiff::Timestamp::now());

@@ -1,8 +1,11 @@
 //! Commands that ask the running agent, or look at what it has left on disk.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use insights_agent::agent::set_by_organisation;
+use insights_agent::bundle;
 use insights_agent::connect::folders;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{AskError, Reply, Request, ask};
@@ -68,6 +71,10 @@ pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow
         Ok(Reply::Failed { why }) => bail!("{why}"),
         Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
         Err(AskError::NotRunning(_)) => {
+            let policy = common.settings(true)?.settings.policy;
+            if let Some(kind) = kinds.iter().find(|kind| policy.shares(**kind).is_some()) {
+                bail!("{}", set_by_organisation(*kind));
+            }
             data.create()?;
             let _lock = data.lock()?;
             let mut consent = Consent::load(&data.consent());
@@ -103,6 +110,21 @@ pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCod
         Reply::Failed { why } => bail!("{why}"),
         reply => bail!("the agent gave another answer: {reply:?}"),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `bundle`.
+pub(super) fn bundle(common: &Options, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let (data, loaded) = (common.data()?, common.settings(true)?);
+    let file = file.unwrap_or_else(|| bundle::file_name().into());
+    let reply = block_on(async { Ok(ask(&data, &Request::Status).await) })?;
+    let status = match &reply {
+        Ok(Reply::Status(status)) => Ok(&**status),
+        Ok(other) => Err(format!("the agent gave another answer: {other:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    bundle::write(&file, &data, &loaded, status)?;
+    println!("Saved {}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -67,6 +67,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Save a diagnostics bundle for support: a ZIP file without log lines, queued data or secrets.
+    Bundle {
+        /// The file; by default one in this folder, named after the time.
+        file: Option<PathBuf>,
+    },
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -213,6 +218,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Usage { week, json, .. } => usage::show(&common, week, json),
         Command::Queue { json } => ask::queue(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
+        Command::Bundle { file } => ask::bundle(&common, file),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),
         Command::Config(ConfigCommand::Check) => settings::check(&common),
         Command::Config(ConfigCommand::Schema) => settings::schema(),

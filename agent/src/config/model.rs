@@ -10,6 +10,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::consent::LogKind;
+
 use super::values::{ByteSize, Endpoint, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
 
 /// Everything that the agent can be told.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// The agent's own log file.
     pub program_log: ProgramLogSettings,
+    /// What the organisation decides instead of the user.
+    pub policy: PolicySettings,
 }
 
 /// Where the data goes, and how.
@@ -402,6 +406,38 @@ impl Default for QueueSettings {
             max_bytes: ByteSize::from_mib(256),
             min_free_disk: ByteSize::from_mib(1024),
             max_age: Period::from_duration(Duration::from_hours(14 * 24)),
+        }
+    }
+}
+
+/// What the organisation decides instead of the user. What is decided is shown as "set by your organisation", and cannot
+/// be changed in the tray, the window or on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySettings {
+    /// Whether the platform's logs are shared.
+    pub share_platform_logs: Option<bool>,
+    /// Whether the applications' logs are shared.
+    pub share_application_logs: Option<bool>,
+    /// Whether the user may pause.
+    pub allow_pause: bool,
+    /// Whether the tray program starts with the user's session.
+    pub autostart: Option<bool>,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self { share_platform_logs: None, share_application_logs: None, allow_pause: true, autostart: None }
+    }
+}
+
+impl PolicySettings {
+    /// What is decided on the sharing of a kind of logs.
+    #[must_use]
+    pub const fn shares(&self, kind: LogKind) -> Option<bool> {
+        match kind {
+            LogKind::Platform => self.share_platform_logs,
+            LogKind::Applications => self.share_application_logs,
         }
     }
 }

@@ -64,6 +64,8 @@ pub enum Request {
     TestConnection,
     /// The settings in force.
     Settings,
+    /// Show the window, as the tray program does.
+    OpenWindow,
     /// The user has answered the first questions, or does not want to.
     Welcomed,
 }

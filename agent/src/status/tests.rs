@@ -33,6 +33,7 @@ fn snapshot() -> Status {
             problem: None,
         },
         paused_until_unix_ms: None,
+        policy: PolicySettings::default(),
         consent: Consent::default(),
         problems: Vec::new(),
     }

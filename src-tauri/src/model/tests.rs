@@ -103,3 +103,16 @@ fn the_tooltip_is_never_longer_than_windows_shows() {
         assert!(tooltip.encode_utf16().count() <= LONGEST_TOOLTIP && tooltip.ends_with('…'), "{tooltip}");
     }
 }
+
+/// What the organisation has decided is shown as it is, and cannot be chosen.
+#[test]
+fn the_menu_under_a_policy() {
+    let mut status = status();
+    status.policy.share_platform_logs = Some(true);
+    status.policy.allow_pause = false;
+    status.logs.shared = vec![LogKind::Platform];
+    let lines = shown(&status);
+    assert_eq!(lines[4], "[x] Share platform logs (set by your organisation) (grey)");
+    assert_eq!(lines[5], "[ ] Share application logs");
+    assert_eq!(lines[7..9], ["> Pause for 1 hour (grey)", "> Pause until tomorrow (grey)"]);
+}

@@ -63,7 +63,7 @@ async fn what_is_chosen_is_done_and_shown() {
         choose.send(Action::Quit).unwrap();
     };
     let mut shown = view.clone();
-    tokio::join!(run(&agent, &mut shown, actions), user);
+    tokio::join!(run(&agent, &mut shown, actions, agent.window_wanted()), user);
     assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "a user who was never asked is asked first");
     agent.stop().await;
 }

@@ -166,6 +166,10 @@ fn show_masks_secrets() {
     queue.min_free_disk              1 GiB                               default
     queue.max_age                    14d                                 default
     program_log.level                debug                               --set
+    policy.share_platform_logs       -                                   default
+    policy.share_application_logs    -                                   default
+    policy.allow_pause               true                                default
+    policy.autostart                 -                                   default
     "#);
     insta::assert_snapshot!(serde_json::to_string_pretty(&loaded.show_json()["collector"]).unwrap(), @r#"
     {
