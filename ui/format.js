@@ -14,12 +14,12 @@ export const percent = (value) => (value === null || value === undefined ? "–"
 export const time = (unixMs) => clock.format(unixMs);
 export const dateTime = (when) => day.format(new Date(when));
 
-/** Hours and minutes; below an hour, minutes and seconds. */
+/** The two largest units that are not 0. */
 export function length(seconds) {
-  const units = seconds < 3600 ? { minutes: Math.floor(seconds / 60), seconds: Math.floor(seconds % 60) }
-    : { hours: Math.floor(seconds / 3600), minutes: Math.floor((seconds % 3600) / 60) };
-  const unit = (value, name) => new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short" }).format(value);
-  return Object.entries(units).filter(([, value], at) => at === 1 || value > 0).map(([name, value]) => unit(value, name.slice(0, -1))).join(" ");
+  const units = { hour: Math.floor(seconds / 3600), minute: Math.floor(seconds / 60) % 60, second: Math.floor(seconds) % 60 };
+  const parts = Object.entries(units).filter(([, value]) => value > 0).slice(0, 2);
+  const words = parts.map(([unit, value]) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(value));
+  return words.join(" ") || "–";
 }
 
 /** A time of today as a clock shows it, of another day with its date. */

@@ -64,7 +64,7 @@ impl Drop for Opener {
     }
 }
 
-/// Without WebView2 the tray, collection and delivery work; only the window does not, and that is said.
+/// Without a webview the tray, collection and delivery work; only the window does not, and that is said.
 #[cfg(windows)]
 #[allow(unsafe_code)]
 mod missing {

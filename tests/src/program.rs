@@ -24,16 +24,13 @@ pub struct Running(Child);
 /// The built program: `INSIGHTS_AGENT_BIN`, else the one beside this test.
 #[must_use]
 pub fn program() -> PathBuf {
-    if let Some(named) = std::env::var_os("INSIGHTS_AGENT_BIN") {
-        return named.into();
-    }
-    built("insights-agent")
+    std::env::var_os("INSIGHTS_AGENT_BIN").map_or_else(|| built("insights-agent"), PathBuf::from)
 }
 
-/// The built tray program.
+/// The built tray program: `INSIGHTS_TRAY_BIN`, else the one beside this test.
 #[must_use]
 pub fn tray_program() -> PathBuf {
-    built("insights-tray")
+    std::env::var_os("INSIGHTS_TRAY_BIN").map_or_else(|| built("insights-tray"), PathBuf::from)
 }
 
 fn built(name: &str) -> PathBuf {

@@ -265,6 +265,11 @@ fn pages_are_drawn() {
                 std::fs::create_dir_all(screenshots()).unwrap();
                 let file = screenshots().join(format!("window-{page}-{name}.png"));
                 std::fs::write(file, window.0.screenshot().await.unwrap()).unwrap();
+                if page == "overview" {
+                    window.run("document.getElementById('today').parentElement.scrollIntoView()").await;
+                    let file = screenshots().join(format!("window-today-{name}.png"));
+                    std::fs::write(file, window.0.screenshot().await.unwrap()).unwrap();
+                }
             }
             window.close().await;
         });

@@ -84,8 +84,9 @@ fn faulty_settings_and_refused_data_want_attention() {
 
     let mut status = snapshot();
     status.collector.metrics = acknowledged(1_000);
-    status.problems = vec!["A setting is wrong.".to_owned()];
-    assert_eq!(judge(&status), (Health::Attention, "A setting is wrong.".to_owned()));
+    status.problems = vec!["\"soon\" is no number\n --> environment variable X\n  = help: write one".to_owned()];
+    let sentence = "A setting is wrong: \"soon\" is no number (environment variable X).";
+    assert_eq!(judge(&status), (Health::Attention, sentence.to_owned()));
 }
 
 #[test]

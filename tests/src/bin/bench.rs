@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use insights_agent_tests::desktop::Desktop;
-use insights_agent_tests::program::Desk;
+use insights_agent_tests::desktop::{Desktop, TrayIcon};
+use insights_agent_tests::program::{Desk, tray_program};
 use insights_agent_tests::receiver::lines;
+use insights_agent_tests::user::User;
 use insights_agent_tests::{free_port, wait_for};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message;
@@ -43,6 +44,7 @@ fn main() {
     latency();
     start();
     idle_agent(idle);
+    tray_and_window();
     println!();
     println!("Peers in this run");
     rsyslog(lines, &text);
@@ -242,6 +244,50 @@ fn idle_agent(time: Duration) {
     row(&format!("CPU of a core, idle over {} s", time.as_secs()), &format!("{:.3} %", share * 100.0), "0.1 %");
     let polls = time.as_secs() / 5;
     row(&format!("focus: wake-ups while nothing changes, {polls} polls"), &format!("{woken}"), "poll only");
+}
+
+/// The tray program, its window opened and closed.
+fn tray_and_window() {
+    let sink = Sink::default();
+    let (desk, desktop) = (plain_desk(&sink), Desktop::start());
+    desk.asked();
+    let mut command = desk.command_of(&tray_program(), &[]);
+    desktop.apply(&mut command);
+    let user = User::at(&desktop);
+    let tray = desk.start_as(command);
+    let icon = TrayIcon::wait(&desktop);
+    let _ = icon.line("Delivering;");
+    let before = proportional(tray.id());
+    let begun = Instant::now();
+    icon.click("Open Insights Agent");
+    wait_for("the window", || (user.windows_named("Insights Agent") == 1).then_some(()));
+    let opened = begun.elapsed();
+    let page = Duration::from_secs(3);
+    std::thread::sleep(page);
+    let with_window: f64 = below(tray.id()).into_iter().map(proportional).sum();
+    for child in below(tray.id()) {
+        let _ = Command::new("kill").arg(child.to_string()).status();
+    }
+    wait_for("the end of the window", || (user.windows_named("Insights Agent") == 0).then_some(()));
+    row("tray: memory (PSS) before the window was opened", &format!("{before:.1} MB"), "63 MB");
+    row("tray: memory (PSS) after it was closed", &format!("{:.1} MB", proportional(tray.id())), "as before");
+    row("window: memory (PSS) of its processes", &format!("{with_window:.1} MB"), "");
+    row("window: on the screen after", &format!("{:.0} ms", opened.as_secs_f64() * 1e3), "");
+}
+
+/// Memory of a process in which what it shares counts in part, MB (proc(5), `smaps_rollup`, Pss).
+fn proportional(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default() / 1e3
+}
+
+/// All processes below one.
+fn below(process: u32) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-P", &process.to_string()]).output().unwrap();
+    let children: Vec<u32> =
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect();
+    children.iter().copied().chain(children.iter().flat_map(|child| below(*child))).collect()
 }
 
 /// How often a thread has gone to sleep of its own will (proc(5), status).
