@@ -1,4 +1,7 @@
-//! How the system asks a program to end: Ctrl-C, `SIGTERM`, the end of the session.
+//! How the system asks a program to end: Ctrl-C, `SIGTERM`, the end of the session, a window that is closed.
+
+#[cfg(windows)]
+mod window;
 
 use std::io;
 
@@ -21,15 +24,17 @@ pub fn ended() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes when the program is asked to end; listens from this call on.
+/// Completes when the program is asked to end; listens from this call on. To be called once.
 ///
 /// # Errors
 /// When the system does not let it listen.
 #[cfg(windows)]
 pub fn ended() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows;
+    window::listen()?;
     let mut interrupt = windows::ctrl_c()?;
     let mut close = windows::ctrl_close()?;
+    // A program without windows gets the end of a session like this, as long as it does not load user32.dll.
     let mut logoff = windows::ctrl_logoff()?;
     let mut shutdown = windows::ctrl_shutdown()?;
     Ok(async move {
@@ -38,6 +43,7 @@ pub fn ended() -> io::Result<impl Future<Output = ()>> {
             _ = close.recv() => {}
             _ = logoff.recv() => {}
             _ = shutdown.recv() => {}
+            () = window::asked() => {}
         }
     })
 }
