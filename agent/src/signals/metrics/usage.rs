@@ -101,6 +101,15 @@ pub const APP_HANGS: Metric = Metric {
     attributes: &[APP_NAME],
     scope: USAGE_SCOPE,
 };
+/// Crashes.
+pub const APP_CRASHES: Metric = Metric {
+    name: "ioconnect.app.crashes",
+    unit: "{crash}",
+    instrument: Instrument::Counter,
+    description: "How often a native app was ended by the system because of a fault, as its exit code says. On Windows only.",
+    attributes: &[APP_NAME],
+    scope: USAGE_SCOPE,
+};
 /// Crash dumps.
 pub const PLATFORM_CRASHES: Metric = Metric {
     name: "ioconnect.platform.crashes",

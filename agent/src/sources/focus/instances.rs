@@ -34,6 +34,8 @@ pub(super) enum Change {
     Started(AppName),
     /// One has ended.
     Ended {
+        /// Whose.
+        owner: Owner,
         /// Of which app.
         app: AppName,
         /// When it began, and for how long it was there.
@@ -59,7 +61,7 @@ impl Instances {
             let is_there = there.contains(key);
             if !is_there {
                 let begun = begun.map(|begun| (begun, at.elapsed.saturating_sub(begun.elapsed)));
-                changes.push(Change::Ended { app: key.app.clone(), begun });
+                changes.push(Change::Ended { owner: key.owner, app: key.app.clone(), begun });
             }
             is_there
         });

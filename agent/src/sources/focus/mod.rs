@@ -6,6 +6,7 @@
 
 mod crashes;
 mod desktop;
+mod exits;
 mod family;
 mod instances;
 mod moment;
@@ -206,12 +207,13 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     by_app(&metrics::APP_STARTS, |figures| figures.starts);
     by_app(&metrics::APP_RUNNING, |figures| figures.running);
     by_app(&metrics::APP_HANGS, |figures| figures.hangs);
+    by_app(&metrics::APP_CRASHES, |figures| figures.crashes);
     let whole = |metric: &Metric, value: fn(&Tally) -> u64| {
         let weak = Arc::downgrade(tally);
         metric.observe_u64(meter, move |observer| {
             weak.upgrade().inspect(|tally| observer.observe(value(&locked(tally)), &[]));
         });
     };
-    whole(&metrics::PLATFORM_CRASHES, |tally| tally.crashes);
+    whole(&metrics::PLATFORM_CRASHES, |tally| tally.dumps);
     whole(&metrics::PLATFORM_STARTS, |tally| tally.platform_starts);
 }

@@ -32,6 +32,7 @@ pub(super) struct AppFigures {
     pub(super) starts: u64,
     pub(super) running: u64,
     pub(super) hangs: u64,
+    pub(super) crashes: u64,
 }
 
 /// How the session is now, for people.
@@ -67,7 +68,7 @@ pub(super) struct Tally {
     pub(super) states: BTreeMap<State, Duration>,
     pub(super) apps: BTreeMap<AppName, AppFigures>,
     pub(super) platform_starts: u64,
-    pub(super) crashes: u64,
+    pub(super) dumps: u64,
     pub(super) usage: Usage,
     pub(super) now: FocusFigures,
     /// The focus that may go on.
@@ -105,7 +106,7 @@ impl Tally {
             states: State::ALL.into_iter().map(|state| (state, Duration::ZERO)).collect(),
             apps: BTreeMap::new(),
             platform_starts: 0,
-            crashes: 0,
+            dumps: 0,
             usage,
             now: FocusFigures::default(),
             focus: None,
@@ -182,7 +183,7 @@ impl Tally {
                     day.apps.entry(app.to_string()).or_default().starts += 1;
                     self.apps.entry(app).or_default().starts += 1;
                 }
-                Change::Ended { app, begun: Some((begun, length)) } => {
+                Change::Ended { app, begun: Some((begun, length)), .. } => {
                     let span = self.trace().and_then(|trace| trace.app_session(&app, begun.wall, length));
                     self.spans.extend(span);
                     took.push(Took::App(app, length));
@@ -197,6 +198,11 @@ impl Tally {
             self.apps.entry(Arc::clone(app)).or_default().running = *count;
         }
         took
+    }
+
+    /// An instance has ended by an error.
+    pub(super) fn crash(&mut self, app: &AppName) {
+        self.apps.entry(Arc::clone(app)).or_default().crashes += 1;
     }
 
     /// The window in front has stopped to answer.

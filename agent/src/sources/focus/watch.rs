@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::Recorder;
 use super::crashes::Crashes;
 use super::desktop::{Desktop, Look, Presence, Wake, Window};
+use super::exits::Exits;
 use super::family::Family;
-use super::instances::{Instances, Key, Owner};
+use super::instances::{Change, Instances, Key, Owner};
 use super::moment::Moment;
 use super::tally::Tally;
 use super::timeline::{AppName, Seen, Slice, State, Timeline};
@@ -34,6 +35,7 @@ pub(super) struct Watch {
     apps: Apps,
     instances: Instances,
     crashes: Crashes,
+    exits: Exits,
     /// None while there is a pause.
     timeline: Option<Timeline>,
     had_front: bool,
@@ -58,6 +60,7 @@ impl Watch {
             settings,
             instances: Instances::default(),
             crashes: Crashes::new(folders::user_data(connect)),
+            exits: Exits::default(),
             timeline: None,
             had_front: false,
             hangs: false,
@@ -181,11 +184,23 @@ impl Watch {
         there.extend(alive.cloned());
         there.sort();
         there.dedup();
+        for key in &there {
+            if let Owner::Process(pid) = key.owner {
+                self.exits.watch(pid);
+            }
+        }
         let changes = self.instances.see(at, &there);
+        for change in &changes {
+            if let Change::Ended { owner: Owner::Process(pid), app, .. } = change
+                && self.exits.crashed(*pid)
+            {
+                locked(&self.tally).crash(app);
+            }
+        }
         let mut tally = locked(&self.tally);
         let mut took = tally.change(&at, changes, &self.instances.running());
         took.extend(tally.see_platforms(at, self.family.platforms(), &with_windows));
-        tally.crashes += self.crashes.look();
+        tally.dumps += self.crashes.look();
         drop(tally);
         self.recorder.record(took);
         self.list_due = Instant::now() + LIST_INTERVAL;

@@ -19,8 +19,8 @@ fn instances_come_and_go() {
     assert_eq!(instances.see(at(5), &[key(1, "orders"), key(2, "orders")]), [Change::Started("orders".into())]);
     assert_eq!(instances.running(), BTreeMap::from([("orders".into(), 2)]));
     let changes = instances.see(at(9), &[key(2, "charts")]);
-    let ended = |begun| Change::Ended { app: "orders".into(), begun };
+    let ended = |window, begun| Change::Ended { owner: Owner::Window(window), app: "orders".into(), begun };
     let length = Duration::from_secs(4);
-    assert_eq!(changes, [ended(None), ended(Some((at(5), length))), Change::Started("charts".into())]);
+    assert_eq!(changes, [ended(1, None), ended(2, Some((at(5), length))), Change::Started("charts".into())]);
     assert_eq!(instances.see(at(10), &[key(2, "charts")]), []);
 }

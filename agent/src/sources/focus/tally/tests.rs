@@ -1,6 +1,7 @@
 //! Sums, switches, periods, spans.
 
 use super::*;
+use crate::sources::focus::instances::Owner;
 
 fn at(seconds: u64) -> Moment {
     let elapsed = Duration::from_secs(seconds);
@@ -47,7 +48,11 @@ fn a_platform_and_its_trace() {
     let _open = tally.add(&active("orders", 110, 30));
     let _over = tally.end_focus();
     let begun = (at(108), Duration::from_secs(50));
-    let _ = tally.change(&at(158), vec![Change::Ended { app: "orders".into(), begun: Some(begun) }], &BTreeMap::new());
+    let _ = tally.change(
+        &at(158),
+        vec![Change::Ended { owner: Owner::Window(1), app: "orders".into(), begun: Some(begun) }],
+        &BTreeMap::new(),
+    );
     assert_eq!(tally.see_platforms(at(160), &[], &[]), [Took::Platform(Duration::from_mins(1))]);
     assert_eq!((tally.platform_starts, tally.see_platforms(at(161), &[], &[])), (1, Vec::new()));
     let spans = tally.take_spans();
