@@ -70,7 +70,11 @@ impl Watch {
 
     /// Until the desktop says that it has ended.
     pub(super) fn run(&mut self, desktop: &mut dyn Desktop) {
-        let mut wake = Wake::Windows;
+        // First of all, so that whatever is shown of the desktop, what was there before is known.
+        if !self.pause.is_on() {
+            self.list(desktop);
+        }
+        let mut wake = Wake::Nothing;
         while wake != Wake::Ended {
             if self.pause.is_on() {
                 self.rest();
