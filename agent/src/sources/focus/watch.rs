@@ -10,7 +10,7 @@ use super::exits::Exits;
 use super::family::Family;
 use super::instances::{Change, Instances, Key, Owner};
 use super::moment::Moment;
-use super::tally::Tally;
+use super::tally::{FocusFigures, Tally};
 use super::timeline::{AppName, Seen, Slice, State, Timeline};
 use crate::config::{ConnectSettings, FocusSettings};
 use crate::connect::apps::{Apps, Facts, OTHER, PLATFORM};
@@ -38,6 +38,8 @@ pub(super) struct Watch {
     exits: Exits,
     /// None while there is a pause.
     timeline: Option<Timeline>,
+    /// Windows that were there at the last list.
+    listed: Vec<u64>,
     had_front: bool,
     hangs: bool,
     list_due: Instant,
@@ -62,6 +64,7 @@ impl Watch {
             crashes: Crashes::new(folders::user_data(connect)),
             exits: Exits::default(),
             timeline: None,
+            listed: Vec::new(),
             had_front: false,
             hangs: false,
             list_due: Instant::now(),
@@ -98,7 +101,10 @@ impl Watch {
         if let Some(mut timeline) = self.timeline.take() {
             let slices = timeline.finish(Moment::now());
             self.add(&slices);
-            let over = locked(&self.tally).end_focus();
+            let mut tally = locked(&self.tally);
+            let over = tally.end_focus();
+            tally.now = FocusFigures::default();
+            drop(tally);
             self.recorder.record(over);
         }
     }
@@ -114,6 +120,9 @@ impl Watch {
             }
         }
         self.had_front = look.front.is_some();
+        if look.front.as_ref().is_some_and(|front| !self.listed.contains(&front.id)) {
+            wake = wake.max(Wake::Windows);
+        }
         let app = look.front.as_ref().map_or_else(|| OTHER.into(), |front| self.name(front).0);
         let seen = match look.presence {
             Presence::Here(idle) => Seen::Here { app: Arc::clone(&app), idle },
@@ -174,7 +183,8 @@ impl Watch {
         let windows = desktop.windows(&shown);
         let with_windows: Vec<u32> = windows.iter().map(|window| window.pid).collect();
         self.family.refresh(&[with_windows.as_slice(), &processes].concat());
-        self.apps.retain(|id| windows.iter().any(|window| window.id == id));
+        self.listed = windows.iter().map(|window| window.id).collect();
+        self.apps.retain(|id| self.listed.contains(&id));
         let mut there = Vec::new();
         for window in &windows {
             let (app, owner) = self.name(window);

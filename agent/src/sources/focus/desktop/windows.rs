@@ -21,7 +21,7 @@ use windows::Win32::UI::WindowsAndMessaging::{
     GW_OWNER, GWL_EXSTYLE, GetClassNameW, GetForegroundWindow, GetWindow, GetWindowLongW, GetWindowTextW,
     GetWindowThreadProcessId, HWND_MESSAGE, IsHungAppWindow, IsWindow, IsWindowVisible, MSG, MWMO_INPUTAVAILABLE,
     MsgWaitForMultipleObjectsEx, PM_REMOVE, PeekMessageW, PostThreadMessageW, QS_ALLINPUT, WINDOW_STYLE,
-    WINEVENT_OUTOFCONTEXT, WM_QUIT, WM_WTSSESSION_CHANGE, WS_EX_TOOLWINDOW,
+    WINEVENT_OUTOFCONTEXT, WM_QUIT, WS_EX_TOOLWINDOW,
 };
 use windows::core::{BOOL, PWSTR, w};
 
@@ -40,6 +40,8 @@ struct Win32 {
     hooks: [HWINEVENTHOOK; 2],
     /// Gets the notifications of the session.
     listener: HWND,
+    /// The window in front at the last look.
+    front: HWND,
 }
 
 /// Opens the desktop of this session.
@@ -87,7 +89,7 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
             tracing::debug!(%error, "the focus source has ended by itself");
         }
     });
-    Ok((Box::new(Win32 { hooks, listener }), waker))
+    Ok((Box::new(Win32 { hooks, listener, front: HWND::default() }), waker))
 }
 
 /// That it was called has ended the wait; it is looked at the desktop then.
@@ -102,19 +104,18 @@ impl Desktop for Win32 {
         if woken == WAIT_TIMEOUT {
             return Wake::Nothing;
         }
-        let (mut message, mut woken) = (MSG::default(), Wake::Windows);
+        let mut message = MSG::default();
         // SAFETY: `message` lives through the calls. Fetching is what runs the callbacks of the hooks.
         while unsafe { PeekMessageW(&raw mut message, None, 0, 0, PM_REMOVE) }.as_bool() {
             if message.message == WM_QUIT {
                 return Wake::Ended;
             }
-            if message.message == WM_WTSSESSION_CHANGE {
-                woken = Wake::Changed;
-            }
             // SAFETY: the message was just fetched.
             unsafe { DispatchMessageW(&raw const message) };
         }
-        woken
+        // SAFETY: any number may be asked for.
+        let is_there = self.front.is_invalid() || unsafe { IsWindow(Some(self.front)) }.as_bool();
+        if is_there { Wake::Changed } else { Wake::Windows }
     }
 
     fn look(&mut self) -> Look {
@@ -124,6 +125,7 @@ impl Desktop for Win32 {
         };
         // SAFETY: takes nothing; a window that is gone by the next call makes that fail.
         let front = unsafe { GetForegroundWindow() };
+        self.front = front;
         if front.is_invalid() {
             return Look { presence, front: None, hangs: false };
         }
