@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_semantic_conventions::attribute::SESSION_ID;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 pub use decisions::set_by_organisation;
@@ -150,6 +150,7 @@ impl Agent {
             sent: exporter.sent(),
             hour: Mutex::default(),
             window_wanted: watch::Sender::default(),
+            end: Notify::new(),
             settings: loaded.lines(),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
         });
@@ -197,6 +198,11 @@ impl Agent {
     #[must_use]
     pub fn window_wanted(&self) -> watch::Receiver<u64> {
         self.shared.window_wanted.subscribe()
+    }
+
+    /// Completes when somebody has asked, through the control socket, that the agent end.
+    pub async fn told_to_end(&self) {
+        self.shared.end.notified().await;
     }
 
     /// Answers as the control socket does.
@@ -309,6 +315,8 @@ struct Shared {
     hour: Mutex<Recorder>,
     /// How often somebody wanted to see the window.
     window_wanted: watch::Sender<u64>,
+    /// Somebody wants the agent to end.
+    end: Notify,
     settings: Vec<SettingLine>,
     problems: Vec<String>,
 }
@@ -434,6 +442,10 @@ impl Answer for Shared {
                     return Reply::Failed { why: "the agent has no window of its own".to_owned() };
                 }
                 self.window_wanted.send_modify(|times| *times += 1);
+                Reply::Done
+            }
+            Request::End => {
+                self.end.notify_one();
                 Reply::Done
             }
             Request::Welcomed => self.welcomed().await,

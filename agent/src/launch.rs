@@ -1,5 +1,8 @@
 //! What every program of the agent is started with, and how it gets from there to its settings.
 
+#[cfg(windows)]
+mod registry;
+
 use std::path::PathBuf;
 
 use crate::config::{self, ConfigError, FileChoice, Inputs, Loaded};
@@ -45,7 +48,7 @@ impl Options {
         }
     }
 
-    /// Puts the settings together from the file, the environment and the flags. With `keep_last_good`, the last good copy
+    /// Puts the settings together from the registry, the file, the environment and the flags. With `keep_last_good`, the last good copy
     /// of the file stands in for one that is broken.
     ///
     /// # Errors
@@ -58,8 +61,12 @@ impl Options {
         let last_good = if keep_last_good { Some(self.data()?.last_good_settings()) } else { None };
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let inputs = Inputs { file, last_good, environment: environment.collect(), flags: self.set.clone() };
-        Ok(config::load(&inputs)?)
+        let environment = environment.collect();
+        #[cfg(windows)]
+        let registry = registry::read();
+        #[cfg(not(windows))]
+        let registry = Vec::new();
+        Ok(config::load(&Inputs { file, last_good, registry, environment, flags: self.set.clone() })?)
     }
 
     /// The same options, for another program that is started with them.

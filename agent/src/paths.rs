@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder name under the platform's places for data and settings.
 const NAME: &str = "insights-agent";
+/// File that a running agent locks, in every data folder.
+const LOCK: &str = "agent.lock";
 
 /// The data folder and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,27 @@ impl DataDir {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&self.0)
+    }
+
+    /// Deletes the folder with all that is in it, if it is there.
+    ///
+    /// # Errors
+    /// When no agent has made it, one runs on it, or it cannot be deleted.
+    pub fn delete(&self) -> io::Result<()> {
+        if !self.0.exists() {
+            return Ok(());
+        }
+        if !self.0.join(LOCK).exists() {
+            return Err(io::Error::other("this is no data folder of the agent"));
+        }
+        match self.lock() {
+            Err(LockError::Io(error)) => return Err(error),
+            Err(LockError::Taken(_)) => {
+                return Err(io::Error::other("an agent is running on it; end it with `insights-agent stop` first"));
+            }
+            Ok(lock) => drop(lock),
+        }
+        fs::remove_dir_all(&self.0)
     }
 
     /// The queue.
@@ -119,7 +142,7 @@ impl DataDir {
     /// # Errors
     /// [`LockError::Taken`] while another process has it.
     pub fn lock(&self) -> Result<File, LockError> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.0.join("agent.lock"))?;
+        let file = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(self.0.clone())),

@@ -194,37 +194,17 @@ mod platform {
 }
 
 #[cfg(windows)]
-#[allow(unsafe_code)]
 mod platform {
-    use windows::Win32::Foundation::ERROR_SUCCESS;
-    use windows::Win32::System::Registry::{HKEY_LOCAL_MACHINE, RRF_RT_REG_SZ, RRF_SUBKEY_WOW6464KEY, RegGetValueW};
     use windows::Win32::System::RemoteDesktop::ProcessIdToSessionId;
-    use windows::core::w;
 
     /// `MachineGuid`, which the semantic conventions name as `host.id` on Windows.
     pub(super) fn machine_id() -> Option<String> {
-        let mut buffer = [0u16; 64];
-        let mut bytes = u32::try_from(size_of_val(&buffer)).ok()?;
-        // SAFETY: `buffer` and `bytes` live through the call, and `bytes` says how large `buffer` is.
-        let result = unsafe {
-            RegGetValueW(
-                HKEY_LOCAL_MACHINE,
-                w!("SOFTWARE\\Microsoft\\Cryptography"),
-                w!("MachineGuid"),
-                RRF_RT_REG_SZ | RRF_SUBKEY_WOW6464KEY,
-                None,
-                Some(buffer.as_mut_ptr().cast()),
-                Some(&raw mut bytes),
-            )
-        };
-        if result != ERROR_SUCCESS {
-            return None;
-        }
-        let text = buffer.split(|unit| *unit == 0).next().unwrap_or_default();
-        String::from_utf16(text).ok()
+        let key = windows_registry::LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Cryptography").ok()?;
+        key.get_string("MachineGuid").ok()
     }
 
     /// Number of the Remote Desktop Services session, which is also that of the console.
+    #[allow(unsafe_code)]
     pub(super) fn session() -> String {
         let mut session = 0u32;
         // SAFETY: `session` lives through the call.

@@ -147,7 +147,7 @@ pub fn judge(status: &Status) -> (Health, String) {
     if let Some(problem) = status.problems.first() {
         return (Health::Attention, wrong_setting(problem));
     }
-    let waiting = || format!("{} wait", count(status.queue.batches(), "request"));
+    let waiting = || format!("{} {}", count(status.queue.batches(), "request"), wait(status.queue.batches()));
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Retrying) {
         return (Health::Buffering, format!("{} {}.", problem_of(delivery), waiting()));
     }
@@ -198,9 +198,11 @@ pub fn page(status: &Status) -> String {
             0 => String::new(),
             rejected => format!(", {rejected} refused by the collector"),
         };
-        let waits = match queued.batches {
-            0 => String::new(),
-            _ => format!(", {} wait in {}", count(queued.items, "item"), count(queued.batches, "request")),
+        let waits = if queued.batches == 0 {
+            String::new()
+        } else {
+            let (items, batches) = (count(queued.items, "item"), count(queued.batches, "request"));
+            format!(", {items} {} in {batches}", wait(queued.items))
         };
         line(&format!("  {signal}"), format!("{last}{rejected}{waits}"));
         if let Some(problem) = &delivery.problem {
@@ -288,6 +290,11 @@ fn count(number: u64, thing: &str) -> String {
         (_, "process") => format!("{number} processes"),
         _ => format!("{number} {thing}s"),
     }
+}
+
+/// The verb of so many things.
+fn wait(number: u64) -> &'static str {
+    if number == 1 { "waits" } else { "wait" }
 }
 
 fn ago(milliseconds: i64) -> String {

@@ -80,6 +80,12 @@ fn main() -> Result<()> {
     // Tauri would panic.
     #[cfg(target_os = "linux")]
     gtk::init().context(NO_DISPLAY)?;
+    #[cfg(windows)]
+    if options == Options::default()
+        && let Err(error) = insights_agent::ended::start_again_after_update()
+    {
+        tracing::debug!(%error, "Windows will not start this program again after an update");
+    }
     let (choose, actions) = unbounded_channel();
     let app = tauri::Builder::default()
         .on_menu_event({
@@ -157,6 +163,7 @@ fn start(
             tokio::select! {
                 () = tray::run(&agent, &mut view, actions, agent.window_wanted()) => {}
                 () = ended => {}
+                () = agent.told_to_end() => {}
             }
             agent.stop().await;
             anyhow::Ok(())

@@ -32,7 +32,10 @@ impl Opener {
         }
         if let Err(error) = tauri::webview_version() {
             tracing::error!(%error, "there is no webview to show the window with");
-            missing::tell();
+            // At the first start nobody has asked for it.
+            if page != Page::Welcome {
+                missing::tell();
+            }
             return;
         }
         let page = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();

@@ -81,6 +81,12 @@ impl Desktop {
         display.map(|(_, display)| display.clone()).unwrap_or_default()
     }
 
+    /// What makes a program run on this desktop.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
     /// Takes a picture of the whole screen, for people to look at: `target/screenshots/NAME.png`.
     pub fn screenshot(&self, name: &str) {
         let folder = screenshots();

@@ -9,6 +9,7 @@ pub mod decoder;
 pub mod desktop;
 #[cfg(target_os = "linux")]
 pub mod faults;
+pub mod fleet;
 pub mod peers;
 #[cfg(unix)]
 pub mod platform;
@@ -16,6 +17,8 @@ pub mod program;
 pub mod receiver;
 #[cfg(target_os = "linux")]
 pub mod user;
+#[cfg(target_os = "linux")]
+pub mod wine;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -15,6 +15,9 @@ use crate::wait_for;
 pub struct Desk {
     dir: TempDir,
     settings: Vec<String>,
+    /// Programs for Windows are used, through this.
+    #[cfg(target_os = "linux")]
+    wine: Option<crate::wine::Launcher>,
 }
 
 /// A running agent. It is killed when this is dropped.
@@ -62,7 +65,19 @@ impl Desk {
             "processes.sample_interval=500ms".to_owned(),
             "logs.flush_interval=100ms".to_owned(),
         ];
-        Self { dir, settings }
+        Self {
+            dir,
+            settings,
+            #[cfg(target_os = "linux")]
+            wine: None,
+        }
+    }
+
+    /// A desk on Windows, as far as Wine is that.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn on(wine: &crate::wine::Wine) -> Self {
+        Self { wine: Some(wine.launcher().clone()), ..Self::new() }
     }
 
     /// Makes it a desk whose user has answered the first question.
@@ -96,13 +111,20 @@ impl Desk {
     /// A command of the program on this desk.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
+        #[cfg(target_os = "linux")]
+        if let Some(wine) = &self.wine {
+            return self.prepared(wine.command(&wine.program), words);
+        }
         self.command_of(&program(), words)
     }
 
     /// A command of a program on this desk.
     #[must_use]
     pub fn command_of(&self, program: &Path, words: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        self.prepared(Command::new(program), words)
+    }
+
+    fn prepared(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(words).arg("--data-dir").arg(self.data());
         command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
         // The user's own settings must not change what is tested.

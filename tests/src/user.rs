@@ -1,11 +1,12 @@
 //! Somebody at a desktop: real windows under its window manager, real input by XTEST.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, MOTION_NOTIFY_EVENT, PropMode,
-    ScreenSaver, WindowClass,
+    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
+    MOTION_NOTIFY_EVENT, PropMode, ScreenSaver, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -16,6 +17,9 @@ use crate::wait_for;
 
 /// Pause between two inputs of somebody at work.
 const TYPING: Duration = Duration::from_millis(150);
+
+/// The left shift key, by its number on every keyboard of a PC under X.
+const SHIFT: u8 = 50;
 
 x11rb::atom_manager! {
     /// Atoms of properties and messages.
@@ -33,6 +37,31 @@ pub struct User {
 
 /// When something happened: not before the first, not after the second.
 pub type When = (Instant, Instant);
+
+/// What somebody did: at each point in time something begins that lasts until the next.
+#[derive(Debug, Default)]
+pub struct Script(Vec<(When, &'static str)>);
+
+impl Script {
+    /// Something begins.
+    pub fn begin(&mut self, what: &'static str, when: When) {
+        self.0.push((when, what));
+    }
+
+    /// The least and the most time, in seconds, that each thing can have lasted for one who notices a change `notice` late.
+    #[must_use]
+    pub fn bounds(&self, notice: Duration) -> BTreeMap<&'static str, (f64, f64)> {
+        let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
+        for pair in self.0.windows(2) {
+            let [(begun, what), (ended, _)] = pair else { continue };
+            let least = ended.0.saturating_duration_since(begun.1).saturating_sub(notice);
+            let most = ended.1.duration_since(begun.0) + notice;
+            let sum = bounds.entry(*what).or_default();
+            *sum = (sum.0 + least.as_secs_f64(), sum.1 + most.as_secs_f64());
+        }
+        bounds
+    }
+}
 
 impl User {
     /// Sits down.
@@ -104,13 +133,24 @@ impl User {
     /// How many windows have a title.
     #[must_use]
     pub fn windows_named(&self, title: &str) -> usize {
+        self.windows(self.atoms._NET_WM_NAME, |name| name == title.as_bytes()).len()
+    }
+
+    /// Waits for a window of a program that names itself so.
+    #[must_use]
+    pub fn find(&self, class: &str) -> u32 {
+        let is_it = |names: &[u8]| names.split(|byte| *byte == 0).any(|name| name == class.as_bytes());
+        wait_for(class, || self.windows(AtomEnum::WM_CLASS.into(), is_it).first().copied())
+    }
+
+    fn windows(&self, property: u32, is_wanted: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         let list = self.connection.get_property(false, self.root, self.atoms._NET_CLIENT_LIST, AtomEnum::ANY, 0, 1000);
         let list = list.expect("the display").reply().expect("the list of windows");
-        let has_title = |window: &u32| {
-            let name = self.connection.get_property(false, *window, self.atoms._NET_WM_NAME, AtomEnum::ANY, 0, 100);
-            name.ok().and_then(|name| name.reply().ok()).is_some_and(|name| name.value == title.as_bytes())
+        let is_it = |window: &u32| {
+            let value = self.connection.get_property(false, *window, property, AtomEnum::ANY, 0, 100);
+            value.ok().and_then(|value| value.reply().ok()).is_some_and(|value| is_wanted(&value.value))
         };
-        list.value32().into_iter().flatten().filter(has_title).count()
+        list.value32().into_iter().flatten().filter(is_it).collect()
     }
 
     fn front(&self) -> Option<u32> {
@@ -128,7 +168,26 @@ impl User {
         (began, Instant::now())
     }
 
-    /// Works for a while.
+    /// Presses a key that does nothing by itself, for the window in front.
+    pub fn press(&self) -> When {
+        let began = Instant::now();
+        for event in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
+            let pressed = self.connection.xtest_fake_input(event, SHIFT, 0, self.root, 0, 0, 0);
+            pressed.expect("XTEST").check().expect("XTEST");
+        }
+        (began, Instant::now())
+    }
+
+    /// Types for a while.
+    pub fn type_for(&self, length: Duration) {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            let _ = self.press();
+            std::thread::sleep(TYPING);
+        }
+    }
+
+    /// Works for a while, with the mouse.
     pub fn work(&mut self, length: Duration) {
         let end = Instant::now() + length;
         while Instant::now() < end {

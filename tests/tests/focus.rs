@@ -4,42 +4,18 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use insights_agent_tests::desktop::Desktop;
 use insights_agent_tests::peers::Backend;
 use insights_agent_tests::platform::Platform;
 use insights_agent_tests::program::{Desk, Running};
-use insights_agent_tests::user::{User, When};
+use insights_agent_tests::user::{Script, User};
 use insights_agent_tests::wait_for;
 use serde_json::{Value, json};
 
 /// The agent may notice a change this much later than it happened.
 const NOTICE: Duration = Duration::from_millis(100);
-
-/// What the script did: at each point in time something begins that lasts until the next.
-#[derive(Default)]
-struct Script(Vec<(When, &'static str)>);
-
-impl Script {
-    fn begin(&mut self, what: &'static str, when: When) {
-        self.0.push((when, what));
-    }
-
-    /// The least and the most time that each thing can have lasted.
-    fn bounds(&self) -> BTreeMap<&'static str, (f64, f64)> {
-        let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
-        for pair in self.0.windows(2) {
-            let [(begun, what), (ended, _)] = pair else { continue };
-            let least = ended.0.saturating_duration_since(begun.1).saturating_sub(NOTICE);
-            let most = ended.1.duration_since(begun.0) + NOTICE;
-            let sum = bounds.entry(*what).or_default();
-            *sum = (sum.0 + least.as_secs_f64(), sum.1 + most.as_secs_f64());
-        }
-        bounds
-    }
-}
 
 /// A desk whose platform has a name that no other test's has: agents see all that run.
 fn desk(platform: &str) -> Desk {
@@ -111,7 +87,7 @@ fn a_day_in_a_minute() {
     script.begin("end", (end, Instant::now()));
 
     let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
-    for (what, (least, most)) in script.bounds() {
+    for (what, (least, most)) in script.bounds(NOTICE) {
         let seconds = match what {
             "idle" | "locked" => &usage["states"][what],
             app => &usage["apps"][app]["focus_seconds"],

@@ -305,6 +305,27 @@ fn a_stop_is_clean() {
     assert!(fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
 }
 
+/// Data is deleted on demand: not below a running agent, and no folder but one of an agent's.
+#[test]
+fn data_is_deleted_on_demand() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    let _ = desk.status();
+    let refused = desk.run(&["delete-data"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("is running"), "{}", text(&refused.stderr));
+    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(agent.wait().success());
+    assert!(desk.ok(&["delete-data"]).contains("Deleted"));
+    assert!(!desk.data().exists());
+
+    fs::create_dir_all(desk.data()).unwrap();
+    fs::write(desk.data().join("thesis.txt"), "mine").unwrap();
+    let refused = desk.run(&["delete-data"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("no data folder"), "{}", text(&refused.stderr));
+    assert!(desk.data().join("thesis.txt").exists());
+}
+
 /// The embedded collector prints what arrives, as JSON that can be tested.
 #[test]
 fn the_embedded_collector_prints_what_arrives() {

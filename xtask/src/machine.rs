@@ -111,6 +111,55 @@ pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
+/// Wine with a prefix of its own, as the environment that uses it.
+pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
+    packages(&[("wine", "wine"), ("wineserver", "wine64"), ("Xvfb", "xvfb"), ("xauth", "xauth"), ("scrot", "scrot")])?;
+    let prefix = cache("wine-prefix")?;
+    let environment = vec![
+        ("WINEPREFIX", prefix.display().to_string()),
+        ("WINEDEBUG", "-all".to_owned()),
+        // Otherwise it asks whether to fetch .NET and a browser.
+        ("WINEDLLOVERRIDES", "mscoree=d;mshtml=d".to_owned()),
+    ];
+    let quiet = |words: &[&str]| {
+        let mut command = command(words);
+        command.envs(environment.clone()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let fresh = prefix.join("fresh");
+    if !fresh.exists() {
+        step("Make a Windows of Wine's", || {
+            std::fs::create_dir_all(&prefix)?;
+            run(&mut quiet(&["wineboot", "-i"]))?;
+            run(&mut quiet(&["wineserver", "-w"]))?;
+            let library = prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
+            if !library.exists() {
+                let compile =
+                    ["x86_64-w64-mingw32-gcc", "-O2", "-s", "-shared", "xtask/tools/bcryptprimitives.c", "-o"];
+                run(command(&compile).arg(&library).arg("-ladvapi32"))?;
+            }
+            // The tests begin with this registry.
+            let being_made = prefix.join("being-made");
+            std::fs::create_dir_all(&being_made)?;
+            for hive in ["system.reg", "user.reg", "userdef.reg"] {
+                std::fs::copy(prefix.join(hive), being_made.join(hive))?;
+            }
+            Ok(std::fs::rename(being_made, &fresh)?)
+        })?;
+    }
+    Ok(environment)
+}
+
+/// The package manager of Debian, for one who is not its administrator.
+pub(crate) fn package_manager() -> Result<()> {
+    packages(&[("dpkg-deb", "dpkg"), ("fakeroot", "fakeroot")])
+}
+
+/// What the installer is made with.
+pub(crate) fn installer() -> Result<()> {
+    packages(&[("wixl", "wixl"), ("msibuild", "msitools"), ("osslsigncode", "osslsigncode")])
+}
+
 /// The real receivers of the end-to-end tests, as the environment variables that name them.
 pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
@@ -121,6 +170,9 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("OTELCOL", program("otelcol")),
         ("VICTORIA_METRICS", program("victoria-metrics")),
+        ("PROMETHEUS", program("prometheus")),
+        ("PROMTOOL", program("promtool")),
+        ("VMAGENT", program("vmagent")),
         ("DECODER_PYTHON", decoder_python()?),
         ("AXE_CORE", axe()?),
     ])

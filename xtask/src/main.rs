@@ -3,13 +3,20 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod deb;
 mod demo;
+mod fleet;
 mod fuzz;
+mod installer;
 mod licences;
 mod machine;
+mod release;
+mod sign;
 mod soak;
+mod stack;
 mod step;
 mod suite;
+mod windows;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +47,16 @@ enum Command {
     Licences,
     /// Check the code for Windows.
     WindowsCheck,
+    /// Build both programs for Windows, as they are shipped.
+    Windows,
+    /// Run the library's tests, the agent and its installer under Wine.
+    WindowsTest,
+    /// Make the installers for Windows, per machine and per user.
+    Msi,
+    /// Make the package for Debian and Ubuntu.
+    Deb,
+    /// Everything that is given to others, in dist/.
+    Release,
     /// Get the real receivers for the end-to-end tests, and print where they are.
     Receivers,
     /// Try random input on everything that reads what others have written.
@@ -59,6 +76,10 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         idle_seconds: u64,
     },
+    /// Let simulated desks work, and say what they send.
+    Fleet(fleet::Arguments),
+    /// Start Collector, VictoriaMetrics and Prometheus with all that is shipped for them, and fill them.
+    Stack(stack::Arguments),
     /// Run the agent under faults, many times, and count what is lost and doubled.
     Soak(soak::Arguments),
 }
@@ -70,9 +91,16 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => suite::lint(),
         Command::Licences => licences::write(),
         Command::WindowsCheck => suite::windows_check(),
+        Command::Windows => windows::show(),
+        Command::WindowsTest => windows::test(),
+        Command::Msi => installer::show(),
+        Command::Deb => deb::show(),
+        Command::Release => release::run_release(),
         Command::Receivers => suite::receivers(),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
+        Command::Fleet(arguments) => fleet::run(&arguments),
+        Command::Stack(arguments) => stack::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
     }
 }

@@ -19,10 +19,14 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
+/// The folder that cargo builds in.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// The agent's program as cargo builds it, in the folder of a profile (`debug`, `release`).
 pub(crate) fn program(profile: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join(profile).join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX))
+    target().join(profile).join(format!("insights-agent{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Does something that has a name, and says how long it took.

@@ -2,8 +2,9 @@
 
 use anyhow::{Result, bail};
 
-use crate::step::{command, program, run, step};
-use crate::{licences, machine};
+use crate::step::{command, program, run, step, target};
+use crate::windows::Profile;
+use crate::{deb, licences, machine, windows};
 
 /// `cargo xtask test`.
 pub(crate) fn test(quick: bool) -> Result<()> {
@@ -19,16 +20,23 @@ pub(crate) fn test(quick: bool) -> Result<()> {
     }
     let mut environment = Vec::new();
     if quick || cfg!(windows) {
-        println!("The tests with the real collector, VictoriaMetrics and the Python decoder are left out.");
+        println!("The tests with the real collector, VictoriaMetrics, the Python decoder and Wine are left out.");
         environment.push(("INSIGHTS_SKIP_RECEIVERS", "1".to_owned()));
+        environment.push(("INSIGHTS_SKIP_WINE", "1".to_owned()));
     } else {
         environment = machine::receivers()?;
+        environment.extend(windows::prepare()?);
         machine::faketime()?;
+        machine::package_manager()?;
     }
     step("Build the programs", || {
         run(&mut command(&["cargo", "build", "--package", "insights-agent", "--package", "insights-tray"]))
     })?;
     environment.push(("INSIGHTS_AGENT_BIN", program("debug").display().to_string()));
+    if !quick && cfg!(target_os = "linux") {
+        let package = step("Make the package for Debian", || deb::make(Profile::Debug, &target().join("installers")))?;
+        environment.push(("INSIGHTS_DEB", package.display().to_string()));
+    }
     step("Tests", || run(command(&["cargo", "test", "--workspace"]).envs(environment).env("INSTA_UPDATE", "no")))
 }
 

@@ -30,13 +30,15 @@ impl Shared {
         if shared {
             written.clone()?;
         }
-        *locked(&self.consent) = consent.clone();
         let control = self.logs().as_ref().map(LogSource::control);
         if let Some(control) = control {
+            let consent = consent.clone();
             tokio::task::spawn_blocking(move || control.set_consent(consent))
                 .await
                 .map_err(|_| "the log reader could not be told".to_owned())?;
         }
+        // Said only now: what is written after somebody has seen it is what was decided on.
+        *locked(&self.consent) = consent;
         let mut deleted = 0;
         if !shared {
             for kind in kinds {

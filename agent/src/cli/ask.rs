@@ -2,20 +2,61 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use insights_agent::agent::set_by_organisation;
 use insights_agent::bundle;
 use insights_agent::connect::folders;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{AskError, Reply, Request, ask};
 use insights_agent::launch::Options;
+use insights_agent::paths::{LockError, user_config_file};
 use insights_agent::pause::PauseFor;
 use insights_agent::pipeline::Signal;
 use insights_agent::pipeline::queue;
+use insights_agent::sources::processes::is_running;
 use insights_agent::status;
 
 use super::block_on;
+
+/// Longest wait for the end of an agent: several times what it takes ([`insights_agent::agent::FLUSH_LIMIT`]).
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// `stop`.
+pub(super) fn stop(common: &Options) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    let reply = block_on(async { Ok((ask(&data, &Request::Status).await?, ask(&data, &Request::End).await?)) })?;
+    let (Reply::Status(status), Reply::Done) = reply else { bail!("the agent gave another answer: {reply:?}") };
+    let until = Instant::now() + END_LIMIT;
+    // The program as well, whose files an installer replaces.
+    while matches!(data.lock(), Err(LockError::Taken(_))) || is_running(status.process_id) {
+        if Instant::now() > until {
+            bail!("the agent has not ended within {} s", END_LIMIT.as_secs());
+        }
+        std::thread::sleep(LOOK);
+    }
+    println!("The agent has ended.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `delete-data`.
+pub(super) fn delete_data(common: &Options) -> anyhow::Result<ExitCode> {
+    let data = common.data()?;
+    data.delete().with_context(|| format!("{} is not deleted", data.path().display()))?;
+    println!("Deleted: {}", data.path().display());
+    // What was named with an option may be others' as well.
+    let settings = if common.data_dir.is_none() && common.config.is_none() { user_config_file() } else { None };
+    if let Some(file) = settings.filter(|file| file.exists()) {
+        std::fs::remove_file(&file).with_context(|| format!("{} could not be deleted", file.display()))?;
+        // If somebody keeps something else there, it stays.
+        let _ = file.parent().map(std::fs::remove_dir);
+        println!("Deleted: {}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// `status`.
 pub(super) fn status(common: &Options, json: bool) -> anyhow::Result<ExitCode> {

@@ -37,6 +37,10 @@ pub(crate) struct Arguments {
 enum Command {
     /// Collect and deliver until ended (Ctrl-C, SIGTERM, logoff).
     Run,
+    /// Let the running agent end, and wait until it has.
+    Stop,
+    /// Delete everything that the agent keeps for this user: the queue, the history, the consent record and the settings.
+    DeleteData,
     /// Show how the running agent is.
     Status {
         /// As JSON.
@@ -212,6 +216,8 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let result = match command {
         Command::Run => run::agent(&common),
         Command::Collector(options) => run::collector(&options),
+        Command::Stop => ask::stop(&common),
+        Command::DeleteData => ask::delete_data(&common),
         Command::Status { json } => ask::status(&common, json),
         Command::Pause { until } => ask::pause(&common, until.into()),
         Command::Usage { delete: true, .. } => usage::delete(&common),

@@ -31,7 +31,10 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
         if let Err(error) = loaded.keep_as_last_good() {
             tracing::warn!(%error, "a copy of the settings could not be kept");
         }
-        ended.await;
+        tokio::select! {
+            () = ended => {}
+            () = agent.told_to_end() => {}
+        }
         agent.stop().await;
         Ok(ExitCode::SUCCESS)
     })

@@ -22,7 +22,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn value(path: KeyPath, message: impl Into<String>) -> Self {
+    pub(super) fn value(path: KeyPath, message: impl Into<String>) -> Self {
         Self { path, kind: ErrorKind::Value, message: message.into(), help: None }
     }
 }

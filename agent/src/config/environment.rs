@@ -133,7 +133,7 @@ fn timeout(value: &str) -> Result<Value, String> {
 
 /// `key=value` parted by commas, both percent-encoded as in W3C Baggage, but without its properties. One wrong part
 /// makes the whole list wrong. The message quotes no value: it may be a secret.
-fn pairs(list: &str) -> Result<Value, String> {
+pub(super) fn pairs(list: &str) -> Result<Value, String> {
     let mut map = Map::new();
     for (at, pair) in list.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
         let wrong = |what: &str| format!("part {} of the list {what}", at + 1);

@@ -43,6 +43,8 @@ pub enum Place {
     },
     /// In a variable of the environment.
     Variable(String),
+    /// In a value of Windows' registry.
+    Registry(String),
     /// In a `--set` of the command line; its key.
     Flag(String),
 }
@@ -79,6 +81,7 @@ impl fmt::Display for ConfigError {
             }
             Place::File { path, position: None } => write!(f, "\n{gutter}--> {}", path.display())?,
             Place::Variable(name) => write!(f, "\n{gutter}--> environment variable {name}")?,
+            Place::Registry(value) => write!(f, "\n{gutter}--> {}", printable(value))?,
             Place::Flag(key) => write!(f, "\n{gutter}--> --set {}", printable(key))?,
         }
         if let Some(key) = &self.key {

@@ -13,16 +13,19 @@ use super::model::Settings;
 
 /// Where a value comes from, in the order in which layers override each other: the later wins.
 ///
-/// Two layers have their place in this order and are not read yet: the policy of the machine, between [`Default`] and
-/// [`File`], and remote settings, between [`File`] and [`Environment`].
+/// Remote settings have their place in this order, between [`File`] and [`Environment`], and are not read yet.
 ///
-/// [`Default`]: Origin::Default
 /// [`File`]: Origin::File
 /// [`Environment`]: Origin::Environment
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Built into the agent.
     Default,
+    /// Set for this machine, as by the installer.
+    Machine {
+        /// Key of the registry.
+        place: String,
+    },
     /// The user's file.
     File {
         /// The file.
@@ -37,15 +40,22 @@ pub enum Origin {
     },
     /// `--set` on the command line.
     Flag,
+    /// The organisation's policy: fixed.
+    Policy {
+        /// Key of the registry.
+        place: String,
+    },
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Machine { place } => write!(f, "registry {place}"),
             Self::File { path, line } => write!(f, "file {}:{line}", path.display()),
             Self::Environment { variable } => f.write_str(variable),
             Self::Flag => f.write_str("--set"),
+            Self::Policy { place } => write!(f, "set by your organisation ({place})"),
         }
     }
 }

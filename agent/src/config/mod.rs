@@ -2,7 +2,7 @@
 //!
 //! A layer is a sparse tree. Each is checked alone, with the defaults under it, so that a fault is blamed on the layer
 //! that brought it; then they are laid over each other in the order of [`Origin`]. A fault in the file or a flag is an
-//! error, one in an `OTEL_*` variable a [`Problem`], as OpenTelemetry wants it. If the file is broken and there is a copy
+//! error, one in an `OTEL_*` variable or the registry a [`Problem`], as OpenTelemetry wants it for the first. If the file is broken and there is a copy
 //! of its last good state, that stays in force.
 //!
 //! Nothing here reads the environment or the clock: all comes with [`Inputs`], except the files that these name.
@@ -16,6 +16,7 @@ mod key;
 mod layers;
 mod model;
 mod positions;
+mod registry;
 mod show;
 mod values;
 
@@ -31,6 +32,7 @@ pub use error::{ConfigError, ErrorKind, Place, Problem};
 pub use file::MAX_FILE_BYTES;
 pub use layers::Origin;
 pub use model::*;
+pub use registry::{RegistryData, RegistryKey};
 pub use show::SettingLine;
 pub use values::*;
 
@@ -68,6 +70,8 @@ pub struct Inputs {
     pub file: FileChoice,
     /// Copy of the last file that could be used, kept with [`Loaded::keep_as_last_good`].
     pub last_good: Option<PathBuf>,
+    /// What the organisation says, on Windows: later keys win.
+    pub registry: Vec<RegistryKey>,
     /// The environment, name and value.
     pub environment: Vec<(String, String)>,
     /// Flags of the form `key=value`, as in `collector.protocol=http/protobuf`.
@@ -142,11 +146,13 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     };
 
     let mut merged = Merged::new();
+    problems.extend(registry::put(&mut merged, &inputs.registry, false));
     if let Some(file) = &file {
         merged.put(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
     }
     problems.extend(environment::put(&mut merged, &inputs.environment));
     flags::put(&mut merged, &inputs.flags)?;
+    problems.extend(registry::put(&mut merged, &inputs.registry, true));
     put_http_endpoint(&mut merged);
 
     let settings = check::check(merged.tree()).map_err(|finding| ConfigError {

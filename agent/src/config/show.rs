@@ -19,6 +19,9 @@ pub struct SettingLine {
     pub value: String,
     /// Where the value comes from.
     pub origin: String,
+    /// Whether the organisation has set it, so that nobody else can.
+    #[serde(default)]
+    pub is_fixed: bool,
 }
 
 impl Loaded {
@@ -53,6 +56,7 @@ impl Loaded {
             key: path.to_string(),
             value: text(&shown(&path, value)),
             origin: origin.to_string(),
+            is_fixed: matches!(origin, Origin::Policy { .. }),
         };
         self.merged.leaves().into_iter().map(line).collect()
     }

@@ -66,6 +66,8 @@ pub enum Request {
     Settings,
     /// Show the window, as the tray program does.
     OpenWindow,
+    /// End, after what waits has been sent or is on disk.
+    End,
     /// The user has answered the first questions, or does not want to.
     Welcomed,
 }

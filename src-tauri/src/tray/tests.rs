@@ -43,6 +43,7 @@ async fn what_is_chosen_is_done_and_shown() {
     let inputs = Inputs {
         file: FileChoice::Default(folder.path().join("config.json")),
         last_good: None,
+        registry: Vec::new(),
         environment: Vec::new(),
         flags: vec!["collector.endpoint=http://127.0.0.1:1".to_owned()],
     };

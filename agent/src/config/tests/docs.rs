@@ -55,7 +55,7 @@ fn defaults_are_valid() {
 }
 
 /// All settings below `node`, objects with keys of their own left out: path and schema.
-fn properties(node: &Value, above: &str) -> Vec<(String, Value)> {
+pub(super) fn properties(node: &Value, above: &str) -> Vec<(String, Value)> {
     let Some(children) = node["properties"].as_object() else { return Vec::new() };
     let mut found = Vec::new();
     for (name, child) in children {
@@ -95,7 +95,7 @@ fn markdown() -> String {
     out
 }
 
-fn one_line(text: &Value) -> String {
+pub(super) fn one_line(text: &Value) -> String {
     text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
@@ -107,7 +107,7 @@ fn choices(node: &Value) -> String {
     out
 }
 
-fn type_name(node: &Value) -> String {
+pub(super) fn type_name(node: &Value) -> String {
     if let Some(optional) = node["anyOf"].as_array() {
         return type_name(&optional[0]);
     }
@@ -145,9 +145,13 @@ Without any configuration the agent measures this machine and sends to a collect
 Each layer overrides the ones before it:
 
 1. the defaults below,
-2. the user's file,
-3. the standard `OTEL_*` variables of the environment,
-4. flags of the command line: `--set key=value`, as in `--set collector.protocol=http/protobuf`.
+2. on Windows, what the installer was given: the registry's `SOFTWARE\\InsightsAgent\\Settings`, of the machine (`HKLM`),
+   then of the user (`HKCU`),
+3. the user's file,
+4. the standard `OTEL_*` variables of the environment,
+5. flags of the command line: `--set key=value`, as in `--set collector.protocol=http/protobuf`,
+6. on Windows, the policies of the organisation: `SOFTWARE\\Policies\\InsightsAgent`, of the user, then of the machine. What
+   they say nobody else can change.
 
 Objects merge key by key, so that a layer above can add a header or an attribute. Lists replace each other as a whole.
 `insights-agent config show` prints every setting with its value and where it comes from, secrets masked.
@@ -163,6 +167,13 @@ It need not be there. `insights-agent config show` tells which file is read. It 
 have comments (`// ...`, `/* ... */`) and trailing commas. An unknown key, a key that stands twice and a value that is not
 allowed are errors, shown with line and column. A running agent keeps a copy of the last file that worked: if the file
 breaks, the settings of that copy stay in force and the error is reported.
+
+## Policies
+
+installer/policy has the templates for Group Policy and Intune, with a policy for every setting below. In the registry a
+value is named as its setting, as in `collector.endpoint`. Its data is text as it follows `--set`, headers and attributes also
+as `name=value,name=value` with percent-encoded values; a number also stands for `false` (0) and `true` (1). A map or a list
+can also be a key of the setting's name, with a value for each entry. A wrong value is reported and ignored.
 
 ## Settings
 

@@ -390,6 +390,7 @@ fn missing_file() {
     let error = load(&Inputs {
         file: FileChoice::Named("not/there.json".into()),
         last_good: None,
+        registry: Vec::new(),
         environment: Vec::new(),
         flags: Vec::new(),
     })

@@ -118,7 +118,7 @@ fn show_masks_secrets() {
     inputs.flags.push("program_log.level=debug".into());
     let loaded = load(&inputs).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    let shown = loaded.show().replace(&format!("{}", folder.path().display()), "[folder]");
+    let shown = loaded.show().replace(&folder.path().join("config.json").display().to_string(), "[folder]/config.json");
     insta::assert_snapshot!(shown, @r#"
     collector.endpoint               https://collector.example.com:4317  file [folder]/config.json:3
     collector.protocol               grpc                                default

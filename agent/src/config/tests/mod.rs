@@ -5,6 +5,8 @@ mod environment;
 mod file;
 mod last_good;
 mod layers;
+mod policy;
+mod registry;
 mod values;
 
 use std::path::Path;
@@ -15,14 +17,26 @@ use super::*;
 fn inputs(folder: &Path, text: &str) -> Inputs {
     let path = folder.join("config.json");
     std::fs::write(&path, text).unwrap();
-    Inputs { file: FileChoice::Named(path), last_good: None, environment: Vec::new(), flags: Vec::new() }
+    Inputs {
+        file: FileChoice::Named(path),
+        last_good: None,
+        registry: Vec::new(),
+        environment: Vec::new(),
+        flags: Vec::new(),
+    }
 }
 
 /// No file, only these variables and flags.
 fn without_file(environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, ConfigError> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    load(&Inputs { file: FileChoice::Default("not/there/config.json".into()), last_good: None, environment, flags })
+    load(&Inputs {
+        file: FileChoice::Default("not/there/config.json".into()),
+        last_good: None,
+        registry: Vec::new(),
+        environment,
+        flags,
+    })
 }
 
 /// The error of this text, which must have one.

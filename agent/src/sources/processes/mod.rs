@@ -102,5 +102,11 @@ fn attribute(role: Role) -> KeyValue {
     KeyValue::new(metrics::PROCESS_ROLE.name, role.name())
 }
 
+/// Whether a process runs: whether the system lists it, and it has not ended.
+#[must_use]
+pub fn is_running(pid: u32) -> bool {
+    list::all().iter().any(|process| process.pid == pid)
+}
+
 #[cfg(test)]
 mod tests;

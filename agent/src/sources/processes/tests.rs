@@ -1,7 +1,9 @@
 //! The source on real processes, through the SDK.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::process::{Child, Command, Stdio};
 
 use super::super::host::tests::{Exports, Point, assert_as_documented, wait_for};

@@ -1,0 +1,149 @@
+//! A company's desks on simulated days: what their agents and platforms send goes through the agent's own encoding, queue
+//! and client, with the times of the simulation, and what was put in is known ([`Answers`]).
+//!
+//! The same [`Fleet`] gives the same data. Metrics are built from the agent's tables of metrics, because the SDK knows no
+//! other clock than the system's; logs, spans and events are made by the agent's own encoders. Each desk has a queue of
+//! its own on disk, from which every request is taken as it would be sent: so bytes are bytes on the wire, without the
+//! headers of HTTP.
+
+mod answers;
+mod company;
+mod day;
+mod meter;
+mod platform;
+mod report;
+mod requests;
+
+use std::collections::BTreeMap;
+
+use insights_agent::config::CollectorSettings;
+use insights_agent::paths::DataDir;
+use insights_agent::pipeline::Signal;
+use insights_agent::pipeline::events::Events;
+use insights_agent::pipeline::exporter::{Client, Outcome};
+use insights_agent::pipeline::queue::{NewBatch, Queue};
+use insights_agent::pipeline::spans::Spans;
+use insights_agent::resource::Resource;
+use insights_agent::signals::events::EventName;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::json;
+
+pub use answers::{Answers, Break, Calls, most};
+pub use platform::METRICS as PLATFORM_METRICS;
+pub use report::Report;
+
+/// What to simulate.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet {
+    /// How many desks. With fewer than [`Self::FEWEST`] not every trouble has a desk of its own.
+    pub desks: u32,
+    /// How many days, one after the other.
+    pub days: u32,
+    /// The first of them, in UTC.
+    pub first: Date,
+    /// How often metrics are exported, in seconds (`host.export_interval`).
+    pub interval: u32,
+    /// Chooses everything that is drawn by lot.
+    pub seed: u64,
+}
+
+impl Fleet {
+    /// The fewest desks that have all troubles.
+    pub const FEWEST: u32 = 5;
+}
+
+/// Something that a desk sends.
+#[derive(Debug)]
+enum Made {
+    Request(NewBatch),
+    Spans(Vec<Span>),
+    Event(EventName, String, Vec<(&'static str, Value)>),
+}
+
+/// Lets the fleet work, and sends what it makes to an OTLP/gRPC receiver; without one it is only counted.
+///
+/// # Errors
+/// In words, when a queue or a client cannot be had, or the receiver does not take something.
+pub async fn run(fleet: &Fleet, receiver: Option<&str>) -> Result<(Report, Answers), String> {
+    let settings: CollectorSettings = match receiver {
+        Some(endpoint) => serde_json::from_value(json!({ "endpoint": endpoint })).map_err(|error| error.to_string())?,
+        None => CollectorSettings::default(),
+    };
+    let client = Client::new(&settings).map_err(|error| error.to_string())?;
+    let client = receiver.map(|_| client);
+    let (mut report, mut answers) = (Report::new(fleet), Answers::default());
+    for number in 0..fleet.desks {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let data = DataDir::new(folder.path().to_owned());
+        data.create().map_err(|error| error.to_string())?;
+        let opened =
+            Queue::open(&data.queue(), &serde_json::from_value(json!({})).unwrap_or_default(), settings.compression)
+                .map_err(|error| error.to_string())?;
+        let desk = company::Desk::new(number, fleet);
+        for day in 0..fleet.days {
+            let lottery = fastrand::Rng::with_seed(fleet.seed ^ (u64::from(number) << 32) ^ u64::from(day));
+            let worked = day::work(fleet, &desk, day, lottery, &data, &mut answers);
+            let encoded = worked.resource.to_protobuf();
+            let wrong = |error: prost::DecodeError| error.to_string();
+            let events = Events::new(opened.queue.clone(), &encoded).map_err(wrong)?;
+            let spans = Spans::new(opened.queue.clone(), &encoded).map_err(wrong)?;
+            report.series(worked.series);
+            for (at, made) in worked.made {
+                put(&opened.queue, &events, &spans, at, made).await?;
+                take(&opened.queue, client.as_ref(), at, &mut report).await?;
+            }
+        }
+        let thread = opened.thread;
+        tokio::task::spawn_blocking(move || thread.stop()).await.map_err(|error| error.to_string())?;
+    }
+    Ok((report, answers))
+}
+
+async fn put(queue: &Queue, events: &Events, spans: &Spans, at: Timestamp, made: Made) -> Result<(), String> {
+    let put = match made {
+        Made::Request(batch) => queue.append(batch).await,
+        Made::Spans(of) => spans.append(of).await,
+        Made::Event(event, body, attributes) => events.emit(event, at, body, attributes).await,
+    };
+    put.map_err(|error| error.to_string())
+}
+
+/// Takes all that waits out of the queue, as the exporter does.
+async fn take(queue: &Queue, client: Option<&Client>, at: Timestamp, report: &mut Report) -> Result<(), String> {
+    for signal in Signal::ALL {
+        while let Some(batch) = queue.next(signal).await {
+            report.request(at, signal, batch.payload.len(), batch.items);
+            if let Some(client) = client {
+                match client.send(&batch).await {
+                    Outcome::Accepted { rejected: 0, .. } => (),
+                    other => return Err(format!("{signal} of {at} were not taken: {other:?}")),
+                }
+            }
+            queue.acknowledge(batch.id, 0).await;
+        }
+    }
+    Ok(())
+}
+
+/// The agent's resource of a desk on a day.
+fn resource(desk: &company::Desk, session: &str, instance: &str, data: &DataDir) -> Resource {
+    let own = BTreeMap::from([
+        ("host.name", desk.host.as_str()),
+        ("host.id", &desk.id),
+        ("user.name", &desk.user),
+        ("department", desk.department.name),
+        ("deployment.environment.name", desk.environment),
+        ("session.id", session),
+        ("service.instance.id", instance),
+        ("os.type", "windows"),
+        ("os.name", "Windows"),
+        ("os.version", "11 (26100)"),
+        ("os.description", "Windows 11 Enterprise"),
+    ]);
+    let settings =
+        serde_json::from_value(json!({ "user": "none", "attributes": own })).expect("settings of a resource");
+    Resource::detect(&settings, data)
+}

@@ -1,0 +1,61 @@
+//! The package for Debian: installed into a root of its own, at work, removed.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use insights_agent_tests::program::{Desk, Running, text};
+use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::{peer, wait_for};
+
+/// Runs dpkg on a root of its own, as if by its administrator.
+fn dpkg(root: &Path, words: &[&str]) {
+    let mut command = Command::new("fakeroot");
+    // What it depends on is in this machine's root, not in that one.
+    command.args(["dpkg", "--force-depends", "--force-not-root", "--log=/dev/null"]);
+    let output = command.arg(format!("--root={}", root.display())).args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Guarantees: both programs, the entry of the menu and the one of autostart are where they should be, the installed agent
+/// delivers, and nothing is left after a purge.
+#[test]
+fn the_package_is_installed_and_removed() {
+    let Some(package) = peer("INSIGHTS_DEB") else { return };
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path);
+    for folder in ["var/lib/dpkg/info", "var/lib/dpkg/updates"] {
+        fs::create_dir_all(at(folder)).unwrap();
+    }
+    fs::write(at("var/lib/dpkg/status"), "").unwrap();
+    dpkg(root.path(), &["--install", &package]);
+
+    for entry in ["usr/share/applications/insights-agent.desktop", "etc/xdg/autostart/Insights Agent.desktop"] {
+        let entry = fs::read_to_string(at(entry)).unwrap();
+        let exec = entry.lines().find_map(|line| line.strip_prefix("Exec=/")).unwrap();
+        assert!(at(exec).exists(), "{exec}");
+        let icon = entry.lines().find_map(|line| line.strip_prefix("Icon=")).unwrap();
+        assert!(at(&format!("usr/share/icons/hicolor/256x256/apps/{icon}.png")).exists(), "{icon}");
+    }
+    let receiver = Receiver::start();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let installed = at("usr/bin/insights-agent");
+    let agent: Running = desk.start_as(desk.command_of(&installed, &["run"]));
+    wait_for("metrics", || (receiver.metrics() > 0).then_some(()));
+    let stopped = desk.command_of(&installed, &["stop"]).output().unwrap();
+    assert!(stopped.status.success(), "{}", text(&stopped.stderr));
+    assert!(agent.wait().success());
+
+    dpkg(root.path(), &["--purge", "insights-agent"]);
+    let left: Vec<_> = files(root.path()).into_iter().filter(|file| !file.starts_with(at("var/lib/dpkg"))).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -1,0 +1,73 @@
+//! What is shipped beside the dashboards, held against the programs that read it: rules by promtool, configurations by the
+//! Collector.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use insights_agent_tests::peer;
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dashboards").join(name)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Rules are sound, and alert when they should and not when they should not; every alert has a test.
+#[test]
+fn rules() {
+    let Some(promtool) = peer("PROMTOOL") else { return };
+    let rules = folder("rules");
+    let run = |arguments: &[&str]| Command::new(&promtool).args(arguments).current_dir(&rules).output().unwrap();
+    for arguments in [&["check", "rules", "recording.yaml", "alerts.yaml"][..], &["test", "rules", "tests.yaml"]] {
+        let output = run(arguments);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    let tests = std::fs::read_to_string(rules.join("tests.yaml")).unwrap();
+    let alerts = std::fs::read_to_string(rules.join("alerts.yaml")).unwrap();
+    let names: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() >= 12);
+    for name in names {
+        assert!(tests.contains(&format!("alertname: {name}\n")), "{name} has no test in which it fires");
+    }
+}
+
+fn validate(collector: &str, files: &[&Path]) -> Output {
+    let mut command = Command::new(collector);
+    command.arg("validate");
+    for file in files {
+        command.arg("--config").arg(file);
+    }
+    command.env("INFLUX_TOKEN", "x").env("SPLUNK_TOKEN", "x").output().unwrap()
+}
+
+/// The configuration of the Collector's core is valid. Of those for the distribution `contrib` the Collector here lacks
+/// components; it finds nothing else to complain about before it needs them.
+#[test]
+fn configurations() {
+    let Some(collector) = peer("OTELCOL") else { return };
+    let folder = folder("collector");
+    let core = validate(&collector, &[&folder.join("victoria.yaml")]);
+    assert!(core.status.success(), "{}", text(&core));
+    let standard = folder.join("standard.yaml");
+    let mut overlays = vec![standard.clone()];
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    overlays.extend(files.filter(|file| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with("to-") || name.starts_with("from-")
+    }));
+    assert!(overlays.len() >= 7, "{overlays:?}");
+    let missing = ["prometheus", "file_storage", "prometheusremotewrite", "influxdb", "splunk_hec", "kafka"];
+    for overlay in &overlays {
+        let told = text(&validate(&collector, &[&standard, overlay]));
+        let complaints: Vec<&str> = told.lines().filter(|line| line.starts_with('\'')).collect();
+        assert!(!complaints.is_empty(), "{}: {told}", overlay.display());
+        for complaint in complaints {
+            let known = missing.iter().any(|kind| complaint.contains(&format!("unknown type: \"{kind}\"")));
+            assert!(known, "{}: {complaint}", overlay.display());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The programs for Windows, at work under Wine.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::{Desk, text};
+use insights_agent_tests::receiver::Receiver;
+use insights_agent_tests::user::{Script, User};
+use insights_agent_tests::wait_for;
+use insights_agent_tests::wine::Wine;
+use serde_json::Value;
+
+const LINE: &str = "[2026-11-23T08:18:10.936] [INFO] default - ";
+
+fn shared(wine: &Wine, endpoint: &str) -> Desk {
+    let mut desk = Desk::on(wine);
+    desk.set(format!("collector.endpoint={endpoint}"));
+    desk.set("logs.poll_interval=500ms");
+    let _ = desk.ok(&["logs", "share", "on"]);
+    desk
+}
+
+/// Guarantees: the real collector gets this machine's true CPU and memory, and the lines of log files.
+#[test]
+fn the_real_collector_gets_metrics_and_logs() {
+    let Some(wine) = Wine::start() else { return };
+    let Some(backend) = Backend::start() else { return };
+    let desk = shared(&wine, &format!("http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    let _ = desk.status();
+    desk.write("application.log", &format!("{LINE}from Windows\n"));
+    wait_for("the line", || backend.written().contains("Body: Str(from Windows)").then_some(()));
+    let status = desk.wait_for_status("measurements", |status| {
+        let metrics = &status["collector"]["metrics"]["acknowledged_items"];
+        status["host"]["cpu"].is_number() && metrics.as_u64() > Some(0)
+    });
+    let cpu = status["host"]["cpu"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&cpu), "{status}");
+
+    let of = |query: &str| wait_for(query, || Some(backend.query(query)).filter(|found| !found.is_empty()));
+    let limit = of("system_memory_limit_bytes")[0].1;
+    let real = memory_of_this_machine();
+    assert!((limit - real).abs() < real / 100.0, "{limit} is not {real}");
+    for name in ["system_cpu_logical_count", "system_uptime_seconds", "system_filesystem_usage_bytes"] {
+        assert!(of(name)[0].1 > 0.0, "{name}");
+    }
+    assert!((0.0..=1.0).contains(&of("system_cpu_utilization_ratio")[0].1));
+    assert_eq!(of("system_memory_limit_bytes")[0].0["os_type"], "windows");
+    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(agent.wait().success());
+}
+
+fn memory_of_this_machine() -> f64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+}
+
+/// Guarantees: a program of Windows can rename, replace and delete a log file that the agent has open, and no line is lost.
+#[test]
+fn log_files_are_never_held() {
+    let Some(wine) = Wine::start() else { return };
+    let receiver = Receiver::start();
+    let desk = shared(&wine, &receiver.endpoint());
+    let agent = desk.start();
+    let _ = desk.status();
+    let arrives = |body: &str| {
+        wait_for(body, || receiver.lines().iter().any(|line| line.body == body).then_some(()));
+    };
+    let windows = |file: &str| format!("Z:{}", desk.log(file).display()).replace('/', "\\");
+    desk.write("application.log", &format!("{LINE}first\n"));
+    arrives("first");
+    // The file is still open: it was read less than 5 s ago.
+    let _ = wine.ok("cmd", &["/c", "ren", &windows("application.log"), "application.log.1"]);
+    desk.write("application.log.1", &format!("{LINE}after the renaming\n"));
+    desk.write("application.log", &format!("{LINE}in the new file\n"));
+    arrives("after the renaming");
+    arrives("in the new file");
+    let _ = wine.ok("cmd", &["/c", "del", &windows("application.log.1")]);
+    let _ = wine.ok("cmd", &["/c", "del", &windows("application.log")]);
+    assert!(!desk.log("application.log").exists());
+    desk.write("application.log", &format!("{LINE}after the deletion\n"));
+    arrives("after the deletion");
+    let bodies: Vec<_> = receiver.lines().into_iter().map(|line| line.body).collect();
+    assert_eq!(bodies.len(), 4, "once each: {bodies:?}");
+    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(agent.wait().success());
+}
+
+/// Guarantees: who asks the agent to end as Windows does it, by closing its window, by the end of the session, or by the
+/// console, finds everything on disk within 2 s, though the collector is away.
+#[test]
+fn every_way_to_end_is_clean() {
+    let Some(wine) = Wine::start() else { return };
+    for (way, program, words) in
+        [("close", "taskkill", ["/PID", "ID"]), ("end of the session", "wineboot", ["--end-session", "--shutdown"])]
+    {
+        let desk = shared(&wine, "http://127.0.0.1:1");
+        let agent = desk.start();
+        let status = desk.status();
+        desk.write("application.log", &format!("{LINE}kept\n"));
+        let read = desk.wait_for_status("the line", |status| status["queue"]["counters"]["read.logs"] == 1);
+        let start = Instant::now();
+        let id = status["process_id"].to_string();
+        let _ = wine.run(program, &words.map(|word| if word == "ID" { &id } else { word }));
+        let ended = agent.wait();
+        let took = start.elapsed();
+        let said = desk.said();
+        assert!(said.contains("stopped"), "{way}: {ended}: {said}");
+        assert!(ended.success(), "{way}: {ended}");
+        // Starting the program that asks takes its time, too.
+        assert!(took.as_secs() < 10, "{way}: {took:?}");
+        let queue: Value = serde_json::from_str(&desk.ok(&["queue", "--json"])).unwrap();
+        // Events may have come to it.
+        let kept = |queue: &Value| queue["logs"]["items"].as_u64();
+        assert!(kept(&read["queue"]) >= Some(1) && kept(&queue) >= kept(&read["queue"]), "{way}: {read} {queue}");
+    }
+}
+
+/// Guarantees: the seconds that real programs are in front are the script's, to the poll interval a piece; so is idleness.
+#[test]
+fn focus_and_idleness_of_real_programs() {
+    let Some(wine) = Wine::start() else { return };
+    let mut desk = Desk::on(&wine);
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set(r#"focus.apps=[{"app":"notes","process":"notepad"},{"app":"mines","process":"winemine"}]"#);
+    desk.set("focus.idle_after=3s");
+    desk.set("focus.poll_interval=1s");
+    let mut programs = ["notepad", "winemine"].map(|name| wine.launcher().command(Path::new(name)).spawn().unwrap());
+    let mut user = User::at(wine.desktop());
+    let (notes, mines) = (user.find("notepad.exe"), user.find("winemine.exe"));
+    let _ = user.switch_to(mines);
+    let agent = desk.start();
+    desk.wait_for_status("the first look", |status| status["focus"]["app"] == "mines");
+
+    let (second, mut script) = (Duration::from_secs(1), Script::default());
+    script.begin("notes", user.switch_to(notes));
+    user.type_for(second * 4);
+    script.begin("mines", user.switch_to(mines));
+    user.type_for(second * 3);
+    script.begin("idle", user.press());
+    thread::sleep(second * 6);
+    script.begin("mines", user.press());
+    user.type_for(second * 2);
+    let end = Instant::now();
+    assert!(desk.ok(&["stop"]).contains("ended"));
+    script.begin("end", (end, Instant::now()));
+    assert!(agent.wait().success());
+    for program in &mut programs {
+        let _ = program.kill();
+        let _ = program.wait();
+    }
+    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    for (what, (least, most)) in script.bounds(Duration::from_secs(1)) {
+        let seconds = if what == "idle" { &usage["states"]["idle"] } else { &usage["apps"][what]["focus_seconds"] };
+        let seconds = seconds.as_f64().unwrap_or_default();
+        println!("{what}: {seconds:.3} s, script {least:.3} to {most:.3} s");
+        assert!((least..=most).contains(&seconds), "{what}: {seconds} s is not in {least} to {most} s: {usage}");
+    }
+}
+
+/// Guarantees: the tray program runs without `WebView2`, shows its icon, and ends when its session does.
+#[test]
+fn the_tray_shows_its_icon() {
+    let Some(wine) = Wine::start() else { return };
+    let receiver = Receiver::start();
+    let desk = shared(&wine, &receiver.endpoint());
+    desk.asked();
+    let tray = wine.launcher().program.with_file_name("insights-tray.exe");
+    let mut command = wine.launcher().command(Path::new("explorer"));
+    command.arg("/desktop=shell,1024x700").arg(tray).arg("--data-dir").arg(desk.data());
+    command.args(["--set", &format!("collector.endpoint={}", receiver.endpoint()), "--set", "host.export_interval=1s"]);
+    let mut explorer = command.spawn().unwrap();
+    desk.wait_for_status("delivery", |status| status["health"] == "delivering");
+    // The icon follows the status within a second; the picture is for people to look at.
+    thread::sleep(Duration::from_secs(2));
+    wine.desktop().screenshot("wine-tray");
+    assert!(desk.ok(&["stop"]).contains("ended"));
+    let log = fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap();
+    assert!(log.contains("stopped"), "{log}");
+    let _ = explorer.kill();
+    let _ = explorer.wait();
+}
+
+/// Guarantees: nobody without an agent gets an answer, and the agent's own user does.
+#[test]
+fn commands_reach_the_agent_through_its_pipe() {
+    let Some(wine) = Wine::start() else { return };
+    let desk = shared(&wine, "http://127.0.0.1:1");
+    let alone = desk.run(&["status"]);
+    assert_eq!(alone.status.code(), Some(3), "{}", text(&alone.stderr));
+    let agent = desk.start();
+    let _ = desk.status();
+    let again = desk.run(&["run"]);
+    assert!(text(&again.stderr).contains("already running"), "{}", text(&again.stderr));
+    let page = desk.ok(&["status"]);
+    assert!(page.contains("127.0.0.1:1"), "{page}");
+    let _ = desk.ok(&["pause", "one-hour"]);
+    assert_eq!(desk.status()["health"], "paused");
+    let _ = desk.ok(&["stop"]);
+    assert!(agent.wait().success());
+}

@@ -1,0 +1,75 @@
+//! The package for Debian and Ubuntu: both programs, an entry in the menu, and one by which the tray program starts with every
+//! session.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::machine;
+use crate::step::{command, root, run, step, target};
+use crate::windows::Profile;
+
+/// Libraries of the tray program, by Debian's names. The tray's is loaded while it runs.
+const DEPENDS: &str = "libc6, libgtk-3-0 | libgtk-3-0t64, libwebkit2gtk-4.1-0, libayatana-appindicator3-1";
+
+/// `cargo xtask deb`.
+pub(crate) fn show() -> Result<()> {
+    machine::webview()?;
+    step("Build for Linux", || {
+        let build =
+            ["cargo", "build", "--quiet", "--release", "--package", "insights-agent", "--package", "insights-tray"];
+        run(&mut command(&build))
+    })?;
+    let file = make(Profile::Release, &root().join("dist"))?;
+    println!("{} ({} KiB)", file.display(), fs::metadata(&file)?.len() / 1024);
+    Ok(())
+}
+
+/// Makes the package of programs that have been built; returns its file.
+pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
+    // What is only tried out is large, and not worth the time.
+    let (programs, compression) = match profile {
+        Profile::Debug => (target().join("debug"), "-Znone"),
+        Profile::Release => (target().join("release"), "-Zxz"),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let stage = target().join("deb-stage");
+    if stage.exists() {
+        fs::remove_dir_all(&stage)?;
+    }
+    let entry = root().join("installer/linux/insights-agent.desktop");
+    let files = [
+        (programs.join("insights-agent"), "usr/bin/insights-agent", "755"),
+        (programs.join("insights-tray"), "usr/bin/insights-tray", "755"),
+        (entry.clone(), "usr/share/applications/insights-agent.desktop", "644"),
+        // The user's own entry has this name, too, and by that takes the place of this one.
+        (entry, "etc/xdg/autostart/Insights Agent.desktop", "644"),
+        (root().join("icons/generated/icon.png"), "usr/share/icons/hicolor/256x256/apps/insights-agent.png", "644"),
+    ];
+    for (from, to, mode) in &files {
+        let to = stage.join(to);
+        fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
+        run(command(&["install", "-m", mode]).arg(from).arg(&to))?;
+    }
+    let control = stage.join("DEBIAN");
+    fs::create_dir_all(&control)?;
+    let size = files.iter().map(|(from, ..)| fs::metadata(from).map_or(0, |file| file.len())).sum::<u64>() / 1024;
+    fs::write(
+        control.join("control"),
+        format!(
+            "Package: insights-agent\nVersion: {version}\nArchitecture: amd64\nSection: utils\nPriority: optional\n\
+             Maintainer: Insights Agent\nInstalled-Size: {size}\nDepends: {DEPENDS}\n\
+             Description: desktop observability for io.Connect\n \
+             Samples CPU and memory of the machine and of io.Connect's processes, follows its log\n \
+             files once they are shared, and delivers it all as OTLP through a durable queue.\n"
+        ),
+    )?;
+    fs::write(control.join("conffiles"), "/etc/xdg/autostart/Insights Agent.desktop\n")?;
+    fs::create_dir_all(into)?;
+    let file = into.join(format!("insights-agent_{version}_amd64.deb"));
+    let mut build = command(&["dpkg-deb", "--root-owner-group", compression, "--build"]);
+    run(build.arg(&stage).arg(&file).stdout(std::process::Stdio::null()))?;
+    fs::remove_dir_all(&stage)?;
+    Ok(file)
+}
