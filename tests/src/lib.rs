@@ -20,7 +20,10 @@ pub mod user;
 #[cfg(target_os = "linux")]
 pub mod wine;
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest wait for something to happen.
@@ -38,6 +41,42 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < until, "waited {} s in vain for {what}", LIMIT.as_secs());
         std::thread::sleep(LOOK);
     }
+}
+
+/// Runs a command to its end, and returns what it said.
+///
+/// # Panics
+/// When it does not end. It is killed, and what it had said until then is in the message.
+#[must_use]
+pub fn output(command: &mut Command) -> Output {
+    // Not through pipes: what the program leaves running, as Wine and installers do, would hold them open.
+    let said = [0, 1].map(|_| tempfile::tempfile().expect("a file"));
+    let [out, err] = said.each_ref().map(|file| file.try_clone().expect("a handle"));
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("the program runs");
+    let until = Instant::now() + LIMIT;
+    let status = loop {
+        match child.try_wait().expect("its state") {
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            status => break status,
+        }
+    };
+    if status.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let [stdout, stderr] = said.map(|file| contents(file).expect("what it said"));
+    let Some(status) = status else {
+        let said = [&stdout[..], &stderr[..]].concat();
+        panic!("{command:?} did not end in {} s; it said: {}", LIMIT.as_secs(), String::from_utf8_lossy(&said));
+    };
+    Output { status, stdout, stderr }
+}
+
+fn contents(mut file: File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A port that nobody uses at the moment.

@@ -141,7 +141,7 @@ impl Desk {
     /// Runs a command to its end.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().expect("the program runs")
+        crate::output(&mut self.command(words))
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -283,7 +283,7 @@ impl Running {
     pub fn end(mut self) -> ExitStatus {
         let asked = Command::new("kill").arg(self.id().to_string()).status().expect("kill");
         assert!(asked.success(), "the agent had ended already");
-        self.0.wait().expect("its end")
+        crate::wait_for("its end", || self.ended())
     }
 }
 

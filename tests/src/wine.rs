@@ -1,12 +1,12 @@
 //! Windows as Wine has it, with a real desktop around it: the programs for Windows run in it, the receivers beside it.
 
 use std::fs;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::desktop::Desktop;
+use crate::output;
 use crate::program::text;
 
 /// The registry and the session are the same for all tests of a program.
@@ -89,16 +89,7 @@ impl Wine {
     /// Runs one of Windows' own programs.
     #[must_use]
     pub fn run(&self, program: &str, words: &[&str]) -> Output {
-        // Not through pipes: what the program leaves running, as an installer does, would hold them open.
-        let said = [0, 1].map(|_| tempfile::tempfile().expect("a file"));
-        let [out, err] = said.each_ref().map(|file| file.try_clone().expect("a handle"));
-        let status = self.launcher.command(Path::new(program)).args(words).stdout(out).stderr(err).status();
-        let [stdout, stderr] = said.map(|mut file| {
-            let mut bytes = Vec::new();
-            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("what it said");
-            bytes
-        });
-        Output { status: status.expect("wine runs"), stdout, stderr }
+        output(self.launcher.command(Path::new(program)).args(words))
     }
 
     /// Runs one that must succeed; returns what it printed.
@@ -146,9 +137,10 @@ impl Drop for Wine {
     }
 }
 
-/// Ends every program, and waits until the registry is written.
+/// Ends every program, and waits until the registry is written. No panic: a test that fails gets here, too.
 fn end(prefix: &Path) {
     for word in ["-k", "-w"] {
-        let _ = Command::new("wineserver").arg(word).env("WINEPREFIX", prefix).stderr(Stdio::null()).status();
+        let mut command = Command::new("timeout");
+        let _ = command.args(["20", "wineserver", word]).env("WINEPREFIX", prefix).stderr(Stdio::null()).status();
     }
 }

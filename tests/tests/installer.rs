@@ -11,8 +11,8 @@ use std::process::Output;
 
 use insights_agent_tests::program::{append, text};
 use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::wait_for;
 use insights_agent_tests::wine::Wine;
+use insights_agent_tests::{output, wait_for};
 use serde_json::Value;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -84,13 +84,11 @@ fn live(wine: &Wine, scope: &Scope) {
     let data = local.join("insights-agent");
     let connect = local.join("interop.io/io.Connect Desktop/UserData/DEMO-INTEROP.IO/logs");
     fs::create_dir_all(&connect).unwrap();
-    let ask = |words: &[&str]| {
-        wine.launcher().command(&scope.programs.join("insights-agent.exe")).args(words).output().unwrap()
-    };
+    let ask = |words: &[&str]| output(wine.launcher().command(&scope.programs.join("insights-agent.exe")).args(words));
     let status = |what: &str, wanted: &dyn Fn(&Value) -> bool| {
         wait_for(what, || {
-            let output = ask(&["status", "--json"]);
-            output.status.success().then(|| serde_json::from_slice::<Value>(&output.stdout).unwrap()).filter(wanted)
+            let said = ask(&["status", "--json"]);
+            said.status.success().then(|| serde_json::from_slice::<Value>(&said.stdout).unwrap()).filter(wanted)
         })
     };
     let files_before = files(wine);
