@@ -50,16 +50,19 @@ struct Arguments {
 enum Command {
     /// Only the window, for an agent that runs.
     Window {
-        /// What it shows first.
-        #[arg(long, value_enum, default_value_t = Page::Overview)]
-        page: Page,
+        /// Another window, that shows this first; without it, one that is open comes to the front.
+        #[arg(long, value_enum)]
+        page: Option<Page>,
     },
 }
 
 fn main() -> Result<()> {
     let Arguments { options, command } = Arguments::parse();
     if let Some(Command::Window { page }) = command {
-        return window::run(&options, page);
+        return match page {
+            Some(page) => window::run(&options, page),
+            None => show_running(&options, &options.data()?),
+        };
     }
     priority::lower();
     let data = options.data()?;

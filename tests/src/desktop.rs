@@ -81,6 +81,13 @@ impl Desktop {
         display.map(|(_, display)| display.clone()).unwrap_or_default()
     }
 
+    /// The address of its session bus.
+    #[must_use]
+    pub fn bus(&self) -> String {
+        let bus = self.environment.iter().find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS");
+        bus.map(|(_, bus)| bus.clone()).unwrap_or_default()
+    }
+
     /// What makes a program run on this desktop.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {

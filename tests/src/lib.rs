@@ -10,6 +10,8 @@ pub mod desktop;
 #[cfg(target_os = "linux")]
 pub mod faults;
 pub mod fleet;
+#[cfg(target_os = "linux")]
+pub mod logind;
 pub mod peers;
 #[cfg(unix)]
 pub mod platform;

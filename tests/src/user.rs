@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use x11rb::connection::Connection;
+use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
-    MOTION_NOTIFY_EVENT, PropMode, ScreenSaver, WindowClass,
+    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, KEY_PRESS_EVENT,
+    KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode, ScreenSaver, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -23,7 +24,9 @@ const SHIFT: u8 = 50;
 
 x11rb::atom_manager! {
     /// Atoms of properties and messages.
-    Atoms: AtomsCookie { _NET_ACTIVE_WINDOW, _NET_CLIENT_LIST, _NET_WM_NAME, _NET_WM_PID, UTF8_STRING, }
+    Atoms: AtomsCookie {
+        _NET_ACTIVE_WINDOW, _NET_CLIENT_LIST, _NET_WM_NAME, _NET_WM_PID, _NET_WM_PING, UTF8_STRING, WM_PROTOCOLS,
+    }
 }
 
 /// The user.
@@ -103,6 +106,31 @@ impl User {
         id
     }
 
+    /// Lets a window say that it answers when it is asked whether it still works.
+    pub fn promise_answers(&self, window: u32) {
+        let (property, ping) = (self.atoms.WM_PROTOCOLS, [self.atoms._NET_WM_PING]);
+        let said = self.connection.change_property32(PropMode::REPLACE, window, property, AtomEnum::ATOM, &ping);
+        said.expect("a property");
+        self.connection.flush().expect("the display");
+    }
+
+    /// Answers for its windows, as a program does that still works, what they have been asked until now; returns how often.
+    pub fn answer(&self) -> usize {
+        let mut answers = 0;
+        while let Some(event) = self.connection.poll_for_event().expect("the display") {
+            if let Event::ClientMessage(mut message) = event
+                && message.type_ == self.atoms.WM_PROTOCOLS
+            {
+                message.window = self.root;
+                let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+                self.connection.send_event(false, self.root, mask, message).expect("a message");
+                answers += 1;
+            }
+        }
+        self.connection.flush().expect("the display");
+        answers
+    }
+
     /// Gives a window another title.
     pub fn rename(&self, window: u32, title: &str) {
         let atoms = &self.atoms;
@@ -141,6 +169,17 @@ impl User {
     pub fn find(&self, class: &str) -> u32 {
         let is_it = |names: &[u8]| names.split(|byte| *byte == 0).any(|name| name == class.as_bytes());
         wait_for(class, || self.windows(AtomEnum::WM_CLASS.into(), is_it).first().copied())
+    }
+
+    /// How many pixels of the screen have a colour (0xRRGGBB).
+    #[must_use]
+    pub fn pixels(&self, colour: u32) -> usize {
+        let size = self.connection.get_geometry(self.root).expect("the display").reply().expect("its size");
+        let (all, format) = (u32::MAX, ImageFormat::Z_PIXMAP);
+        let image = self.connection.get_image(format, self.root, 0, 0, size.width, size.height, all);
+        let image = image.expect("the display").reply().expect("what is on it");
+        // Little-endian, of 24 bits in 32: what the desktop is started with.
+        image.data.chunks_exact(4).filter(|pixel| pixel[..3] == colour.to_le_bytes()[..3]).count()
     }
 
     fn windows(&self, property: u32, is_wanted: impl Fn(&[u8]) -> bool) -> Vec<u32> {

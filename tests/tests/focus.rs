@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use insights_agent_tests::desktop::Desktop;
+use insights_agent_tests::logind::Logind;
 use insights_agent_tests::peers::Backend;
 use insights_agent_tests::platform::Platform;
 use insights_agent_tests::program::{Desk, Running};
@@ -142,6 +143,66 @@ fn a_day_in_a_minute() {
         assert_eq!(String::from_utf8_lossy(&on_disk.stdout), "", "a title is on disk");
     }
     assert!(written.contains("session.start"), "the event of the session");
+}
+
+/// Guarantees: a session that logind says is locked, or not shown on its seat, is told so at once, and so is its return.
+#[test]
+fn logind_tells_of_locks() {
+    let (desktop, desk) = (Desktop::start(), desk("locked-platform"));
+    let logind = Logind::start(&desktop);
+    let mut command = desk.command(&["run"]);
+    desktop.apply(&mut command);
+    command.env_remove("XDG_SESSION_TYPE").env_remove("XDG_SESSION_ID").env("DBUS_SYSTEM_BUS_ADDRESS", desktop.bus());
+    let agent = desk.start_as(command);
+    let wait = |state: &str| desk.wait_for_status(state, |status| status["focus"]["state"] == state);
+    wait("active");
+    logind.lock(true);
+    wait("locked");
+    logind.show(false);
+    wait("disconnected");
+    logind.show(true);
+    wait("locked");
+    logind.lock(false);
+    // Nobody has touched anything for more than `focus.idle_after`, or has just come back.
+    desk.wait_for_status("unlocked", |status| ["active", "idle"].iter().any(|is| status["focus"]["state"] == *is));
+    logind.lock(true);
+    wait("locked");
+    drop(logind);
+    assert!(agent.stop());
+    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    assert!(usage["states"]["locked"].as_f64() > Some(0.0) && usage["states"]["disconnected"].as_f64() > Some(0.0));
+}
+
+/// Guarantees: an app in front that answers is never counted as hung; one that has stopped to answer is counted once,
+/// under its name.
+#[test]
+fn an_app_that_hangs_is_counted() {
+    let Some(backend) = Backend::start() else { return };
+    let (desktop, mut desk) = (Desktop::start(), desk("hung-platform"));
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    desk.set("focus.poll_interval=1s");
+    let platform = Platform::start(&desk.folder().join("platform"), "hung-platform");
+    let mut user = User::at(&desktop);
+    let (orders, charts) = (user.open("Orders", platform.id()), user.open("Charts", platform.id()));
+    user.promise_answers(orders);
+    user.promise_answers(charts);
+    let _ = user.switch_to(orders);
+    let agent = start(&desk, &desktop);
+    // The second question comes once the first answer has been taken for one.
+    let mut asked = 0;
+    wait_for("two questions", || {
+        asked += user.answer();
+        (asked >= 2).then_some(())
+    });
+    let _ = user.switch_to(charts);
+    let hung = wait_for("the hang", || {
+        let found = backend.query("ioconnect_app_hangs_total{ioconnect_app_name=~\"orders|charts\"} > 0");
+        (!found.is_empty()).then_some(found)
+    });
+    assert!(agent.stop());
+    assert_eq!(hung.len(), 1, "{hung:?}");
+    assert_eq!(hung[0].0["ioconnect_app_name"], "charts");
+    assert!((hung[0].1 - 1.0).abs() < 0.001, "{hung:?}");
 }
 
 /// Without a display the agent says that it cannot see, and all time is unknown.

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use insights_agent_tests::desktop::{Desktop, TrayIcon};
-use insights_agent_tests::program::{Desk, Running, tray_program};
+use insights_agent_tests::program::{Desk, Running, text, tray_program};
 use insights_agent_tests::receiver::Receiver;
 use insights_agent_tests::user::User;
-use insights_agent_tests::wait_for;
+use insights_agent_tests::{output, wait_for};
 use serde_json::{Value, json};
 
 /// Longest end of the program that a logoff allows, with what a loaded machine adds.
@@ -127,10 +127,10 @@ fn a_second_start_shows_the_window() {
     let program = start(&desk, &desktop);
     let _ = TrayIcon::wait(&desktop);
     let mut windows = 0;
-    for _ in 0..2 {
-        let mut again = desk.command_of(&tray_program(), &[]);
+    for words in [&[][..], &[], &["window"]] {
+        let mut again = desk.command_of(&tray_program(), words);
         desktop.apply(&mut again);
-        assert!(again.status().unwrap().success(), "it leaves at once");
+        assert!(output(&mut again).status.success(), "it leaves at once");
         windows = wait_for("the window", || Some(user.windows_named("Insights Agent")).filter(|count| *count > 0));
     }
     assert_eq!(windows, 1);
@@ -143,8 +143,8 @@ fn a_second_start_shows_the_window() {
 fn without_a_display_it_says_so() {
     let desk = Desk::new();
     let mut command = desk.command_of(&tray_program(), &[]);
-    let output = command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap();
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let ended = output(command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY"));
+    assert!(!ended.status.success());
+    let said = text(&ended.stderr);
     assert!(said.contains("insights-agent run"), "{said}");
 }

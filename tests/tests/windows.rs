@@ -15,6 +15,8 @@ use insights_agent_tests::wait_for;
 use insights_agent_tests::wine::Wine;
 use serde_json::Value;
 
+/// The colour of the icon while data is delivered.
+const DELIVERING: u32 = 0x14_80_5a;
 const LINE: &str = "[2026-11-23T08:18:10.936] [INFO] default - ";
 
 fn shared(wine: &Wine, endpoint: &str) -> Desk {
@@ -177,8 +179,8 @@ fn the_tray_shows_its_icon() {
     command.args(["--set", &format!("collector.endpoint={}", receiver.endpoint()), "--set", "host.export_interval=1s"]);
     let mut explorer = command.spawn().unwrap();
     desk.wait_for_status("delivery", |status| status["health"] == "delivering");
-    // The icon follows the status within a second; the picture is for people to look at.
-    thread::sleep(Duration::from_secs(2));
+    let user = User::at(wine.desktop());
+    wait_for("the icon", || (user.pixels(DELIVERING) > 20).then_some(()));
     wine.desktop().screenshot("wine-tray");
     assert!(desk.ok(&["stop"]).contains("ended"));
     let log = fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap();

@@ -1,5 +1,9 @@
 //! What the system tells of the desktop: the edge of the focus source.
 
+#[cfg(target_os = "linux")]
+mod logind;
+#[cfg(target_os = "linux")]
+mod ping;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]

@@ -121,7 +121,7 @@ impl Timeline {
 
     /// Whether nobody has been there for long.
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.now, Now::Idle(_))
+        matches!(self.now, Now::Idle(_) | Now::Away(State::Idle))
     }
 
     /// What it is now, and the app in front.

@@ -2,20 +2,26 @@
 //! MIT-SCREEN-SAVER, the end of idleness by an alarm of the SYNC extension on its counter `IDLETIME`.
 //!
 //! A window that dies in front raises no event of the root window and leaves its number there: it is watched itself, and
-//! one that cannot be read is none. A screen saver that is on counts as the lock: X11 knows no other.
+//! one that cannot be read is none. A screen saver that is on counts as the lock: X11 knows no other; [`super::logind`]
+//! does. While the display is off (DPMS) nobody is at work.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use x11rb::connection::Connection;
+use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
+use x11rb::protocol::dpms::{self, ConnectionExt as _, DPMSMode};
 use x11rb::protocol::screensaver::{self, ConnectionExt as _, State as Saver};
 use x11rb::protocol::sync::{ConnectionExt as _, CreateAlarmAux, Int64, TESTTYPE, VALUETYPE};
-use x11rb::protocol::xproto::{Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask};
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _, EventMask,
+};
 use x11rb::rust_connection::RustConnection;
 
+use super::logind::Logind;
+use super::ping::{Do, Ping};
 use super::{Desktop, Look, Presence, Wake, Waker, Window};
 use crate::sources::focus::timeline::State;
 
@@ -33,10 +39,12 @@ x11rb::atom_manager! {
         _NET_CLIENT_LIST,
         _NET_WM_NAME,
         _NET_WM_PID,
+        _NET_WM_PING,
         _NET_WM_WINDOW_TYPE,
         _NET_WM_WINDOW_TYPE_DOCK,
         _NET_WM_WINDOW_TYPE_DESKTOP,
         UTF8_STRING,
+        WM_PROTOCOLS,
     }
 }
 
@@ -61,6 +69,11 @@ struct X11 {
     atoms: Atoms,
     /// Readable once the source ends.
     ended: OwnedFd,
+    logind: Logind,
+    /// Readable once logind has told something.
+    told: OwnedFd,
+    ping: Ping,
+    can_switch_off: bool,
     /// The window in front, which tells of its end.
     watched: Option<u32>,
     idle_counter: Option<u32>,
@@ -80,15 +93,37 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), OpenError> {
     connection.sync_initialize(3, 1)?.reply()?;
     let counters = connection.sync_list_system_counters()?.reply()?.counters;
     let idle_counter = counters.iter().find(|counter| counter.name == b"IDLETIME").map(|counter| counter.counter);
-    let ended = eventfd(0, EventfdFlags::CLOEXEC)?;
-    let end =
-        ended.try_clone().map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
-    let waker = Box::new(move || {
-        // The counter of a fresh eventfd takes it.
-        let _ = rustix::io::write(&end, &1u64.to_ne_bytes());
-    });
-    let desktop = X11 { connection, root, atoms, ended, watched: None, idle_counter, alarm: None, problem: None };
+    let can_switch_off = connection.extension_information(dpms::X11_EXTENSION_NAME)?.is_some();
+    let (ended, end) = bell()?;
+    let waker = Box::new(move || ring(&end));
+    let (told, tell) = bell()?;
+    let desktop = X11 {
+        connection,
+        root,
+        atoms,
+        ended,
+        logind: Logind::follow(move || ring(&tell)),
+        told,
+        ping: Ping::default(),
+        can_switch_off,
+        watched: None,
+        idle_counter,
+        alarm: None,
+        problem: None,
+    };
     Ok((Box::new(desktop), waker))
+}
+
+/// Two handles of what becomes readable once it is rung.
+fn bell() -> Result<(OwnedFd, OwnedFd), rustix::io::Errno> {
+    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let other = bell.try_clone();
+    Ok((bell, other.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?))
+}
+
+fn ring(bell: &OwnedFd) {
+    // It fails only when the counter is full, and then it is readable.
+    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
 }
 
 impl X11 {
@@ -121,8 +156,60 @@ impl X11 {
             Event::DestroyNotify(event) if Some(event.window) == self.watched => Some(Wake::Windows),
             Event::UnmapNotify(event) if Some(event.window) == self.watched => Some(Wake::Changed),
             Event::ScreensaverNotify(_) | Event::SyncAlarmNotify(_) => Some(Wake::Changed),
+            Event::ClientMessage(message) if message.type_ == self.atoms.WM_PROTOCOLS => {
+                let [protocol, _, window, ..] = message.data.as_data32();
+                self.answered(protocol, window)
+            }
             _ => None,
         }
+    }
+
+    /// A window has answered, or somebody else has asked one.
+    fn answered(&mut self, protocol: Atom, window: u32) -> Option<Wake> {
+        let (now, hung) = (Instant::now(), self.ping.hangs(Instant::now()));
+        let is_it = protocol == self.atoms._NET_WM_PING && self.ping.answer(window, now);
+        // If it cannot be sent, the next look finds out.
+        let _ = is_it.then(|| self.listen_to_answers(false));
+        (is_it && hung).then_some(Wake::Changed)
+    }
+
+    /// Answers go to the root window, as does what every other window does: they are listened to only while one is due.
+    fn listen_to_answers(&self, wanted: bool) -> Result<(), ConnectionError> {
+        let answers = if wanted { EventMask::SUBSTRUCTURE_NOTIFY } else { EventMask::NO_EVENT };
+        let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE | answers);
+        self.connection.change_window_attributes(self.root, &wanted)?;
+        Ok(())
+    }
+
+    /// Whether the window in front has stopped to answer. One that knows nothing of the question is never asked.
+    fn hangs(&mut self, front: Option<u32>) -> Result<bool, OpenError> {
+        let now = Instant::now();
+        match self.ping.front(front, now) {
+            Do::Nothing => {}
+            Do::Forget => self.listen_to_answers(false)?,
+            Do::Ask => {
+                let Some(window) = front else { return Ok(false) };
+                let protocols = self.numbers(window, self.atoms.WM_PROTOCOLS, 16).unwrap_or_default();
+                if !protocols.contains(&self.atoms._NET_WM_PING) {
+                    self.ping.answer(window, now);
+                    return Ok(false);
+                }
+                self.listen_to_answers(true)?;
+                let question = [self.atoms._NET_WM_PING, x11rb::CURRENT_TIME, window, 0, 0];
+                let message = ClientMessageEvent::new(32, window, self.atoms.WM_PROTOCOLS, question);
+                self.connection.send_event(false, window, EventMask::NO_EVENT, message)?;
+            }
+        }
+        Ok(self.ping.hangs(now))
+    }
+
+    /// Whether the display is off.
+    fn is_dark(&self) -> Result<bool, OpenError> {
+        if !self.can_switch_off {
+            return Ok(false);
+        }
+        let power = self.connection.dpms_info()?.reply()?;
+        Ok(power.state && power.power_level != DPMSMode::ON)
     }
 
     /// Lets the next input raise an event, or not any more.
@@ -200,12 +287,38 @@ impl X11 {
 
     fn seen(&mut self) -> Result<Look, OpenError> {
         let input = self.connection.screensaver_query_info(self.root)?.reply()?;
-        let presence = if Saver::from(input.state) == Saver::ON {
+        let presence = if let Some(away) = self.logind.away() {
+            Presence::Away(away)
+        } else if Saver::from(input.state) == Saver::ON {
             Presence::Away(State::Locked)
+        } else if self.is_dark()? {
+            Presence::Away(State::Idle)
         } else {
             Presence::Here(Duration::from_millis(input.ms_since_user_input.into()))
         };
-        Ok(Look { presence, front: self.front()?, hangs: false })
+        let front = self.front()?;
+        let hangs = self.hangs(self.watched.filter(|_| front.is_some()))?;
+        Ok(Look { presence, front, hangs })
+    }
+
+    /// Sleeps until something happens, at most so long.
+    fn rest(&mut self, limit: Duration) -> Wake {
+        let timeout = Timespec::try_from(limit).ok();
+        let mut ready = vec![PollFd::new(&self.ended, PollFlags::IN), PollFd::new(&self.told, PollFlags::IN)];
+        if self.problem.is_none() {
+            ready.push(PollFd::from_borrowed_fd(self.connection.stream().as_fd(), PollFlags::IN));
+        }
+        // A signal ends the wait as well; then it is looked once more than needed.
+        let _ = poll(&mut ready, timeout.as_ref());
+        let rung = |index: usize| ready.get(index).is_some_and(|bell: &PollFd<'_>| !bell.revents().is_empty());
+        let (ended, told) = (rung(0), rung(1));
+        if ended {
+            return Wake::Ended;
+        }
+        let found = if self.problem.is_none() { self.events() } else { None };
+        // Emptied, so that it can be rung again.
+        let told = told && rustix::io::read(&self.told, &mut [0; 8]).is_ok();
+        found.max(told.then_some(Wake::Changed)).unwrap_or(Wake::Nothing)
     }
 
     fn is_of_people(&self, id: u32) -> bool {
@@ -226,21 +339,14 @@ impl Desktop for X11 {
                 self.problem = Some(format!("the display is gone: {error}"));
             }
         }
-        let timeout = Timespec::try_from(limit).ok();
-        let (woken, ended) = {
-            let mut ready = vec![PollFd::new(&self.ended, PollFlags::IN)];
-            if self.problem.is_none() {
-                ready.push(PollFd::from_borrowed_fd(self.connection.stream().as_fd(), PollFlags::IN));
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.rest(left) {
+                // An event that means nothing: a window moved while an answer was due.
+                Wake::Nothing if self.problem.is_none() && Instant::now() < until => {}
+                woken => return woken,
             }
-            // A signal ends the wait as well; then it is looked once more than needed.
-            let woken = poll(&mut ready, timeout.as_ref()).unwrap_or(1);
-            (woken, ready.first().is_some_and(|ended| !ended.revents().is_empty()))
-        };
-        match woken {
-            _ if ended => Wake::Ended,
-            0 => Wake::Nothing,
-            _ if self.problem.is_some() => Wake::Nothing,
-            _ => self.events().unwrap_or(Wake::Nothing),
         }
     }
 

@@ -1,0 +1,70 @@
+//! A logind of the test's own, on the bus of a desktop: one session, which can be locked, and taken off its seat.
+
+use zbus::blocking::{Connection, connection};
+use zbus::zvariant::OwnedObjectPath;
+
+use crate::desktop::Desktop;
+
+/// Its only session.
+const SESSION: &str = "/org/freedesktop/login1/session/_31";
+
+/// The service. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Logind(Connection);
+
+struct Manager;
+
+struct Session {
+    locked: bool,
+    active: bool,
+}
+
+#[zbus::interface(name = "org.freedesktop.login1.Manager")]
+impl Manager {
+    #[expect(clippy::unused_self, reason = "methods on the bus have it")]
+    fn get_session(&self, id: &str) -> OwnedObjectPath {
+        assert_eq!(id, "auto");
+        OwnedObjectPath::try_from(SESSION).expect("a path")
+    }
+}
+
+#[zbus::interface(name = "org.freedesktop.login1.Session")]
+impl Session {
+    #[zbus(property)]
+    fn locked_hint(&self) -> bool {
+        self.locked
+    }
+
+    #[zbus(property)]
+    fn active(&self) -> bool {
+        self.active
+    }
+}
+
+impl Logind {
+    /// Starts it.
+    #[must_use]
+    pub fn start(desktop: &Desktop) -> Self {
+        let service = connection::Builder::address(desktop.bus().as_str()).expect("an address");
+        let service = service.name("org.freedesktop.login1").expect("a name");
+        let service = service.serve_at("/org/freedesktop/login1", Manager).expect("a manager");
+        let service = service.serve_at(SESSION, Session { locked: false, active: true }).expect("a session");
+        Self(service.build().expect("the bus"))
+    }
+
+    /// Locks or unlocks the session.
+    pub fn lock(&self, locked: bool) {
+        let session = self.0.object_server().interface::<_, Session>(SESSION).expect("the session");
+        session.get_mut().locked = locked;
+        let told = zbus::block_on(session.get().locked_hint_changed(session.signal_emitter()));
+        told.expect("a signal");
+    }
+
+    /// Shows the session, or another one, on its seat.
+    pub fn show(&self, active: bool) {
+        let session = self.0.object_server().interface::<_, Session>(SESSION).expect("the session");
+        session.get_mut().active = active;
+        let told = zbus::block_on(session.get().active_changed(session.signal_emitter()));
+        told.expect("a signal");
+    }
+}
