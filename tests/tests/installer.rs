@@ -192,7 +192,7 @@ fn files(wine: &Wine) -> BTreeSet<PathBuf> {
                 folders.push(entry.path());
             }
             // Folders for anybody stay with the system, and what programs put aside for a while is not the installer's.
-            let shared = ["Temp", "Programs", "Microsoft", "Windows", "Start Menu"]
+            let shared = ["Temp", "Programs", "Microsoft", "Windows", "Installer", "Start Menu"]
                 .iter()
                 .any(|name| entry.file_name() == *name);
             if !shared && !entry.path().to_string_lossy().contains("/Temp/") {

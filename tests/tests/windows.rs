@@ -85,7 +85,8 @@ fn log_files_are_never_held() {
     arrives("in the new file");
     let _ = wine.ok("cmd", &["/c", "del", &windows("application.log.1")]);
     let _ = wine.ok("cmd", &["/c", "del", &windows("application.log")]);
-    assert!(!desk.log("application.log").exists());
+    // Its name is free once the agent has closed it.
+    wait_for("the deletion", || (!desk.log("application.log").exists()).then_some(()));
     desk.write("application.log", &format!("{LINE}after the deletion\n"));
     arrives("after the deletion");
     let bodies: Vec<_> = receiver.lines().into_iter().map(|line| line.body).collect();
