@@ -235,10 +235,12 @@ fn decoder_python() -> Result<String> {
     Ok(python)
 }
 
-/// A program of cargo's, from source.
+/// A program of cargo's, from source; not optimized, for it runs for seconds and takes minutes to build.
 pub(crate) fn cargo_program(name: &str) -> Result<()> {
     if has(name) {
         return Ok(());
     }
-    step(&format!("Install {name}"), || run(&mut command(&["cargo", "install", "--quiet", "--locked", name])))
+    step(&format!("Install {name}"), || {
+        run(&mut command(&["cargo", "install", "--quiet", "--locked", "--debug", name]))
+    })
 }
