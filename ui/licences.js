@@ -44,6 +44,7 @@ export const licences = [
   ["clap_derive","4.6.9","MIT OR Apache-2.0","https://github.com/clap-rs/clap"],
   ["clap_lex","1.1.2","MIT OR Apache-2.0","https://github.com/clap-rs/clap"],
   ["colorchoice","1.0.5","MIT OR Apache-2.0","https://github.com/rust-cli/anstyle.git"],
+  ["const-hex","1.19.3","MIT OR Apache-2.0","https://github.com/danipopes/const-hex"],
   ["constant_time_eq","0.6.1","CC0-1.0 OR MIT-0 OR Apache-2.0","https://codeberg.org/cesarb/constant_time_eq"],
   ["cookie","0.18.2","MIT OR Apache-2.0","https://github.com/SergioBenitez/cookie-rs"],
   ["core_detect","1.0.0","MIT/Apache-2.0","https://github.com/thomcc/core_detect"],

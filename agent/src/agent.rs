@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_semantic_conventions::attribute::SESSION_ID;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
 pub use decisions::set_by_organisation;
@@ -38,6 +38,7 @@ use crate::sources::focus::FocusSource;
 use crate::sources::host::{HostSource, logical_cpus};
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
+use crate::sources::receiver::{Receiver, ReceiverContext};
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
 use crate::usage::Usage;
 
@@ -124,6 +125,7 @@ impl Agent {
             pause: pause.clone(),
             zone: jiff::tz::TimeZone::system(),
         };
+        let receiver = start_receiver(settings, data, &log_context, &resource, consent.shares(LogKind::Applications));
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
         let spans = Spans::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
@@ -136,6 +138,7 @@ impl Agent {
             consent_turn: tokio::sync::Mutex::new(()),
             log_context,
             logs: Mutex::new(None),
+            receiver: RwLock::new(receiver),
             deliveries: exporter.watch(),
             stats: queue.watch(),
             host: host.clone(),
@@ -224,6 +227,9 @@ impl Agent {
             // Ended by the abort, or long before.
             let _ = late_logs.await;
         }
+        if let Some(receiver) = shared.receiver.write().await.take() {
+            receiver.stop().await;
+        }
         let logs = shared.logs().take();
         let focus = shared.focus.clone();
         // These wait for threads, which wait for the queue.
@@ -285,6 +291,25 @@ impl Sources {
     }
 }
 
+fn start_receiver(
+    settings: &Settings,
+    data: &DataDir,
+    logs: &LogContext,
+    resource: &Resource,
+    shares_logs: bool,
+) -> Option<Receiver> {
+    let context = settings.receiver.enabled.then(|| ReceiverContext {
+        settings: settings.receiver.clone(),
+        collector: settings.collector.endpoint.clone(),
+        queue: logs.queue.clone(),
+        resource: resource.clone(),
+        redactor: Arc::clone(&logs.redactor),
+        pause: logs.pause.clone(),
+        published: data.receiver(),
+    });
+    Some(Receiver::start(context?, shares_logs))
+}
+
 /// What the control socket answers from.
 #[derive(Debug)]
 struct Shared {
@@ -299,6 +324,8 @@ struct Shared {
     log_context: LogContext,
     /// None until the queue can tell how far log files have been read: before that they are left alone.
     logs: Mutex<Option<LogSource>>,
+    /// None without the source, and once the agent ends.
+    receiver: RwLock<Option<Receiver>>,
     deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
     stats: watch::Receiver<QueueStats>,
     host: Option<Arc<HostSource>>,
@@ -358,6 +385,8 @@ impl Shared {
             host: self.host.as_ref().map(|host| host.latest()).unwrap_or_default(),
             processes: self.processes.as_ref().map(|of| of.latest()).unwrap_or_default(),
             focus: self.focus.as_ref().map(|of| of.latest()).unwrap_or_default(),
+            // It is locked for writing only while the agent ends.
+            receiver: self.receiver.try_read().ok().and_then(|of| of.as_ref().map(Receiver::status)),
             paused_until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond),
             consent,
             policy: self.policy,

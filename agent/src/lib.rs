@@ -6,9 +6,11 @@
 //! sources::host       ─┐ OpenTelemetry SDK, encoded by opentelemetry-otlp ─┐
 //! sources::processes  ─┤                                                   │
 //! sources::focus      ─┘                                                   ├─► pipeline::queue ─► pipeline::exporter ─► collector
-//! sources::logs        ── redaction ── records and file positions, ────────┘        (SQLite)         gRPC | HTTP
-//!                                      one transaction
+//! sources::logs        ── redaction ── records and file positions, ────────┤        (SQLite)         gRPC | HTTP
+//! sources::receiver    ── consent, redaction, attributes ──────────────────┘
 //! ```
+//!
+//! Log records and the positions of their files are one transaction.
 //!
 //! What everybody may know and what knows nobody: [`config`], [`connect`], [`consent`], [`resource`], [`signals`],
 //! [`status`], [`redaction`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of

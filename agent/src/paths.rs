@@ -92,6 +92,12 @@ impl DataDir {
         self.0.join("usage.json")
     }
 
+    /// Where the receiver listens, while the agent runs.
+    #[must_use]
+    pub fn receiver(&self) -> PathBuf {
+        self.0.join("receiver.json")
+    }
+
     /// The identifier of the user's session.
     #[must_use]
     pub fn session(&self) -> PathBuf {

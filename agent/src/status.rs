@@ -18,6 +18,7 @@ use crate::sources::focus::FocusFigures;
 use crate::sources::host::HostFigures;
 use crate::sources::logs::LogStatus;
 use crate::sources::processes::ProcessFigures;
+use crate::sources::receiver::ReceiverStatus;
 
 /// Data that waits longer than this without any acknowledgement means that delivery stands still, whatever a lane says
 /// of itself: longer than a request's timeout and one backoff together.
@@ -53,6 +54,9 @@ pub struct Status {
     /// The user's session.
     #[serde(default)]
     pub focus: FocusFigures,
+    /// What the platform and its apps send by themselves; none without that source.
+    #[serde(default)]
+    pub receiver: Option<ReceiverStatus>,
     /// When the pause that the user has chosen ends; none if there is none.
     #[serde(default)]
     pub paused_until_unix_ms: Option<i64>,
@@ -253,6 +257,15 @@ pub fn page(status: &Status) -> String {
     };
     line("io.Connect", platform);
     line("Session", session(&status.focus));
+    if let Some(of) = &status.receiver {
+        line("Receiver", receiver(of));
+        if let Some(origin) = &of.refused_origin {
+            line("", format!("pages of {origin} were refused: receiver.allowed_origins does not take them"));
+        }
+        if let Some(problem) = &of.problem {
+            line("", problem.clone());
+        }
+    }
     for problem in status.queue.problems.iter().chain(&status.problems) {
         line("Problem", problem.replace('\n', "\n            "));
     }
@@ -271,6 +284,21 @@ fn session(focus: &FocusFigures) -> String {
     let Some(state) = focus.state else { return "not looked at".to_owned() };
     let app = focus.app.as_ref().map(|app| format!(", {app} in front")).unwrap_or_default();
     format!("{}{app}, active for {} today", state.name(), ago(focus.active_milliseconds_today))
+}
+
+fn receiver(of: &ReceiverStatus) -> String {
+    let Some(http) = &of.http else { return "does not listen".to_owned() };
+    let grpc = of.grpc.as_ref().map(|grpc| format!(", {grpc} (gRPC)")).unwrap_or_default();
+    let taken: u64 = of.taken.values().sum();
+    let refused = match of.refused.values().sum() {
+        0 => String::new(),
+        refused => format!(", {} refused", count(refused, "request")),
+    };
+    let not_shared = match of.not_shared {
+        0 => String::new(),
+        records => format!(", {} not taken, for logs of applications are not shared", count(records, "log record")),
+    };
+    format!("{http} (HTTP){grpc}: {} taken{not_shared}{refused}", count(taken, "item"))
 }
 
 /// Bytes for people.

@@ -64,6 +64,9 @@ impl Desk {
             "host.one_per_machine=false".to_owned(),
             "processes.sample_interval=500ms".to_owned(),
             "logs.flush_interval=100ms".to_owned(),
+            // Tests run side by side, and some start collectors at the usual ports.
+            "receiver.grpc_port=0".to_owned(),
+            "receiver.http_port=0".to_owned(),
         ];
         Self {
             dir,

@@ -37,6 +37,9 @@ impl Shared {
                 .await
                 .map_err(|_| "the log reader could not be told".to_owned())?;
         }
+        if let Some(receiver) = &*self.receiver.read().await {
+            receiver.share_logs(consent.shares(LogKind::Applications)).await;
+        }
         // Said only now: what is written after somebody has seen it is what was decided on.
         *locked(&self.consent) = consent;
         let mut deleted = 0;

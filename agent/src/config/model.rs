@@ -32,6 +32,8 @@ pub struct Settings {
     pub connect: ConnectSettings,
     /// How io.Connect's log files are read, once their sharing is on.
     pub logs: LogSettings,
+    /// What the platform and its apps send by themselves, to this machine's own addresses.
+    pub receiver: ReceiverSettings,
     /// The durable queue between the sources and the collector.
     pub queue: QueueSettings,
     /// The agent's own log file.
@@ -382,6 +384,28 @@ pub struct LayoutSettings {
 impl LayoutSettings {
     pub(super) fn default_time_format() -> String {
         "%Y-%m-%dT%H:%M:%S%.f".to_owned()
+    }
+}
+
+/// What the platform and its apps send by themselves: OTLP, to this machine's own addresses (`127.0.0.1` and `::1`). Both
+/// ports take gRPC and HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReceiverSettings {
+    /// Whether it is taken.
+    pub enabled: bool,
+    /// Port of OTLP/gRPC. 0, or if it is taken: a free one, which `receiver.json` in the data folder names.
+    pub grpc_port: u16,
+    /// Port of OTLP/HTTP, in the same way.
+    pub http_port: u16,
+    /// Origins of the web pages that may send, for example `https://*.example.com`, in which `*` stands for any characters.
+    /// Others are refused; programs that are no browsers have none.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for ReceiverSettings {
+    fn default() -> Self {
+        Self { enabled: true, grpc_port: 4317, http_port: 4318, allowed_origins: Vec::new() }
     }
 }
 

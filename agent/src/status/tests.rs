@@ -32,6 +32,15 @@ fn snapshot() -> Status {
             active_milliseconds_today: 62 * 60_000,
             problem: None,
         },
+        receiver: Some(ReceiverStatus {
+            http: Some("http://127.0.0.1:4318".to_owned()),
+            grpc: Some("http://127.0.0.1:4317".to_owned()),
+            taken: [(Signal::Traces, 3)].into(),
+            not_shared: 2,
+            refused: [("origin".to_owned(), 1)].into(),
+            refused_origin: Some("https://example.com".to_owned()),
+            problem: None,
+        }),
         paused_until_unix_ms: None,
         policy: PolicySettings::default(),
         consent: Consent::default(),
@@ -130,6 +139,8 @@ fn the_page_is_readable() {
     Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
     io.Connect  running, 9 processes, memory 1.0 GiB
     Session     active, orders in front, active for 62 min today
+    Receiver    http://127.0.0.1:4318 (HTTP), http://127.0.0.1:4317 (gRPC): 3 items taken, 2 log records not taken, for logs of applications are not shared, 1 request refused
+                pages of https://example.com were refused: receiver.allowed_origins does not take them
     Problem     The disk is full.
     Agent       1.2.3, process 4711, running for 60 min
     Data        /home/desk/.local/share/insights-agent

@@ -162,6 +162,10 @@ fn show_masks_secrets() {
     logs.redaction.user              true                                default
     logs.redaction.ip_addresses      false                               default
     logs.redaction.patterns          []                                  default
+    receiver.enabled                 true                                default
+    receiver.grpc_port               4317                                default
+    receiver.http_port               4318                                default
+    receiver.allowed_origins         []                                  default
     queue.max_bytes                  256 MiB                             default
     queue.min_free_disk              1 GiB                               default
     queue.max_age                    14d                                 default

@@ -1,0 +1,375 @@
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+use prost::Message;
+use serde_json::{Value, json};
+use tonic::codec::CompressionEncoding;
+
+use super::enrich::Enrichment;
+use super::intake::{LARGEST_BODY, LARGEST_REQUEST};
+use super::*;
+use crate::config::{Compression, QueueSettings, RedactionSettings, ResourceSettings};
+use crate::consent::LogKind;
+use crate::paths::DataDir;
+use crate::pause::PauseFor;
+use crate::pipeline::codec;
+use crate::pipeline::queue::{Opened, QueueThread};
+use crate::redaction::Person;
+
+const ORIGIN: &str = "https://desk.example.com";
+
+/// Path, headers and body of a request; the status and the reason of its refusal.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [u8], &'a str, &'a str);
+
+/// A receiver with a real queue behind it.
+struct Desk {
+    _folder: tempfile::TempDir,
+    data: DataDir,
+    queue: Queue,
+    thread: QueueThread,
+    pause: Pause,
+    receiver: Receiver,
+    http: SocketAddr,
+}
+
+impl Desk {
+    fn start(settings: ReceiverSettings, collector: &str, queue: &QueueSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path().join("data"));
+        data.create().unwrap();
+        let Opened { queue, thread } = Queue::open(&data.queue(), queue, Compression::Gzip).unwrap();
+        let pause = Pause::default();
+        let context = ReceiverContext {
+            settings,
+            collector: collector.parse().unwrap(),
+            queue: queue.clone(),
+            resource: Resource::detect(&ResourceSettings::default(), &data),
+            redactor: Arc::new(LazyRedactor::new(&RedactionSettings::default(), Person::current())),
+            pause: pause.clone(),
+            published: data.receiver(),
+        };
+        let receiver = Receiver::start(context, false);
+        let http = receiver.status().http.unwrap();
+        let http = http.strip_prefix("http://").unwrap().parse().unwrap();
+        Self { _folder: folder, data, queue, thread, pause, receiver, http }
+    }
+
+    fn usual() -> Self {
+        let settings = ReceiverSettings {
+            grpc_port: 0,
+            http_port: 0,
+            allowed_origins: vec!["https://*.example.com".to_owned()],
+            ..ReceiverSettings::default()
+        };
+        Self::start(settings, "http://127.0.0.1:1", &QueueSettings::default())
+    }
+
+    /// Sends bytes on a connection of their own; returns what comes until its end.
+    async fn raw(&self, request: Vec<u8>) -> String {
+        let address = self.http;
+        tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+            // A request that is refused before its end cannot be written to its end.
+            let _ = stream.write_all(&request);
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            String::from_utf8_lossy(&answer).into_owned()
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn post(&self, path: &str, headers: &[&str], body: &[u8]) -> String {
+        let mut request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        for header in headers {
+            request.push_str(header);
+            request.push_str("\r\n");
+        }
+        let mut request = format!("{request}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+        request.extend_from_slice(body);
+        self.raw(request).await
+    }
+
+    async fn queued(&self, signal: Signal) -> Vec<u8> {
+        let batch = self.queue.next(signal).await.unwrap();
+        self.queue.acknowledge(batch.id, 0).await;
+        codec::decompress(batch.compression, &batch.payload, usize::MAX - 1).unwrap()
+    }
+
+    async fn end(self) {
+        self.receiver.stop().await;
+        let thread = self.thread;
+        tokio::task::spawn_blocking(move || thread.stop()).await.unwrap();
+    }
+}
+
+fn status_of(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or(answer)
+}
+
+fn captures(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(".headers.json"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// A recorded request as it was, to this address and as the only one of its connection.
+fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
+    let head: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let body = PathBuf::from(file.to_string_lossy().replace(".headers.json", ".body"));
+    let body = std::fs::read(body).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut request = format!("{} {} HTTP/1.1\r\n", text(&head["method"]), text(&head["url"]));
+    let mut chunked = false;
+    for pair in head["rawHeaders"].as_array().unwrap().chunks(2) {
+        let (name, value) = (text(&pair[0]), text(&pair[1]));
+        let value = match name.as_str() {
+            "Connection" => "close".to_owned(),
+            "Origin" => ORIGIN.to_owned(),
+            _ => value,
+        };
+        chunked |= name == "Transfer-Encoding";
+        write!(request, "{name}: {value}\r\n").unwrap();
+    }
+    let mut request = format!("{request}\r\n").into_bytes();
+    if chunked {
+        for chunk in body.chunks(1000) {
+            request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            request.extend_from_slice(chunk);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"0\r\n\r\n");
+    } else {
+        request.extend_from_slice(&body);
+    }
+    (head, request, body)
+}
+
+/// What is in the resource of a request, by key.
+fn said(resource: Option<&ProtoResource>) -> BTreeMap<String, String> {
+    let attributes = resource.unwrap().attributes.iter();
+    let all: Vec<_> = attributes
+        .map(|one| (one.key.clone(), format!("{:?}", one.value.as_ref().and_then(|value| value.value.as_ref()))))
+        .collect();
+    let named: BTreeMap<_, _> = all.iter().cloned().collect();
+    assert_eq!(all.len(), named.len(), "no key is there twice: {all:?}");
+    named
+}
+
+/// Guarantees: what was recorded of io.Insights, in Node and in a browser, is answered as its client expects; and what
+/// goes into the queue is what was sent, with this machine's attributes beside its own.
+#[tokio::test]
+async fn recorded_requests_are_taken() {
+    let desk = Desk::usual();
+    for file in captures("node-plain").into_iter().chain(captures("browser-cors")) {
+        let (head, request, body) = recorded(&file);
+        let answer = desk.raw(request).await;
+        let is_browser = file.to_string_lossy().contains("browser");
+        let allowed = format!("access-control-allow-origin: {ORIGIN}");
+        assert_eq!(answer.contains(&allowed), is_browser, "{answer}");
+        if head["method"] == "OPTIONS" {
+            assert_eq!(status_of(&answer), "204", "{answer}");
+            assert!(answer.contains("access-control-allow-headers: content-type"), "{answer}");
+            continue;
+        }
+        assert_eq!(status_of(&answer), "200", "{file:?}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+        let (sent, arrived) = if head["url"].as_str().unwrap().contains("traces") {
+            let sent: ExportTraceServiceRequest = serde_json::from_slice(&body).unwrap();
+            let mut arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+            let resources =
+                (said(sent.resource_spans[0].resource.as_ref()), said(arrived.resource_spans[0].resource.as_ref()));
+            arrived.resource_spans[0].resource = sent.resource_spans[0].resource.clone();
+            assert_eq!(arrived, sent, "all else is as it was");
+            resources
+        } else {
+            let sent: ExportMetricsServiceRequest = serde_json::from_slice(&body).unwrap();
+            let mut arrived =
+                ExportMetricsServiceRequest::decode(desk.queued(Signal::Metrics).await.as_slice()).unwrap();
+            let resources =
+                (said(sent.resource_metrics[0].resource.as_ref()), said(arrived.resource_metrics[0].resource.as_ref()));
+            arrived.resource_metrics[0].resource = sent.resource_metrics[0].resource.clone();
+            assert_eq!(arrived, sent, "all else is as it was");
+            resources
+        };
+        assert!(sent.iter().all(|(key, value)| arrived.get(key) == Some(value)), "{sent:?} {arrived:?}");
+        assert_eq!(arrived["host.name"], sent["machine"]);
+        assert_eq!(arrived["deployment.environment.name"], sent["env"]);
+        assert!(arrived["ioconnect.env_region"].contains("DEMO-INTEROP.IO"), "{arrived:?}");
+        assert!(arrived.contains_key("session.id") && arrived.contains_key("os.type"), "{arrived:?}");
+        assert!(arrived["service.name"].contains("io.Connect Desktop"), "{arrived:?}");
+    }
+    desk.end().await;
+}
+
+/// Guarantees: over gRPC a request arrives as over HTTP, compressed too.
+#[tokio::test]
+async fn grpc_is_taken() {
+    let desk = Desk::usual();
+    let (_, _, body) = recorded(&captures("node-plain")[0]);
+    let sent: ExportTraceServiceRequest = serde_json::from_slice(&body).unwrap();
+    for grpc in [desk.receiver.status().grpc.unwrap(), format!("http://{}", desk.http)] {
+        let mut client = TraceServiceClient::connect(grpc).await.unwrap().send_compressed(CompressionEncoding::Gzip);
+        let answer = client.export(sent.clone()).await.unwrap().into_inner();
+        assert_eq!(answer.partial_success, None);
+        let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+        assert_eq!(arrived.resource_spans[0].scope_spans, sent.resource_spans[0].scope_spans);
+        assert!(said(arrived.resource_spans[0].resource.as_ref()).contains_key("host.id"));
+    }
+    desk.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
+    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let refused = client.export(sent).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    let details = tonic_types::StatusExt::get_details_retry_info(&refused);
+    assert!(details.and_then(|info| info.retry_delay).is_some(), "{refused}");
+    desk.end().await;
+}
+
+/// Guarantees: log records are taken only while the user shares the logs of applications, and what the rules find in their
+/// texts is hidden; the rest of the time the answer says how many were not taken, and why.
+#[tokio::test]
+async fn log_records_wait_for_consent() {
+    let desk = Desk::usual();
+    let text = |value: &str| json!({ "stringValue": value });
+    let record = json!({
+        "timeUnixNano": "1795422158727000000",
+        "body": text("login with password=hunter2"),
+        "attributes": [{ "key": "note", "value": { "arrayValue": { "values": [text("password=hunter2")] } } }],
+    });
+    let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record, { "body": text("plain") }] }] }] });
+    let body = body.to_string().into_bytes();
+    // A path of its own, as io.Insights has it.
+    let post = || desk.post("/my-collector", &["Content-Type: application/json"], &body);
+    let answer = post().await;
+    assert_eq!(status_of(&answer), "200", "{answer}");
+    assert!(answer.contains(r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"the user"#), "{answer}");
+    assert!(desk.queue.next(Signal::Logs).await.is_none());
+
+    desk.receiver.share_logs(true).await;
+    let answer = post().await;
+    assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+    let queued = desk.queued(Signal::Logs).await;
+    assert!(!String::from_utf8_lossy(&queued).contains("hunter2"));
+    let arrived = ExportLogsServiceRequest::decode(queued.as_slice()).unwrap();
+    assert_eq!(arrived.resource_logs[0].scope_logs[0].log_records.len(), 2);
+    assert!(said(arrived.resource_logs[0].resource.as_ref()).contains_key("session.id"));
+
+    assert_eq!(status_of(&post().await), "200");
+    desk.receiver.share_logs(false).await;
+    assert_eq!(desk.queue.withdraw(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
+    let status = desk.receiver.status();
+    assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (2, 4));
+    desk.end().await;
+}
+
+/// Guarantees: each kind of request that cannot be taken is refused with its status and a reason, is counted, and leaves
+/// nothing behind.
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused() {
+    let desk = Desk::usual();
+    let (json, protobuf) = ("Content-Type: application/json", "Content-Type: application/x-protobuf");
+    let bomb = codec::compress(Compression::Gzip, &vec![0; LARGEST_REQUEST + 1]).unwrap();
+    let deep = [r#"{"resourceSpans":"#, &"[".repeat(100_000)].concat();
+    let large = vec![b' '; LARGEST_BODY + 1];
+    let gzip = "Content-Encoding: gzip";
+    let cases: [Case<'_>; 12] = [
+        ("/v1/traces", &[json], b"{\"resourceSpans\":", "400", "malformed"),
+        ("/v1/traces", &[json], deep.as_bytes(), "400", "malformed"),
+        ("/anything", &[json], b"{\"spans\":[]}", "400", "malformed"),
+        ("/v1/traces", &[protobuf], b"\x0a\xff", "400", "malformed"),
+        ("/v1/traces", &[protobuf, gzip], b"no gzip", "400", "malformed"),
+        ("/anything", &[protobuf], b"", "404", "path"),
+        ("/v1/traces", &["Content-Type: text/plain"], b"{}", "415", "media_type"),
+        ("/v1/traces", &[json, "Content-Encoding: br"], b"{}", "415", "media_type"),
+        ("/v1/traces", &[protobuf, gzip], &bomb, "413", "too_large"),
+        ("/v1/traces", &[protobuf], &large, "413", "too_large"),
+        ("/v1/traces", &[json, "Origin: https://evil.test"], b"{}", "403", "origin"),
+        ("/v1/traces", &[json, "Origin: null"], b"{}", "403", "origin"),
+    ];
+    let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+    for (path, headers, body, status, reason) in cases {
+        let answer = desk.post(path, headers, body).await;
+        assert_eq!(status_of(&answer), status, "{path} {headers:?}: {answer}");
+        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+        *counted.entry(reason.to_owned()).or_default() += 1;
+        assert_eq!(desk.receiver.status().refused, counted, "{path} {headers:?}");
+    }
+    let rebound = b"POST /v1/traces HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(status_of(&desk.raw(rebound.to_vec()).await), "403");
+    let read = b"GET /v1/traces HTTP/1.1\r\nHost: [::1]:4318\r\nConnection: close\r\n\r\n";
+    assert_eq!(status_of(&desk.raw(read.to_vec()).await), "405");
+    assert_eq!(desk.receiver.status().refused_origin.as_deref(), Some("null"));
+
+    let empty = desk.post("/v1/metrics", &[json], b"{\"resourceMetrics\":[]}").await;
+    assert_eq!(status_of(&empty), "200", "nothing is as good as taken: {empty}");
+    desk.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
+    let paused = desk.post("/v1/metrics", &[json], b"{\"resourceMetrics\":[]}").await;
+    assert!(status_of(&paused) == "503" && paused.contains("retry-after: 60"), "{paused}");
+    for signal in Signal::ALL {
+        assert!(desk.queue.next(signal).await.is_none());
+    }
+    desk.end().await;
+}
+
+/// Guarantees: where a port is taken, or is the collector's, a free one is used and published; both loopback addresses
+/// are answered; and the file goes with the receiver.
+#[tokio::test]
+async fn a_port_that_is_taken_is_replaced() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().port();
+    let collectors = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = ReceiverSettings { grpc_port: collectors, http_port: taken, ..ReceiverSettings::default() };
+    let desk = Desk::start(settings, &format!("http://localhost:{collectors}"), &QueueSettings::default());
+    let status = desk.receiver.status();
+    let published: Value = serde_json::from_slice(&std::fs::read(desk.data.receiver()).unwrap()).unwrap();
+    assert_eq!(published, json!({ "http": status.http, "grpc": status.grpc }));
+    let problem = status.problem.unwrap();
+    assert!(problem.contains(&format!("port {taken} cannot be used")), "{problem}");
+    assert!(problem.contains(&format!("port {collectors} is the collector's")), "{problem}");
+    assert!(![taken, collectors].contains(&desk.http.port()));
+    assert!(TcpStream::connect(("::1", desk.http.port())).is_ok() || TcpStream::connect("[::1]:1").is_err());
+    let (published, http) = (desk.data.receiver(), desk.http);
+    desk.end().await;
+    assert!(!published.exists());
+    assert!(TcpStream::connect(http).is_err(), "nobody listens any more");
+}
+
+/// Guarantees: fields that this program does not know stay, at every level, and in their order; what a resource says of
+/// itself is never replaced.
+#[test]
+fn unknown_fields_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::new(folder.path().join("data"));
+    data.create().unwrap();
+    let enrichment = Enrichment::new(&Resource::detect(&ResourceSettings::default(), &data));
+    // Fields 1000 (varint), 1001 (8 bytes), 1002 (text), 1003 (4 bytes).
+    let unknown = b"\xc0\x3e\x07\xc9\x3e12345678\xd2\x3e\x03abc\xdd\x3e1234";
+    let own = b"\x0a\x14\x0a\x09host.name\x12\x07\x0a\x05their";
+    let field = |content: &[u8]| [b"\x0a", &[u8::try_from(content.len()).unwrap()][..], content].concat();
+    let resource = [&own[..], unknown].concat();
+    let of_resource = [field(&resource), unknown.to_vec(), b"\x12\x00".to_vec()].concat();
+    let request = [unknown.to_vec(), field(&of_resource), unknown.to_vec()].concat();
+    let enriched = enrichment.apply(&request).unwrap();
+    let found = enriched.windows(unknown.len()).filter(|window| window == unknown).count();
+    assert_eq!(found, 4, "two around, one in what is of the resource, one in the resource");
+    assert!(enriched.starts_with(unknown) && enriched.ends_with(unknown));
+    let arrived = ExportTraceServiceRequest::decode(enriched.as_slice()).unwrap();
+    assert_eq!(said(arrived.resource_spans[0].resource.as_ref())["host.name"], r#"Some(StringValue("their"))"#);
+    assert_eq!(arrived.resource_spans[0].scope_spans.len(), 1);
+    for cut in 1..request.len() {
+        // Any end is an error or a shorter request, never a panic.
+        let _ = enrichment.apply(&request[..cut]);
+    }
+}

@@ -1,0 +1,95 @@
+//! The platform's and the apps' own telemetry, through the built agent, to the real collector.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::Desk;
+use insights_agent_tests::wait_for;
+use serde_json::{Value, json};
+
+/// Where the receiver of the agent listens.
+fn receiver(status: &Value) -> String {
+    status["receiver"]["http"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned()
+}
+
+/// Posts JSON; returns the answer.
+fn post(address: &str, path: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn capture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/captures/node-plain/{name}.body", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// Guarantees: what the real client of io.Insights sent reaches the real collector under its own names, with the machine's
+/// attributes beside the platform's, and an app's log record only while the user shares it.
+#[test]
+fn io_insights_rides_along() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    desk.set("resource.attributes.department=trading");
+    let agent = desk.start();
+    let address = receiver(&desk.status());
+    for (name, path) in [("01-POST_v1_traces", "/v1/traces"), ("02-POST_v1_metrics", "/my-metrics-collector")] {
+        let answer = post(&address, path, &capture(name));
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("{}"), "{answer}");
+    }
+    let record = |body: &str| {
+        let records = json!([{ "body": { "stringValue": body }, "timeUnixNano": "1795422158727000000" }]);
+        let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": records }] }] });
+        post(&address, "/v1/logs", request.to_string().as_bytes())
+    };
+    let answer = record("before consent");
+    assert!(answer.contains("rejectedLogRecords"), "{answer}");
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    let answer = record("after consent, password=hunter2");
+    assert!(answer.ends_with("{}"), "{answer}");
+
+    let written = wait_for("all of it", || {
+        let written = backend.written();
+        let all = ["after consent", "interopio.api.interop.invoke", "insights_trace_count"];
+        all.iter().all(|part| written.contains(part)).then_some(written)
+    });
+    assert!(!written.contains("before consent") && !written.contains("hunter2"));
+    for (kind, name) in [("ResourceSpans", "interopio.api.interop.invoke"), ("ResourceMetrics", "insights_trace_count")]
+    {
+        let mine = written.split("Resource SchemaURL").find(|part| part.contains(name)).unwrap();
+        for attribute in
+            ["machine: Str(PW052B0C)", "host.name: Str(PW052B0C)", "department: Str(trading)", "session.id: Str("]
+        {
+            assert!(mine.contains(attribute), "{attribute} is not in {mine}");
+        }
+    }
+    assert!(agent.stop());
+    assert!(!desk.data().join("receiver.json").exists());
+}
+
+/// Guarantees: a request that was acknowledged is delivered, although the agent is killed at once.
+#[test]
+fn what_is_acknowledged_survives_a_kill() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = desk.start();
+    let answer = post(&receiver(&desk.status()), "/v1/traces", &capture("01-POST_v1_traces"));
+    agent.kill();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    wait_for("the spans", || backend.written().contains("interopio.api.interop.invoke").then_some(()));
+    assert!(agent.stop());
+}
