@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::Desk;
+use insights_agent_tests::program::{Desk, text};
 use insights_agent_tests::wait_for;
 use serde_json::{Value, json};
 
@@ -65,8 +65,7 @@ fn io_insights_rides_along() {
         all.iter().all(|part| written.contains(part)).then_some(written)
     });
     assert!(!written.contains("before consent") && !written.contains("hunter2"));
-    for (kind, name) in [("ResourceSpans", "interopio.api.interop.invoke"), ("ResourceMetrics", "insights_trace_count")]
-    {
+    for name in ["interopio.api.interop.invoke", "insights_trace_count"] {
         let mine = written.split("Resource SchemaURL").find(|part| part.contains(name)).unwrap();
         for attribute in
             ["machine: Str(PW052B0C)", "host.name: Str(PW052B0C)", "department: Str(trading)", "session.id: Str("]
@@ -91,5 +90,40 @@ fn what_is_acknowledged_survives_a_kill() {
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
     wait_for("the spans", || backend.written().contains("interopio.api.interop.invoke").then_some(()));
+    assert!(agent.stop());
+}
+
+/// Guarantees: what a script emits arrives with its attributes; a log record that nobody shares is said not to be taken.
+#[test]
+fn scripts_emit_their_own() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let alone = desk.run(&["emit", "event", "com.example.alone"]);
+    assert_eq!(alone.status.code(), Some(3), "{}", text(&alone.stderr));
+    let agent = desk.start();
+    let _ = desk.status();
+    let refused = desk.run(&["emit", "log", "not shared"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("does not share the logs"), "{}", text(&refused.stderr));
+    let _ = desk.ok(&["logs", "share", "on"]);
+    let failed = ["span", "com.example.submit", "--duration", "250ms", "--error", "rejected by desk"];
+    for words in [
+        &["event", "com.example.order.sent", "--body", "sent"][..],
+        &["log", "all is well", "--severity", "warn"],
+        &["metric", "com.example.orders", "-3.5", "--unit", "{order}"],
+        &failed,
+    ] {
+        let words = [&["emit", "--service", "blotter", "-a", "desk=FX"], words].concat();
+        assert_eq!(desk.ok(&words).trim(), "Taken.", "{words:?}");
+    }
+    let written = wait_for("all of it", || {
+        let written = backend.written();
+        let all = ["EventName: com.example.order.sent", "Str(all is well)", "rejected by desk", "Value: -3.5"];
+        all.iter().all(|part| written.contains(part)).then_some(written)
+    });
+    assert!(!written.contains("not shared"));
+    assert_eq!(written.matches("desk: Str(FX)").count(), 4, "{written}");
+    assert_eq!(written.matches("service.name: Str(blotter)").count(), 4, "{written}");
     assert!(agent.stop());
 }

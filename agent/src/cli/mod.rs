@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ask;
+mod emit;
 mod redact;
 mod run;
 mod settings;
@@ -93,6 +94,8 @@ enum Command {
         #[arg(long)]
         only_changed: bool,
     },
+    /// Send an event, a log record, a metric or a span of one's own through the running agent.
+    Emit(emit::Emit),
     /// A small OTLP receiver on this machine that prints what arrives: for trying out and for tests.
     Collector(CollectorArguments),
 }
@@ -216,6 +219,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let result = match command {
         Command::Run => run::agent(&common),
         Command::Collector(options) => run::collector(&options),
+        Command::Emit(what) => emit::emit(&common, &what),
         Command::Stop => ask::stop(&common),
         Command::DeleteData => ask::delete_data(&common),
         Command::Status { json } => ask::status(&common, json),

@@ -33,6 +33,12 @@ const LARGEST_PAYLOAD: usize = 64 << 20;
 /// All three services answer with the same message: `partial_success` with a count and a text.
 type Answer = ExportLogsServiceResponse;
 
+/// Chooses ring for all of TLS. Without it no HTTP client can be made, not even one that never uses TLS.
+pub fn choose_cryptography() {
+    // Fails only if a provider has been chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// A client for one collector.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -66,8 +72,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn new(settings: &CollectorSettings) -> Result<Self, ClientError> {
-        // Fails only if a provider has been chosen already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_cryptography();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("insights-agent/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, choose_cryptography};
 pub use decision::{Decision, Outcome, decide};
 pub use failure::Failure;
 pub use sent::{Sent, SentBatch};
