@@ -5,10 +5,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use insights_agent_tests::peers::Backend;
 use insights_agent_tests::program::{Desk, text};
-use insights_agent_tests::wait_for;
+use insights_agent_tests::{output, peer, wait_for};
 use serde_json::{Value, json};
 
 /// Where the receiver of the agent listens.
@@ -90,6 +91,34 @@ fn what_is_acknowledged_survives_a_kill() {
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
     wait_for("the spans", || backend.written().contains("interopio.api.interop.invoke").then_some(()));
+    assert!(agent.stop());
+}
+
+/// Guarantees: an app with OpenTelemetry's own SDK sends through the agent, over gRPC and over HTTP, and says who it is itself.
+#[test]
+fn apps_send_with_the_sdk_that_they_know() {
+    let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    let status = desk.status();
+    for protocol in ["grpc", "http"] {
+        let mut command = Command::new(&python);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol);
+        let sent = output(command.arg(status["receiver"][protocol].as_str().unwrap()));
+        assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
+        let span = wait_for("the span", || {
+            let written = backend.written();
+            let parts = written.split("Resource SchemaURL").map(str::to_owned);
+            parts.into_iter().find(|part| part.contains(&format!("span-over-{protocol}")))
+        });
+        assert!(span.contains(&format!("service.name: Str(python-{protocol})")), "{span}");
+        assert!(span.contains("session.id: Str("), "{span}");
+        let found = wait_for("the counter", || {
+            Some(backend.query(&format!("count_over_{protocol}_total"))).filter(|found| !found.is_empty())
+        });
+        assert!((found[0].1 - 3.0).abs() < f64::EPSILON, "{found:?}");
+    }
     assert!(agent.stop());
 }
 

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::{command, root, run, step};
 
-/// What Python's standard library lacks for the independent decoder.
-const DECODER_PACKAGES: [&str; 2] = ["opentelemetry-proto==1.45.2", "grpcio"];
+/// What Python's standard library lacks for the independent decoder, and the SDK that apps send with.
+const PYTHON_PACKAGES: [&str; 4] =
+    ["opentelemetry-proto==1.45.2", "grpcio", "opentelemetry-sdk", "opentelemetry-exporter-otlp==1.45.2"];
 
 /// Version of axe-core.
 const AXE_VERSION: &str = "4.11.0";
@@ -221,15 +222,16 @@ fn decoder_python() -> Result<String> {
     let folder = cache("decoder")?;
     let python = folder.join("bin/python").display().to_string();
     let complete = folder.join("complete");
-    if !complete.exists() {
-        step("Get the independent decoder's Python packages", || {
+    let packages_there = std::fs::read_to_string(&complete).unwrap_or_default();
+    if packages_there != PYTHON_PACKAGES.join(" ") {
+        step("Get Python packages of OpenTelemetry", || {
             if run(command(&["python3", "-m", "venv"]).arg(&folder).stdout(Stdio::null())).is_err() {
                 // Debian keeps what venv needs in a package of its own.
                 install(&["python3-venv"])?;
                 run(command(&["python3", "-m", "venv", "--clear"]).arg(&folder))?;
             }
-            run(command(&[&python, "-m", "pip", "install", "-q"]).args(DECODER_PACKAGES))?;
-            Ok(std::fs::write(&complete, "")?)
+            run(command(&[&python, "-m", "pip", "install", "-q"]).args(PYTHON_PACKAGES))?;
+            Ok(std::fs::write(&complete, PYTHON_PACKAGES.join(" "))?)
         })?;
     }
     Ok(python)
