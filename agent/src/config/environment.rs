@@ -20,7 +20,7 @@ pub(super) struct Variable {
 }
 
 /// All of them, later ones above earlier ones.
-pub(super) const VARIABLES: [Variable; 9] = [
+pub(super) const VARIABLES: [Variable; 11] = [
     Variable { name: "OTEL_EXPORTER_OTLP_ENDPOINT", key: "collector.endpoint", form: "address", read: text },
     Variable {
         name: "OTEL_EXPORTER_OTLP_PROTOCOL",
@@ -47,6 +47,13 @@ pub(super) const VARIABLES: [Variable; 9] = [
         read: timeout,
     },
     Variable { name: "OTEL_EXPORTER_OTLP_CERTIFICATE", key: "collector.certificate", form: "path", read: text },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        key: "collector.client_certificate",
+        form: "path",
+        read: text,
+    },
+    Variable { name: "OTEL_EXPORTER_OTLP_CLIENT_KEY", key: "collector.client_key", form: "path", read: text },
     Variable {
         name: "OTEL_RESOURCE_ATTRIBUTES",
         key: "resource.attributes",

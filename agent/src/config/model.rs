@@ -59,6 +59,10 @@ pub struct CollectorSettings {
     pub timeout: Period,
     /// PEM file with the certificate authorities to trust, instead of the operating system's.
     pub certificate: Option<PathBuf>,
+    /// PEM file with the certificate by which the collector knows this machine (mutual TLS), and those that vouch for it.
+    pub client_certificate: Option<PathBuf>,
+    /// PEM file with that certificate's private key, if the key is not in the same file.
+    pub client_key: Option<PathBuf>,
 }
 
 impl Default for CollectorSettings {
@@ -70,6 +74,8 @@ impl Default for CollectorSettings {
             compression: Compression::default(),
             timeout: Period::from_secs(10),
             certificate: None,
+            client_certificate: None,
+            client_key: None,
         }
     }
 }

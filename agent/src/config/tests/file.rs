@@ -13,7 +13,7 @@ fn unknown_key() {
     3 |     "enpoint" ...
       |     ^^^^^^^^^
       = key: collector.enpoint
-      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, compression, timeout, certificate
+      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, compression, timeout, certificate, client_certificate, client_key
     "#);
     assert_snapshot!(error_of("{ \"colour\": { \"token\": \"hunter2\" } }"), @r#"
     there is no setting `colour`

@@ -127,6 +127,8 @@ fn show_masks_secrets() {
     collector.compression            gzip                                default
     collector.timeout                10s                                 default
     collector.certificate            -                                   default
+    collector.client_certificate     -                                   default
+    collector.client_key             -                                   default
     resource.user                    hash                                default
     resource.user_hash_key           ********                            file [folder]/config.json:7
     resource.environment             -                                   default
@@ -185,7 +187,9 @@ fn show_masks_secrets() {
       },
       "compression": "gzip",
       "timeout": "10s",
-      "certificate": null
+      "certificate": null,
+      "client_certificate": null,
+      "client_key": null
     }
     "#);
     assert!(!loaded.show_json().to_string().contains("hunter2"));

@@ -99,7 +99,7 @@ fn a_wrong_value_is_reported_and_ignored() {
     there is no setting `hedders`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.hedders
       = key: collector.hedders
-      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, compression, timeout, certificate
+      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, compression, timeout, certificate, client_certificate, client_key
       = so: the value is ignored
     expected an object `{ ... }`, found text
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.headers

@@ -4,6 +4,7 @@
 //! they lie in the queue: a gRPC message is its five bytes of prefix (compressed flag, length) and the payload
 //! (gRPC over HTTP/2, section "Length-Prefixed-Message"); tonic reads the answer.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -58,6 +59,9 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The certificate of this machine, or its key.
+    #[error("collector.client_certificate: {0}")]
+    ClientCertificate(String),
     /// A header.
     #[error("collector.headers: `{0}` is not a header that HTTP can carry")]
     Header(String),
@@ -96,6 +100,9 @@ impl Client {
                 ));
             }
             builder = builder.tls_certs_only(certificates);
+        }
+        if let Some(identity) = identity(settings)? {
+            builder = builder.identity(identity);
         }
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
@@ -234,6 +241,29 @@ impl Client {
         let host = self.settings.endpoint.url().host_str().unwrap_or_default();
         Failure::of(error, host, &self.address(), self.settings.protocol == Protocol::Grpc)
     }
+}
+
+/// The certificate by which the collector knows this machine.
+fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, ClientError> {
+    let wrong = ClientError::ClientCertificate;
+    let read =
+        |file: &Path| std::fs::read(file).map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())));
+    let Some(file) = &settings.client_certificate else {
+        return match &settings.client_key {
+            Some(_) => {
+                Err(wrong("collector.client_key is set, and the certificate that it belongs to is not".to_owned()))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut pem = read(file)?;
+    if let Some(key) = &settings.client_key {
+        pem.push(b'\n');
+        pem.extend(read(key)?);
+    }
+    let what =
+        "holds no certificate with its private key in PEM; the key can be in a file of its own (collector.client_key)";
+    reqwest::Identity::from_pem(&pem).map(Some).map_err(|error| wrong(format!("{} {what}: {error}", file.display())))
 }
 
 fn accepted(answer: Answer) -> Outcome {

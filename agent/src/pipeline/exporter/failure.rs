@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 /// Why no collector answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,14 @@ pub enum Failure {
         /// Host and port.
         address: String,
     },
+    /// The collector wants to know this machine by its certificate.
+    #[error(
+        "{address} takes only machines that it knows by their certificate, and it did not take ours. Name the file in `collector.client_certificate`; if it is named, have it renewed or accepted at the collector."
+    )]
+    ClientCertificate {
+        /// Host and port.
+        address: String,
+    },
     /// Another fault of the TLS handshake.
     #[error("No secure connection to {address}: {detail}.")]
     Tls {
@@ -129,6 +137,7 @@ impl Failure {
             | Self::CertificateNotYetValid { .. }
             | Self::UnknownIssuer { .. }
             | Self::WrongName { .. }
+            | Self::ClientCertificate { .. }
             | Self::Tls { .. }
             | Self::NoTls { .. }
             | Self::SpeaksHttp1 { .. }
@@ -214,6 +223,15 @@ impl Failure {
                 other => Self::Tls { address, detail: other.to_string() },
             },
             rustls::Error::InvalidMessage(_) => Self::NoTls { address },
+            rustls::Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::DecryptError
+                | AlertDescription::AccessDenied,
+            ) => Self::ClientCertificate { address },
             other => Self::Tls { address, detail: other.to_string() },
         }
     }

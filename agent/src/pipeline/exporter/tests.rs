@@ -214,6 +214,70 @@ async fn refused_certificates_have_their_sentences() {
     insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT is not valid yet: most likely this machine's clock is wrong.");
 }
 
+/// Guarantees: a collector that knows its machines by their certificates takes ours, whose key may be in a file of its own;
+/// without one, or with a foreign one, the sentence says what to do.
+#[tokio::test]
+async fn a_machine_is_known_by_its_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let signed = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let files = ["crt", "key", "pem"].map(|kind| dir.path().join(format!("{name}.{kind}")));
+        std::fs::write(&files[0], certificate.pem()).unwrap();
+        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        std::fs::write(&files[2], certificate.pem() + &key.serialize_pem()).unwrap();
+        (certificate, key, files)
+    };
+    let (server, server_key, [authority, ..]) = signed("localhost");
+    let (desk, _, [certificate, key, both]) = signed("desk");
+    let (.., [_, _, foreign]) = signed("foreign");
+    let mut known = rustls::RootCertStore::empty();
+    known.add(desk.der().clone()).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(known), Arc::clone(&provider));
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(vec![server.der().clone()], server_key.serialize_der().try_into().unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _ = stream.read(&mut [0; 8192]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    let with = |own: serde_json::Value| {
+        let endpoint = format!("https://localhost:{}", address.port());
+        let mut tree =
+            serde_json::json!({ "endpoint": endpoint, "protocol": "http/protobuf", "certificate": authority });
+        tree.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        settings(address, tree)
+    };
+    for own in [
+        serde_json::json!({ "client_certificate": certificate, "client_key": key }),
+        serde_json::json!({ "client_certificate": both }),
+    ] {
+        let client = Client::new(&with(own)).unwrap();
+        let outcome = client.send(&batch()).await;
+        assert!(matches!(outcome, Outcome::Accepted { rejected: 0, .. }), "{outcome:?}");
+    }
+    insta::assert_snapshot!(said(&with(serde_json::json!({}))).await, @"localhost:PORT takes only machines that it knows by their certificate, and it did not take ours. Name the file in `collector.client_certificate`; if it is named, have it renewed or accepted at the collector.");
+    let foreign = said(&with(serde_json::json!({ "client_certificate": foreign }))).await;
+    assert!(foreign.contains("did not take ours"), "{foreign}");
+    let why = |own| Client::new(&with(own)).unwrap_err().to_string();
+    let alone = why(serde_json::json!({ "client_certificate": certificate }));
+    assert!(alone.contains("desk.crt holds no certificate with its private key"), "{alone}");
+    let keyless = why(serde_json::json!({ "client_key": key }));
+    assert!(keyless.contains("collector.client_key is set"), "{keyless}");
+}
+
 #[test]
 fn settings_that_make_no_client_say_why() {
     let dir = tempfile::tempdir().unwrap();
