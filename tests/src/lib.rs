@@ -34,13 +34,18 @@ pub const LIMIT: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(15);
 
 /// Waits until something is there; ends the test with `what` if it does not come.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait(look).unwrap_or_else(|| panic!("waited {} s in vain for {what}", LIMIT.as_secs()))
+}
+
+/// Waits until something is there; none if it does not come.
+fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + LIMIT;
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || Instant::now() >= until {
             return found;
         }
-        assert!(Instant::now() < until, "waited {} s in vain for {what}", LIMIT.as_secs());
         std::thread::sleep(LOOK);
     }
 }

@@ -226,7 +226,12 @@ impl Desk {
 
     /// Waits until the agent's status is as wanted, and returns it.
     pub fn wait_for_status(&self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
-        wait_for(what, || Some(self.status()).filter(&mut wanted))
+        let mut last = Value::Null;
+        let found = crate::wait(|| {
+            last = self.status();
+            Some(last.clone()).filter(&mut wanted)
+        });
+        found.unwrap_or_else(|| panic!("waited in vain for {what}; the status is {last}"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the system tells of the desktop: the edge of the focus source.
 
+#[cfg(windows)]
+mod display;
 #[cfg(target_os = "linux")]
 mod logind;
 #[cfg(target_os = "linux")]

@@ -25,6 +25,7 @@ use windows::Win32::UI::WindowsAndMessaging::{
 };
 use windows::core::{BOOL, PWSTR, w};
 
+use super::display::Display;
 use super::{Desktop, Look, Presence, Wake, Waker, Window};
 use crate::sources::focus::timeline::State;
 
@@ -40,6 +41,7 @@ struct Win32 {
     hooks: [HWINEVENTHOOK; 2],
     /// Gets the notifications of the session.
     listener: HWND,
+    _display: Option<Display>,
     /// The window in front at the last look.
     front: HWND,
 }
@@ -89,7 +91,7 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
             tracing::debug!(%error, "the focus source has ended by itself");
         }
     });
-    Ok((Box::new(Win32 { hooks, listener, front: HWND::default() }), waker))
+    Ok((Box::new(Win32 { hooks, listener, _display: Display::listen(thread), front: HWND::default() }), waker))
 }
 
 /// That it was called has ended the wait; it is looked at the desktop then.
@@ -121,6 +123,7 @@ impl Desktop for Win32 {
     fn look(&mut self) -> Look {
         let presence = match session() {
             Some(away) => Presence::Away(away),
+            None if Display::is_dark() => Presence::Away(State::Idle),
             None => Presence::Here(since_input()),
         };
         // SAFETY: takes nothing; a window that is gone by the next call makes that fail.
