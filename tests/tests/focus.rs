@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// The agent may notice a change this much later than it happened.
 const NOTICE: Duration = Duration::from_millis(100);
 
-/// The start of a process is known by two clocks of whole seconds (proc_stat(5), `btime`; sysinfo), each cut off.
+/// The start of a process is known by two clocks of whole seconds (`proc_stat(5)`, `btime`; sysinfo), each cut off.
 const START_GRAIN: Duration = Duration::from_secs(2);
 
 /// A desk whose platform has a name that no other test's has: agents see all that run.
