@@ -61,6 +61,7 @@ const texts = {
   "signal.metrics": "Measurements",
   "signal.traces": "Traces",
   "signal.logs": "Log records",
+  "signal.apps": "What apps report",
 
   "data.title": "What is sent",
   "data.intro": "Your company runs a collector, which takes what this program sends. Here is what that is, first in words, then the data itself.",
@@ -68,13 +69,14 @@ const texts = {
   "data.metrics": "Measurements of this machine and of io.Connect: CPU, memory, disk and network in total, and how many io.Connect processes run. How long each io.Connect app was in front, how often it was started, and how long the session was active, idle or locked. All other programs are one number together.",
   "data.traces": "When io.Connect has ended: from when to when it ran, and when which of its apps was open and in front.",
   "data.logs": "Lines of io.Connect's log files, only while you share them; and a note of each decision to share or not, and of the begin and end of a session.",
+  "data.apps": "What io.Connect and its apps report of their own work to this program: they decide what that is. Their log records are passed on only while you share the logs of applications.",
   "data.last": "The last batches that were sent",
   "data.none": "No batch of this kind has been sent since the agent was started.",
   "data.batch": "{time}: {items} items, {bytes}",
   "data.resource": "With each of them: whose it is",
   "data.more": "{count} more are not shown.",
   "data.kept": "These copies are only in memory, and go when the agent ends. Batches above 64 KiB are not shown, and long lines are cut.",
-  "data.never": "What is never sent",
+  "data.never": "What this program itself never sends",
   "data.never.list": [
     "What is on your screen, the titles of your windows, the addresses of pages",
     "What you type, copy or click",
@@ -149,7 +151,7 @@ const texts = {
 
   "welcome.title": "This is Insights Agent",
   "welcome.what": "Your company has put this small program on your machine. It measures how much of this machine io.Connect uses, and which of its apps are used for how long, and sends that to your company's collector, so that slow and failing desks are found and helped.",
-  "welcome.sent": "It sends measurements only: CPU, memory, disk and network in total, io.Connect's processes, and how long its apps were in front. Not what is on your screen, not what you type, not your files, not the names of other programs.",
+  "welcome.sent": "It sends measurements only: CPU, memory, disk and network in total, io.Connect's processes, how long its apps were in front, and what io.Connect and its apps report of their own work. Of itself it sends nothing of what is on your screen, nothing that you type, none of your files, and no names of other programs.",
   "welcome.question": "May log files be sent too?",
   "welcome.why": "They help to find out why something failed. Passwords, e-mail addresses, card and account numbers and your user name are hidden before anything is kept or sent. You can change your mind at any time, here or in the menu of the icon.",
   "welcome.set-on": " Your organisation has set that these are shared.",

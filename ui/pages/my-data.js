@@ -11,7 +11,8 @@ export function make(body) {
   const done = h("p", { role: "status" });
   body.replaceChildren(
     h("h1", {}, t("data.title")), h("p", {}, t("data.intro")), h("p", {}, t("data.whose")),
-    h("section", { class: "card" }, SIGNALS.map((signal) => [h("h2", {}, t(`signal.${signal}`)), h("p", {}, t(`data.${signal}`))])),
+    h("section", { class: "card" }, SIGNALS.map((signal) => [h("h2", {}, t(`signal.${signal}`)), h("p", {}, t(`data.${signal}`))]),
+      h("h2", {}, t("signal.apps")), h("p", {}, t("data.apps"))),
     h("section", { class: "card" }, h("h2", {}, t("data.last")), batches, h("p", { class: "quiet" }, t("data.kept"))),
     h("section", { class: "card" }, h("h2", {}, t("data.never")), h("ul", {}, t("data.never.list").map((line) => h("li", {}, line)))),
     h("section", { class: "card" }, h("h2", {}, t("data.consent")), consent),

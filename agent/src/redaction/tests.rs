@@ -291,6 +291,10 @@ const HEAD: &str = "\
 - Any log file before the user has agreed to share logs of its kind. The platform's logs and the applications' logs are
   agreed to separately. Withdrawal deletes what still waits on the machine.
 
+This is of the agent itself. What the platform and its apps report of their own work to its receiver (docs/own-data.md) is passed
+on as they made it, apart from log records, which wait for the sharing of applications' logs and go through the rules below.
+`receiver.enabled` off takes nothing.
+
 ## What is hidden in log records
 
 Before a record is put into the queue on disk, everything that a rule finds in its message, category and file name is
