@@ -125,7 +125,8 @@ impl Agent {
             pause: pause.clone(),
             zone: jiff::tz::TimeZone::system(),
         };
-        let receiver = start_receiver(settings, data, &log_context, &resource, consent.shares(LogKind::Applications));
+        let shares_logs = consent.shares(LogKind::Applications);
+        let receiver = start_receiver(settings, data, &log_context, &resource, &provider, shares_logs);
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
         let spans = Spans::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
@@ -296,6 +297,7 @@ fn start_receiver(
     data: &DataDir,
     logs: &LogContext,
     resource: &Resource,
+    provider: &SdkMeterProvider,
     shares_logs: bool,
 ) -> Option<Receiver> {
     let context = settings.receiver.enabled.then(|| ReceiverContext {
@@ -304,6 +306,7 @@ fn start_receiver(
         queue: logs.queue.clone(),
         resource: resource.clone(),
         redactor: Arc::clone(&logs.redactor),
+        provider: provider.clone(),
         pause: logs.pause.clone(),
         published: data.receiver(),
     });

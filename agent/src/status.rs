@@ -298,7 +298,11 @@ fn receiver(of: &ReceiverStatus) -> String {
         0 => String::new(),
         records => format!(", {} not taken, for logs of applications are not shared", count(records, "log record")),
     };
-    format!("{http} (HTTP){grpc}: {} taken{not_shared}{refused}", count(taken, "item"))
+    let sampled_out = match of.sampled_out {
+        0 => String::new(),
+        spans => format!(", {} left out by sampling", count(spans, "span")),
+    };
+    format!("{http} (HTTP){grpc}: {} taken{not_shared}{sampled_out}{refused}", count(taken, "item"))
 }
 
 /// Bytes for people.

@@ -156,3 +156,97 @@ fn scripts_emit_their_own() {
     assert_eq!(written.matches("service.name: Str(blotter)").count(), 4, "{written}");
     assert!(agent.stop());
 }
+
+/// Guarantees: where the company wants it, the spans that pass become metrics which answer what fails, for whom, and how long
+/// each backend takes; names without end are counted together.
+#[test]
+fn passing_spans_become_metrics() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    desk.set("receiver.request_views.enabled=true");
+    desk.set("receiver.sampling.ratio=0.000001");
+    desk.set("receiver.sampling.keep_errors=false");
+    let agent = desk.start();
+    let address = receiver(&desk.status());
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let span = |name: &str, app: &str, url: &str, milliseconds: u64, code: u32| {
+        json!({
+            "traceId": "60b65c7d441f766d13ac328f70397ba6", "spanId": "a1733095f300ac7a", "name": name,
+            "startTimeUnixNano": "1795422158000000000",
+            "endTimeUnixNano": (1_795_422_158_000_000_000 + milliseconds * 1_000_000).to_string(),
+            "attributes": [text("tracingAppName", app), text("url", url)], "status": { "code": code },
+        })
+    };
+    let mut spans = vec![
+        span("submit", "blotter", "https://one.example.com/orders", 80, 0),
+        span("submit", "blotter", "https://one.example.com/orders?id=7", 90, 0),
+        span("submit", "blotter", "https://two.example.com/orders", 4000, 2),
+    ];
+    spans.extend((0..600).map(|number| span(&format!("load {number}"), "chart", "", 1, 0)));
+    let request = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
+    let answer = post(&address, "/v1/traces", request.to_string().as_bytes());
+    assert!(answer.ends_with("{}"), "{answer}");
+    assert_eq!(desk.status()["receiver"]["sampled_out"], 603);
+
+    let value = |query: &str| {
+        let found = wait_for(query, || Some(backend.query(query)).filter(|found| !found.is_empty()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].1
+    };
+    let submits = |host: &str, status: &str| {
+        let labels =
+            format!(r#"ioconnect_app_name="blotter",server_address="{host}.example.com",otel_status_code="{status}""#);
+        value(&format!("ioconnect_request_duration_seconds_count{{{labels}}}"))
+    };
+    assert!((submits("one", "OK") - 2.0).abs() < f64::EPSILON);
+    assert!((submits("two", "ERROR") - 1.0).abs() < f64::EPSILON);
+    let slow = value(r#"ioconnect_request_duration_seconds_sum{server_address="two.example.com"}"#);
+    assert!((slow - 4.0).abs() < 1e-9, "{slow}");
+    let fast = value(r#"ioconnect_request_duration_seconds_bucket{server_address="one.example.com",le="0.1"}"#);
+    assert!((fast - 2.0).abs() < f64::EPSILON, "{fast}");
+    let beyond = value(r#"ioconnect_request_duration_seconds_count{otel_metric_overflow="true"}"#);
+    assert!(beyond > 100.0, "{beyond}");
+    let all = value("sum(ioconnect_request_duration_seconds_count)");
+    assert!((all - 603.0).abs() < f64::EPSILON, "{all}");
+    assert!(agent.stop());
+    assert!(!backend.written().contains("Name           : submit"), "sampled out");
+}
+
+/// Guarantees: io.Connect's system.json is pointed at the agent by one command, which keeps what was in it; the token that the
+/// agent wants goes along, and the agent's own `emit` says it.
+#[test]
+fn io_connect_is_pointed_at_the_agent() {
+    let mut desk = Desk::new();
+    desk.set("receiver.http_port=4318");
+    desk.set("receiver.token=s3cret");
+    let printed: Value = serde_json::from_str(&desk.ok(&["connect", "setup"])).unwrap();
+    assert_eq!(printed["otel"]["traces"]["url"], "http://127.0.0.1:4318/v1/traces");
+    let folder = desk.folder().join("config");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("system.json");
+    std::fs::write(&file, "{\n  // ours\n  \"env\": \"PROD\"\n}\n").unwrap();
+    let words = ["connect", "setup", "--file", file.to_str().unwrap()];
+    let shown = desk.ok(&words);
+    assert!(shown.contains("// ours") && shown.contains("Bearer s3cret"), "{shown}");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "only shown");
+    let said = desk.ok(&[&words[..], &["--write"]].concat());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
+    let kept =
+        said.lines().find_map(|line| line.strip_prefix("What was in it is kept in ")).unwrap().trim_end_matches('.');
+    assert!(std::fs::read_to_string(kept).unwrap().contains("// ours\n  \"env\""), "{said}");
+    let again = desk.ok(&[&words[..], &["--write"]].concat());
+    assert!(again.contains("already"), "{again}");
+    std::fs::write(&file, "{ nothing").unwrap();
+    let wrong = desk.run(&words);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("system.json cannot be changed: it is no JSON"), "{}", text(&wrong.stderr));
+
+    desk.set("receiver.http_port=0");
+    let agent = desk.start();
+    let address = receiver(&desk.status());
+    let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    assert_eq!(desk.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
+    assert!(agent.stop());
+}

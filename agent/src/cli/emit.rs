@@ -100,6 +100,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// `emit`.
 pub(super) fn emit(common: &Options, emit: &Emit) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
+    let token = common.settings(true)?.settings.receiver.token;
     let (signal, payload) = request(emit);
     block_on(async {
         let reply = ask(&data, &Request::Status).await?;
@@ -111,7 +112,10 @@ pub(super) fn emit(common: &Options, emit: &Emit) -> anyhow::Result<ExitCode> {
         // A proxy is for other machines.
         let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         let post = client.post(format!("{address}{}", signal.http_path()));
-        let post = post.header("content-type", "application/x-protobuf").body(payload);
+        let mut post = post.header("content-type", "application/x-protobuf").body(payload);
+        if let Some(token) = token {
+            post = post.bearer_auth(token.reveal());
+        }
         let response = post.send().await.context("the agent does not answer")?;
         let status = response.status();
         let body = response.bytes().await.context("the agent's answer was cut")?;

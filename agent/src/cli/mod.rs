@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ask;
+mod connect;
 mod emit;
 mod redact;
 mod run;
@@ -96,6 +97,9 @@ enum Command {
     },
     /// Send an event, a log record, a metric or a span of one's own through the running agent.
     Emit(emit::Emit),
+    /// What io.Connect is told of this agent.
+    #[command(subcommand)]
+    Connect(connect::Connect),
     /// A small OTLP receiver on this machine that prints what arrives: for trying out and for tests.
     Collector(CollectorArguments),
 }
@@ -220,6 +224,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Run => run::agent(&common),
         Command::Collector(options) => run::collector(&options),
         Command::Emit(what) => emit::emit(&common, &what),
+        Command::Connect(connect::Connect::Setup(setup)) => connect::setup(&common, &setup),
         Command::Stop => ask::stop(&common),
         Command::DeleteData => ask::delete_data(&common),
         Command::Status { json } => ask::status(&common, json),

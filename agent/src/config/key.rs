@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(super) const MAPS: [&str; 2] = ["collector.headers", "resource.attributes"];
 
 /// Settings that are never shown, with all that is below them.
-pub(super) const SECRETS: [&str; 2] = ["collector.headers", "resource.user_hash_key"];
+pub(super) const SECRETS: [&str; 3] = ["collector.headers", "resource.user_hash_key", "receiver.token"];
 
 /// One step down the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

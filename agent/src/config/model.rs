@@ -3,6 +3,8 @@
 //! Invariants: a value of these types is valid, because each checks itself while it is read; [`Settings::default`] is a
 //! complete, working configuration. The doc comment of a field is its documentation: what it means, its unit.
 
+mod receiver;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::consent::LogKind;
 
 use super::values::{ByteSize, Endpoint, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
+
+pub use receiver::{ReceiverSettings, RequestViewSettings, SamplingSettings};
 
 /// Everything that the agent can be told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -390,28 +394,6 @@ pub struct LayoutSettings {
 impl LayoutSettings {
     pub(super) fn default_time_format() -> String {
         "%Y-%m-%dT%H:%M:%S%.f".to_owned()
-    }
-}
-
-/// What the platform and its apps send by themselves: OTLP, to this machine's own addresses (`127.0.0.1` and `::1`). Both
-/// ports take gRPC and HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReceiverSettings {
-    /// Whether it is taken.
-    pub enabled: bool,
-    /// Port of OTLP/gRPC. 0, or if it is taken: a free one, which `receiver.json` in the data folder names.
-    pub grpc_port: u16,
-    /// Port of OTLP/HTTP, in the same way.
-    pub http_port: u16,
-    /// Origins of the web pages that may send, for example `https://*.example.com`, in which `*` stands for any characters.
-    /// Others are refused; programs that are no browsers have none.
-    pub allowed_origins: Vec<String>,
-}
-
-impl Default for ReceiverSettings {
-    fn default() -> Self {
-        Self { enabled: true, grpc_port: 4317, http_port: 4318, allowed_origins: Vec::new() }
     }
 }
 

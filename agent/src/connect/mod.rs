@@ -3,6 +3,7 @@
 pub mod apps;
 pub mod folders;
 pub mod processes;
+pub mod setup;
 
 /// Whether `*` in `pattern`, as any number of characters, makes it `name`.
 #[must_use]

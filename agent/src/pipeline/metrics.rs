@@ -10,12 +10,13 @@ use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream, Temporality};
 use prost::Message;
 
 use super::queue::{AppendError, DropReason, NewBatch, Queue};
 use super::{Signal, data_points};
 use crate::pause::Pause;
+use crate::signals::metrics::{MOST_REQUESTS, REQUEST_DURATION};
 
 /// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue; none
 /// of a pause does.
@@ -36,7 +37,12 @@ pub fn provider(
         .with_temporality(Temporality::Cumulative)
         .build()?;
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build())
+    // The names of requests are the apps': without a limit each new one would take memory for good.
+    let limit = |instrument: &Instrument| {
+        let is_of_requests = instrument.name() == REQUEST_DURATION.name;
+        is_of_requests.then(|| Stream::builder().with_cardinality_limit(MOST_REQUESTS).build().ok()).flatten()
+    };
+    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(limit).build())
 }
 
 #[derive(Debug)]

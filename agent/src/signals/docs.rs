@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Attribute;
 use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
-use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE, USAGE_SCOPE};
+use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE, REQUESTS_SCOPE, USAGE_SCOPE};
 use super::spans::{SCOPE_NAME as SPANS_SCOPE, SPANS};
 
 const HEAD: &str = "\
@@ -32,6 +32,7 @@ fn markdown() -> String {
         (HOST_SCOPE, "The machine"),
         (PROCESSES_SCOPE, "The processes of io.Connect"),
         (USAGE_SCOPE, "Use of apps, sessions"),
+        (REQUESTS_SCOPE, "Requests of the platform and its apps"),
     ];
     for (scope, title) in scopes {
         let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.scope == scope).collect();

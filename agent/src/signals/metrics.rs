@@ -12,8 +12,10 @@ use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute, metric};
 
 use super::Attribute;
 
+mod requests;
 mod usage;
 
+pub use requests::*;
 pub use usage::*;
 
 /// Instrumentation scope of the machine's metrics.
@@ -396,4 +398,5 @@ pub const METRICS: &[Metric] = &[
     PLATFORM_STARTS,
     PLATFORM_START_DURATION,
     PLATFORM_SESSION_DURATION,
+    REQUEST_DURATION,
 ];

@@ -37,6 +37,7 @@ fn snapshot() -> Status {
             grpc: Some("http://127.0.0.1:4317".to_owned()),
             taken: [(Signal::Traces, 3)].into(),
             not_shared: 2,
+            sampled_out: 0,
             refused: [("origin".to_owned(), 1)].into(),
             refused_origin: Some("https://example.com".to_owned()),
             problem: None,

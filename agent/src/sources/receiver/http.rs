@@ -8,27 +8,25 @@
 //! name was bound to 127.0.0.1 would otherwise be of the same origin (DNS rebinding).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use prost::Message;
+use ring::digest::{Digest, SHA256, digest};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::grpc;
-use super::intake::{Form, Intake, LARGEST_BODY, LARGEST_REQUEST, Refusal, Taken};
-use crate::config::Compression;
+use super::intake::{Form, Intake, LARGEST_REQUEST, Refusal, Taken};
+use crate::config::{Compression, ReceiverSettings};
 use crate::connect::glob_matches;
 use crate::pipeline::{Signal, codec};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
-/// Time for a whole request; one that sends more slowly keeps nobody else waiting any longer.
-const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long a browser may remember the answer to its first question, in seconds: as long as Chromium does at most.
 const REMEMBERED: &str = "7200";
 /// How a browser asks whether a page of another network may come here (WICG, Private Network Access), and its answer.
@@ -41,6 +39,8 @@ const PRIVATE_NETWORK: (HeaderName, HeaderName) = (
 #[derive(Debug)]
 pub(super) struct Gate {
     origins: Vec<String>,
+    /// The digest of what programs have to say: two of the same length take the same time to compare.
+    authorization: Option<Digest>,
     intake: Arc<Intake>,
 }
 
@@ -56,8 +56,10 @@ struct Keys {
 }
 
 impl Gate {
-    pub(super) fn new(origins: &[String], intake: Arc<Intake>) -> Self {
-        Self { origins: origins.to_vec(), intake }
+    pub(super) fn new(settings: &ReceiverSettings, intake: Arc<Intake>) -> Self {
+        let token = settings.token.as_ref();
+        let authorization = token.map(|token| digest(&SHA256, format!("Bearer {}", token.reveal()).as_bytes()));
+        Self { origins: settings.allowed_origins.clone(), authorization, intake }
     }
 
     /// Answers a request.
@@ -89,14 +91,19 @@ impl Gate {
         if !is_this_machine(host) {
             return Some(Refusal::Host(host.to_owned()));
         }
-        let origin = String::from_utf8_lossy(origin?.as_bytes()).into_owned();
+        let Some(origin) = origin else {
+            let said = text(request.headers(), &header::AUTHORIZATION);
+            let is_known = |known: &Digest| digest(&SHA256, said.as_bytes()).as_ref() == known.as_ref();
+            return self.authorization.as_ref().is_some_and(|known| !is_known(known)).then_some(Refusal::Token);
+        };
+        let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         let is_allowed = self.origins.iter().any(|allowed| glob_matches(allowed, &origin));
         (!is_allowed).then_some(Refusal::Origin(origin))
     }
 
     async fn admitted(&self, request: Request<Incoming>) -> Response<Body> {
-        if text(request.headers(), &header::CONTENT_TYPE).starts_with("application/grpc") {
-            return grpc::answer(Arc::clone(&self.intake), request).await;
+        if is_grpc(request.headers()) {
+            return grpc::answer(&self.intake, request).await;
         }
         match *request.method() {
             Method::OPTIONS => preflight(request.headers()),
@@ -138,13 +145,14 @@ impl Gate {
         if path_signal.is_none() && !json {
             return Err(Refusal::Path);
         }
-        // Few at a time: what they hold is what the memory of the agent grows by.
+        let body = self.intake.room().read(body).await?;
         let _turn = self.intake.turn().await;
-        let read = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(Body::new(body), LARGEST_BODY)).await;
-        let body = read.map_err(|_| Refusal::Slow)?.map_err(|error| Refusal::of_body(&error))?;
         let plain = match compression {
-            Compression::None => body.to_vec(),
-            of => codec::decompress(of, &body, LARGEST_REQUEST).map_err(|error| Refusal::of_compressed(of, &error))?,
+            Compression::None => body.bytes.to_vec(),
+            of => {
+                let plain = codec::decompress(of, &body.bytes, LARGEST_REQUEST);
+                plain.map_err(|error| Refusal::of_compressed(of, &error))?
+            }
         };
         drop(body);
         let signal = match path_signal {
@@ -157,6 +165,9 @@ impl Gate {
 }
 
 fn refuse(headers: &HeaderMap, refusal: &Refusal) -> Response<Body> {
+    if is_grpc(headers) {
+        return grpc::refuse(refusal);
+    }
     let reason = refusal.to_string();
     let (kind, body) = if is(headers, PROTOBUF) {
         // The code of a status over HTTP means nothing: the HTTP status is what counts.
@@ -236,6 +247,10 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    text(headers, &header::CONTENT_TYPE).starts_with("application/grpc")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,6 +1,5 @@
 //! Requests on their way into the queue: may they come, what is hidden in them, whose they are.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,37 +9,35 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::AnyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
 use serde::Deserialize;
 use tokio::sync::{RwLock, Semaphore, SemaphorePermit};
 
-use super::ReceiverStatus;
+use super::body::Room;
 use super::enrich::Enrichment;
+use super::sampling::Sampler;
+use super::views::Views;
+use super::{ReceiverContext, ReceiverStatus, hide};
 use crate::config::Compression;
 use crate::consent::LogKind;
 use crate::pause::Pause;
 use crate::pipeline::queue::{AppendError, NewBatch, Queue};
 use crate::pipeline::{Signal, data_points};
-use crate::redaction::{LazyRedactor, Redactor};
-use crate::resource::Resource;
+use crate::redaction::LazyRedactor;
 use crate::sources::host::locked;
 
 /// Largest body of a request as it comes: twice what SDKs send in a batch of long records.
 pub(super) const LARGEST_BODY: usize = 8 << 20;
 /// Largest request when decompressed. What a collector takes is often no more than 20 MiB.
 pub(super) const LARGEST_REQUEST: usize = 16 << 20;
-/// Requests that are worked on at a time: with the largest ones the agent takes some 100 MB more for a moment.
+/// Requests that are worked on at a time: what they hold, decompressed and decoded, is what the memory of the agent grows by.
+/// With the largest ones that is some 100 MB for a moment.
 const TURNS: usize = 2;
 /// When whoever was refused because the queue is full, or cannot be written, may come again. What io.Insights' client is
 /// told counts for it only if it is shorter than its timeout of 10 s.
 const SOON: Duration = Duration::from_secs(5);
 /// The same during a pause.
 const AFTER_PAUSE: Duration = Duration::from_mins(1);
-/// Values in values, as attributes can hold them, are looked into so deep. What is deeper is taken out.
-const DEEPEST: usize = 32;
-
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -74,6 +71,8 @@ pub(super) enum Refusal {
     Full,
     #[error("the user has paused the agent; send it again later")]
     Paused,
+    #[error("too much is sent to the agent at this moment; send it again later")]
+    Busy,
     #[error("{0}; send it again later")]
     Unavailable(String),
     #[error("the request took too long to come")]
@@ -90,12 +89,14 @@ pub(super) enum Refusal {
     Host(String),
     #[error("pages of {0} may not send to this agent; its setting receiver.allowed_origins says who may")]
     Origin(String),
+    #[error("the agent wants its token (receiver.token): send `authorization: Bearer` and the token")]
+    Token,
 }
 
 impl Refusal {
     pub(super) fn http_status(&self) -> StatusCode {
         match self {
-            Self::Full => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full | Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Paused | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -103,13 +104,14 @@ impl Refusal {
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Path => StatusCode::NOT_FOUND,
             Self::Host(_) | Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Token => StatusCode::UNAUTHORIZED,
         }
     }
 
     /// When it may be sent again, if it may.
     pub(super) const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Full | Self::Unavailable(_) => Some(SOON),
+            Self::Full | Self::Busy | Self::Unavailable(_) => Some(SOON),
             Self::Paused => Some(AFTER_PAUSE),
             _ => None,
         }
@@ -120,6 +122,7 @@ impl Refusal {
         match self {
             Self::Full => "full",
             Self::Paused => "paused",
+            Self::Busy => "busy",
             Self::Unavailable(_) => "unavailable",
             Self::Slow => "slow",
             Self::TooLarge => "too_large",
@@ -128,19 +131,8 @@ impl Refusal {
             Self::Path => "path",
             Self::Host(_) => "host",
             Self::Origin(_) => "origin",
+            Self::Token => "token",
         }
-    }
-
-    /// What went wrong while a body was read: most often, there was too much of it.
-    pub(super) fn of_body(error: &axum::Error) -> Self {
-        let mut cause: Option<&dyn std::error::Error> = Some(error);
-        while let Some(error) = cause {
-            if error.is::<http_body_util::LengthLimitError>() {
-                return Self::TooLarge;
-            }
-            cause = error.source();
-        }
-        Self::Malformed(format!("its body ended too early ({error})"))
     }
 
     /// What went wrong while a body was decompressed.
@@ -158,9 +150,14 @@ pub(super) struct Intake {
     queue: Queue,
     enrichment: Enrichment,
     redactor: Arc<LazyRedactor>,
+    /// Attributes of spans that it is asked of.
+    redacted: Vec<String>,
+    views: Option<Views>,
+    sampler: Option<Sampler>,
     pause: Pause,
     /// Whether the user shares the logs of applications. Held while records are put into the queue.
     shares_logs: RwLock<bool>,
+    room: Room,
     turns: Semaphore,
     status: Arc<Mutex<ReceiverStatus>>,
 }
@@ -185,19 +182,29 @@ impl Items {
 }
 
 impl Intake {
-    pub(super) fn new(
-        queue: Queue,
-        resource: &Resource,
-        redactor: Arc<LazyRedactor>,
-        pause: Pause,
-        shares_logs: bool,
-        status: Arc<Mutex<ReceiverStatus>>,
-    ) -> Self {
-        let (enrichment, turns) = (Enrichment::new(resource), Semaphore::new(TURNS));
-        Self { queue, enrichment, redactor, pause, shares_logs: RwLock::new(shares_logs), turns, status }
+    pub(super) fn new(context: &ReceiverContext, shares_logs: bool, status: Arc<Mutex<ReceiverStatus>>) -> Self {
+        let settings = &context.settings;
+        Self {
+            queue: context.queue.clone(),
+            enrichment: Enrichment::new(&context.resource),
+            redactor: Arc::clone(&context.redactor),
+            redacted: settings.redacted_attributes.clone(),
+            views: Views::new(&settings.request_views, &context.provider),
+            sampler: Sampler::new(&settings.sampling),
+            pause: context.pause.clone(),
+            shares_logs: RwLock::new(shares_logs),
+            room: Room::new(),
+            turns: Semaphore::new(TURNS),
+            status,
+        }
     }
 
-    /// Waits for a turn to work on a request.
+    /// Where bodies are read.
+    pub(super) const fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Waits for a turn to work on a request that has come.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.turns.acquire().await.ok()
@@ -228,10 +235,12 @@ impl Intake {
                 (Items::of(data_points(&request), std::iter::empty()), bytes)
             }
             Signal::Traces => {
-                let (request, bytes) = decode::<ExportTraceServiceRequest>(form, bytes)?;
+                let (mut request, bytes) = decode::<ExportTraceServiceRequest>(form, bytes)?;
+                let changed = self.prepare(&mut request);
                 let scopes = request.resource_spans.iter().flat_map(|of| &of.scope_spans);
                 let spans = || scopes.clone().flat_map(|scope| &scope.spans);
-                (Items::of(spans().count(), spans().map(|span| span.end_time_unix_nano)), bytes)
+                let items = Items::of(spans().count(), spans().map(|span| span.end_time_unix_nano));
+                (items, if changed { request.encode_to_vec() } else { bytes })
             }
             Signal::Logs => {
                 let (mut request, bytes) = decode::<ExportLogsServiceRequest>(form, bytes)?;
@@ -248,7 +257,7 @@ impl Intake {
                     let message = Some("the user of this machine does not share the logs of applications");
                     return Ok(if rejected == 0 { Taken::default() } else { Taken { rejected, message } });
                 }
-                let hidden = hide(&mut request, &self.redactor);
+                let hidden = hide::in_logs(&mut request, &self.redactor);
                 (items, if hidden { request.encode_to_vec() } else { bytes })
             }
         };
@@ -273,6 +282,19 @@ impl Intake {
         *locked(&self.status).taken.entry(signal).or_default() += items.count as u64;
         Ok(Taken::default())
     }
+
+    /// Makes metrics of spans, takes out and hides what the settings want; says whether the request is another one now.
+    fn prepare(&self, request: &mut ExportTraceServiceRequest) -> bool {
+        if let Some(views) = &self.views {
+            views.record(request);
+        }
+        let left_out = self.sampler.as_ref().map_or(0, |sampler| sampler.sample(request));
+        if left_out > 0 {
+            locked(&self.status).sampled_out += left_out;
+        }
+        let hidden = !self.redacted.is_empty() && hide::in_spans(request, &self.redacted, &self.redactor);
+        left_out > 0 || hidden
+    }
 }
 
 /// A request, and its bytes as protobuf.
@@ -290,49 +312,5 @@ fn decode<T: Message + Default + for<'de> Deserialize<'de>>(
             let bytes = request.encode_to_vec();
             Ok((request, bytes))
         }
-    }
-}
-
-/// Hides what the rules find in the bodies and attributes of log records; says whether there was anything.
-fn hide(request: &mut ExportLogsServiceRequest, redactor: &Redactor) -> bool {
-    let scopes = request.resource_logs.iter_mut().flat_map(|of| &mut of.scope_logs);
-    let mut hidden = false;
-    for record in scopes.flat_map(|scope| &mut scope.log_records) {
-        hidden |= hide_in(record.body.as_mut(), redactor, DEEPEST);
-        for attribute in &mut record.attributes {
-            hidden |= hide_in(attribute.value.as_mut(), redactor, DEEPEST);
-        }
-    }
-    hidden
-}
-
-fn hide_in(value: Option<&mut AnyValue>, redactor: &Redactor, deeper: usize) -> bool {
-    let Some(any) = value else { return false };
-    if deeper == 0 {
-        return any.value.take().is_some();
-    }
-    match &mut any.value {
-        Some(Value::StringValue(text)) => match redactor.redact(text) {
-            Cow::Owned(clean) if clean != *text => {
-                *text = clean;
-                true
-            }
-            _ => false,
-        },
-        Some(Value::ArrayValue(array)) => {
-            let mut hidden = false;
-            for value in &mut array.values {
-                hidden |= hide_in(Some(value), redactor, deeper - 1);
-            }
-            hidden
-        }
-        Some(Value::KvlistValue(list)) => {
-            let mut hidden = false;
-            for entry in &mut list.values {
-                hidden |= hide_in(entry.value.as_mut(), redactor, deeper - 1);
-            }
-            hidden
-        }
-        _ => false,
     }
 }

@@ -1,21 +1,25 @@
 //! What the platform and its apps send by themselves: OTLP on loopback, into the queue.
 //!
 //! Both ports take OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on both loopback addresses and on no other. A request
-//! goes one way: [`serve`] (connections) to [`http`] (who may ask, in which form) or [`grpc`], then [`intake`] (pause,
-//! consent, redaction), then [`enrich`] (whose machine, user and session it is), then the queue. It is acknowledged once
-//! it is on disk, so whoever sends need not keep it any longer.
+//! goes one way: [`serve`] (connections) to [`http`] (who may ask, in which form) or [`grpc`], [`body`], then [`intake`] (pause,
+//! consent; [`views`] makes metrics, [`sampling`] leaves out, [`hide`] redacts), then [`enrich`] (whose machine, user and
+//! session it is), then the queue. It is acknowledged once it is on disk, so whoever sends need not keep it any longer.
 //!
-//! Invariants: a payload stays byte for byte what it was but for the attributes that are added to its resources, and for
-//! hidden texts; nothing of a log record is kept unless the user shares the logs of applications.
+//! Invariants: a payload stays byte for byte what it was but for the attributes that are added to its resources, for
+//! hidden texts, and for spans that are left out; nothing of a log record is kept unless the user shares the logs of applications.
 //!
 //! **`receiver.json`** in the data folder says where it listens, for programs that do not know the ports, as long as the
 //! agent runs: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317"}`.
 
+mod body;
 mod enrich;
 mod grpc;
+mod hide;
 mod http;
 mod intake;
+mod sampling;
 mod serve;
+mod views;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -57,6 +62,8 @@ pub struct ReceiverStatus {
     pub taken: BTreeMap<Signal, u64>,
     /// Log records that were not taken because the user does not share them.
     pub not_shared: u64,
+    /// Spans that were taken and left out, as `receiver.sampling` has it.
+    pub sampled_out: u64,
     /// Requests that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// Origin of the web page that was last refused: what `receiver.allowed_origins` would have to take.
@@ -76,6 +83,8 @@ pub struct ReceiverContext {
     pub resource: Resource,
     /// What is hidden in log records.
     pub redactor: Arc<LazyRedactor>,
+    /// Makes the metrics of spans.
+    pub provider: SdkMeterProvider,
     /// Nothing is taken meanwhile.
     pub pause: Pause,
     /// The file that says where it listens.
@@ -97,10 +106,10 @@ impl Receiver {
     /// `shares_logs` is whether the user shares the logs of applications.
     #[must_use]
     pub fn start(context: ReceiverContext, shares_logs: bool) -> Self {
-        let ReceiverContext { settings, collector, queue, resource, redactor, pause, published } = context;
         let status = Arc::new(Mutex::new(ReceiverStatus::default()));
-        let intake = Arc::new(Intake::new(queue, &resource, redactor, pause, shares_logs, Arc::clone(&status)));
-        let gate = Arc::new(Gate::new(&settings.allowed_origins, Arc::clone(&intake)));
+        let intake = Arc::new(Intake::new(&context, shares_logs, Arc::clone(&status)));
+        let ReceiverContext { settings, collector, published, .. } = context;
+        let gate = Arc::new(Gate::new(&settings, Arc::clone(&intake)));
         let (stop, stopped) = watch::channel(false);
         let mut servers = Vec::new();
         let mut problems = Vec::new();

@@ -53,6 +53,7 @@ impl Desk {
             queue: queue.clone(),
             resource: Resource::detect(&ResourceSettings::default(), &data),
             redactor: Arc::new(LazyRedactor::new(&RedactionSettings::default(), Person::current())),
+            provider: SdkMeterProvider::default(),
             pause: pause.clone(),
             published: data.receiver(),
         };
@@ -63,12 +64,12 @@ impl Desk {
     }
 
     fn usual() -> Self {
-        let settings = ReceiverSettings {
-            grpc_port: 0,
-            http_port: 0,
-            allowed_origins: vec!["https://*.example.com".to_owned()],
-            ..ReceiverSettings::default()
-        };
+        let allowed_origins = vec!["https://*.example.com".to_owned()];
+        Self::with(ReceiverSettings { allowed_origins, ..ReceiverSettings::default() })
+    }
+
+    fn with(settings: ReceiverSettings) -> Self {
+        let settings = ReceiverSettings { grpc_port: 0, http_port: 0, ..settings };
         Self::start(settings, "http://127.0.0.1:1", &QueueSettings::default())
     }
 
@@ -320,6 +321,108 @@ async fn what_cannot_be_taken_is_refused() {
     for signal in Signal::ALL {
         assert!(desk.queue.next(signal).await.is_none());
     }
+    desk.end().await;
+}
+
+/// Guarantees: with a token, programs are taken only if they say it, over HTTP and gRPC; pages of allowed origins need none.
+#[tokio::test]
+async fn programs_say_the_token() {
+    let token = Some(serde_json::from_value(json!("s3cret")).unwrap());
+    let allowed_origins = vec![ORIGIN.to_owned()];
+    let desk = Desk::with(ReceiverSettings { allowed_origins, token, ..ReceiverSettings::default() });
+    let (json, origin) = ("Content-Type: application/json", format!("Origin: {ORIGIN}"));
+    for (header, status) in [
+        ("Accept: */*", "401"),
+        ("Authorization: Bearer wrong", "401"),
+        ("Authorization: s3cret", "401"),
+        ("Authorization: Bearer s3cret", "200"),
+        (origin.as_str(), "200"),
+        ("Origin: https://evil.test", "403"),
+    ] {
+        let answer = desk.post("/v1/traces", &[json, header], b"{\"resourceSpans\":[]}").await;
+        assert_eq!(status_of(&answer), status, "{header}: {answer}");
+        assert!(!answer.contains("s3cret"), "{answer}");
+    }
+    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let refused = client.export(ExportTraceServiceRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated, "{refused}");
+    let mut known = tonic::Request::new(ExportTraceServiceRequest::default());
+    known.metadata_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
+    client.export(known).await.unwrap();
+    assert_eq!(desk.receiver.status().refused, [("origin".to_owned(), 1), ("token".to_owned(), 4)].into());
+    desk.end().await;
+}
+
+/// A span of a trace that sampling would leave out: name, attributes, length in milliseconds, whether it failed.
+fn span(name: &str, attributes: &[(&str, &str)], milliseconds: u64, failed: bool) -> Value {
+    let pair = |(key, value): &(&str, &str)| json!({ "key": key, "value": { "stringValue": value } });
+    let attributes: Vec<Value> = attributes.iter().map(pair).collect();
+    // Each name is a trace of its own.
+    let trace_id = name.bytes().fold("0".repeat(32), |id, byte| format!("{id}{byte:02x}")) + "00000000000001";
+    json!({
+        "traceId": &trace_id[trace_id.len() - 32..], "spanId": "a1733095f300ac7a", "name": name,
+        "startTimeUnixNano": "1795422158000000000",
+        "endTimeUnixNano": (1_795_422_158_000_000_000 + milliseconds * 1_000_000).to_string(),
+        "attributes": attributes, "events": [{ "name": "exception", "attributes": attributes }],
+        "status": { "code": if failed { 2 } else { 0 } },
+    })
+}
+
+fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
+    let pair = |(key, value): &(&str, &str)| json!({ "key": key, "value": { "stringValue": value } });
+    let resource: Vec<Value> = resource.iter().map(pair).collect();
+    let scope = json!({ "spans": spans });
+    json!({ "resourceSpans": [{ "resource": { "attributes": resource }, "scopeSpans": [scope] }] })
+        .to_string()
+        .into_bytes()
+}
+
+/// Guarantees: of the attributes of spans and their events, those that are named are redacted, and no others.
+#[tokio::test]
+async fn named_attributes_of_spans_are_redacted() {
+    let redacted_attributes = vec!["args.*".to_owned()];
+    let desk = Desk::with(ReceiverSettings { redacted_attributes, ..ReceiverSettings::default() });
+    let attributes = [("args.login", "password=hunter2"), ("note", "password=swordfish")];
+    let body = trace(&[], &[span("login", &attributes, 1, false)]);
+    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+    assert_eq!(status_of(&answer), "200", "{answer}");
+    let queued = desk.queued(Signal::Traces).await;
+    let text = String::from_utf8_lossy(&queued);
+    assert!(!text.contains("hunter2"), "neither in the span nor in its event");
+    assert_eq!(text.matches("password=swordfish").count(), 2);
+    desk.end().await;
+}
+
+/// Guarantees: a company that samples keeps a share of the traces, and those with a failed or a slow span whole; what is left
+/// out is counted, and acknowledged as taken.
+#[tokio::test]
+async fn errors_and_slow_traces_survive_sampling() {
+    let sampling = serde_json::from_value(json!({ "ratio": 0.001, "keep_slower_than": "2s" })).unwrap();
+    let desk = Desk::with(ReceiverSettings { sampling, ..ReceiverSettings::default() });
+    let mut beside = span("slow", &[], 1, false);
+    beside["name"] = json!("beside the slow one");
+    let mut chosen = span("chosen", &[], 1, false);
+    chosen["traceId"] = json!("00000000000000000000ffffffffffff");
+    let lucky = json!("000000000000000000ffffffffffffff");
+    let mut by_its_id = span("by its id", &[], 1, false);
+    by_its_id["traceId"] = lucky;
+    let spans = [
+        span("fast", &[], 1999, false),
+        span("failed", &[], 1, true),
+        span("slow", &[], 2000, false),
+        beside,
+        chosen,
+        by_its_id,
+    ];
+    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans)).await;
+    assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+    let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+    let names: Vec<_> = arrived.resource_spans[0].scope_spans[0].spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["failed", "slow", "beside the slow one", "by its id"]);
+    assert_eq!(desk.receiver.status().sampled_out, 2);
+    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans[..1])).await;
+    assert_eq!(status_of(&answer), "200", "{answer}");
+    assert!(desk.queue.next(Signal::Traces).await.is_none(), "nothing is left of it");
     desk.end().await;
 }
 

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
 
+mod load;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
@@ -21,6 +23,7 @@ use insights_agent_tests::receiver::lines;
 use insights_agent_tests::user::User;
 use insights_agent_tests::{free_port, wait_for};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 /// Lines whose way to the collector is timed one by one.
@@ -43,6 +46,7 @@ fn main() {
     backlog_without_redaction(lines, &text);
     latency();
     start();
+    load::receiver(idle);
     idle_agent(idle);
     tray_and_window();
     println!();
@@ -89,11 +93,12 @@ fn sample(lines: u64) -> String {
     text
 }
 
-/// A sink for OTLP/HTTP that counts bytes, and log records.
+/// A sink for OTLP/HTTP that counts bytes, log records and spans.
 #[derive(Clone, Default)]
 struct Sink {
     bytes: Arc<AtomicU64>,
     records: Arc<AtomicU64>,
+    spans: Arc<AtomicU64>,
 }
 
 impl Sink {
@@ -127,22 +132,32 @@ impl Sink {
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
             .ok()?;
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
         if head.starts_with("POST /v1/logs ") {
-            let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
             let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
             self.bytes.fetch_add(length as u64, Ordering::Relaxed);
             self.records.fetch_add(lines(&request).count() as u64, Ordering::Relaxed);
+        }
+        if head.starts_with("POST /v1/traces ") {
+            let request = ExportTraceServiceRequest::decode(plain.as_slice()).unwrap();
+            let scopes = request.resource_spans.iter().flat_map(|of| &of.scope_spans);
+            self.spans.fetch_add(scopes.map(|scope| scope.spans.len() as u64).sum(), Ordering::Relaxed);
         }
         Some(())
     }
 
     fn wait_for(&self, records: u64) {
-        let until = Instant::now() + LIMIT;
-        while self.records.load(Ordering::Relaxed) < records {
-            assert!(Instant::now() < until, "{} of {records} records", self.records.load(Ordering::Relaxed));
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until(&self.records, records);
+    }
+}
+
+/// Waits for a counter to get there.
+fn until(counter: &AtomicU64, wanted: u64) {
+    let until = Instant::now() + LIMIT;
+    while counter.load(Ordering::Relaxed) < wanted {
+        assert!(Instant::now() < until, "{} of {wanted}", counter.load(Ordering::Relaxed));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,0 +1,78 @@
+//! `connect setup`: io.Insights pointed at this agent.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use insights_agent::config::ReceiverSettings;
+use insights_agent::connect::setup::{pointed_at, usual_file};
+use insights_agent::launch::Options;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Connect {
+    /// Point io.Insights at this agent: print the settings, or write them into io.Connect's system.json.
+    Setup(Setup),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Setup {
+    /// io.Connect's system.json. By default the one of the usual installation of this user.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Write the file; what was in it is kept beside it. Otherwise the new text is printed.
+    #[arg(long)]
+    write: bool,
+}
+
+/// `connect setup`.
+pub(super) fn setup(common: &Options, setup: &Setup) -> anyhow::Result<ExitCode> {
+    let receiver = common.settings(true)?.settings.receiver;
+    if !receiver.enabled {
+        bail!("the agent takes nothing: its receiver is off (receiver.enabled)");
+    }
+    let Some(file) = setup.file.clone().or_else(usual_file) else {
+        if setup.write {
+            bail!("io.Connect's system.json is not in the usual place; name it with --file");
+        }
+        print!("{}", changed("{}\n", &receiver)?);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let new = changed(&text, &receiver).with_context(|| format!("{} cannot be changed", file.display()))?;
+    if !setup.write {
+        print!("{new}");
+    } else if new == text {
+        println!("{} points at this agent already.", file.display());
+    } else {
+        let kept = replace(&file, &new).with_context(|| format!("{} could not be written", file.display()))?;
+        println!("{} points at this agent from the next start of io.Connect on.", file.display());
+        println!("What was in it is kept in {}.", kept.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn changed(text: &str, receiver: &ReceiverSettings) -> anyhow::Result<String> {
+    if receiver.http_port == 0 {
+        bail!("the receiver takes another port at every start; give it one with receiver.http_port");
+    }
+    let token = receiver.token.as_ref().map(|token| token.reveal());
+    Ok(pointed_at(text, &format!("http://127.0.0.1:{}", receiver.http_port), token)?)
+}
+
+/// Replaces a file in one step, with the rights that it had; returns where its old content is.
+fn replace(file: &Path, text: &str) -> anyhow::Result<PathBuf> {
+    let mut kept = file.as_os_str().to_owned();
+    kept.push(format!(".{}.bak", jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S")));
+    let kept = PathBuf::from(kept);
+    fs::copy(file, &kept)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().set_permissions(fs::metadata(file)?.permissions())?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    Ok(kept)
+}
