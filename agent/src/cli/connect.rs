@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use insights_agent::config::ReceiverSettings;
+use insights_agent::config::{ReceiverSettings, Secret};
 use insights_agent::connect::setup::{pointed_at, usual_file};
 use insights_agent::launch::Options;
 
@@ -58,7 +58,7 @@ fn changed(text: &str, receiver: &ReceiverSettings) -> anyhow::Result<String> {
     if receiver.http_port == 0 {
         bail!("the receiver takes another port at every start; give it one with receiver.http_port");
     }
-    let token = receiver.token.as_ref().map(|token| token.reveal());
+    let token = receiver.token.as_ref().map(Secret::reveal);
     Ok(pointed_at(text, &format!("http://127.0.0.1:{}", receiver.http_port), token)?)
 }
 

@@ -24,29 +24,39 @@ const OF_THE_SENDER: [&str; 3] = ["service.", "telemetry.", "process."];
 
 /// Why a request cannot be walked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub enum WireError {
+    /// A part of it.
     #[error("a field is longer than its message, or of a kind that does not exist")]
     Field,
+    /// A resource.
     #[error(transparent)]
     Message(#[from] DecodeError),
 }
 
 /// The attributes to add.
 #[derive(Debug)]
-pub(super) struct Enrichment(Vec<(String, String)>);
+pub struct Enrichment(Vec<(String, String)>);
 
 impl Enrichment {
-    pub(super) fn new(resource: &Resource) -> Self {
+    /// What of this resource is true of everything on its machine.
+    #[must_use]
+    pub fn new(resource: &Resource) -> Self {
         let is_common = |key: &str| !OF_THE_SENDER.iter().any(|prefix| key.starts_with(prefix));
         let common = resource.iter().filter(|(key, _)| is_common(key));
-        Self(common.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        Self::of(common.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    /// These attributes.
+    #[must_use]
+    pub const fn of(attributes: Vec<(String, String)>) -> Self {
+        Self(attributes)
     }
 
     /// A request with the attributes in each of its resources that these do not have.
     ///
     /// # Errors
     /// When it is not protobuf, or a resource is none.
-    pub(super) fn apply(&self, request: &[u8]) -> Result<Vec<u8>, WireError> {
+    pub fn apply(&self, request: &[u8]) -> Result<Vec<u8>, WireError> {
         let mut out = Vec::with_capacity(request.len() + 1024);
         for field in Fields(request) {
             match field? {

@@ -12,7 +12,7 @@
 //! agent runs: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317"}`.
 
 mod body;
-mod enrich;
+pub mod enrich;
 mod grpc;
 mod hide;
 mod http;
