@@ -401,8 +401,9 @@ impl LayoutSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
-    /// How much disk the queue may take. When it is full, log files wait, and for what cannot be read again the oldest of
-    /// what is worth no more gives way: metrics first, then traces, then log records that are in no file.
+    /// How much disk the queue may take. When it is full, log files wait, apps are told to send again later, and for what is
+    /// nowhere else the oldest of what is worth no more gives way: metrics first, then traces, then log records that are in no
+    /// file.
     pub max_bytes: ByteSize,
     /// Free space that the queue leaves on its disk, at most a tenth of it. With less the queue does not grow: log files
     /// wait, old metrics and traces give way to new ones, and what finds no room is held in memory, at most 4 MiB of it,

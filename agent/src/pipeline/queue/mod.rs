@@ -9,9 +9,9 @@
 //!                             └─► a store in memory, for what cannot be put on disk
 //! ```
 //!
-//! **Full** (`queue.max_bytes`): log files wait, for the file is the buffer, and their batches are refused from
-//! [`LOG_SHARE_PERCENT`] of the limit on. What cannot be read again is taken up to the full limit, then the oldest of
-//! what is worth no more than it gives way, counted: metrics first, then traces, then log records that are in no file.
+//! **Full** (`queue.max_bytes`): log files wait, for the file is the buffer, and so do those who send to the receiver; their
+//! batches are refused from [`LOG_SHARE_PERCENT`] of the limit on. What is nowhere else is taken up to the full limit, then the
+//! oldest of what is worth no more than it gives way, counted: metrics first, then traces, then log records that are in no file.
 //!
 //! **No room or no disk** (`queue.min_free_disk`, a full disk, a file or folder that cannot be written): the queue does
 //! not grow. Log files wait; the rest is held in memory up to [`MEMORY_BYTES`], sent from there, and moved to the disk as
@@ -47,7 +47,7 @@ use super::Signal;
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use disk::Disk;
-use owner::{Command, Owner};
+use owner::{Again, Command, Owner};
 use space::{Probe, Space};
 use store::Store;
 
@@ -126,13 +126,26 @@ impl Queue {
         Ok(Opened { queue, thread: QueueThread { commands, thread } })
     }
 
-    /// Puts a batch in; it is on disk when this returns, or, while the disk takes nothing, in memory.
+    /// Puts in a batch that is nowhere else; it is on disk when this returns, or, while the disk takes nothing, in memory.
     ///
     /// # Errors
     /// See [`AppendError`].
     pub async fn append(&self, batch: NewBatch) -> Result<(), AppendError> {
+        self.put_in(batch, Again::Never).await
+    }
+
+    /// Puts in a batch whose sender keeps it until it is acknowledged; it is on disk when this returns. It is refused where
+    /// log files have to wait: then its sender is the buffer.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn offer(&self, batch: NewBatch) -> Result<(), AppendError> {
+        self.put_in(batch, Again::Later).await
+    }
+
+    async fn put_in(&self, batch: NewBatch, again: Again) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Append { what: HandOver { batch: Some(batch), ..HandOver::default() }, reply };
+        let command = Command::Append { what: HandOver { batch: Some(batch), ..HandOver::default() }, again, reply };
         self.commands.send(command).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
@@ -143,7 +156,9 @@ impl Queue {
     /// See [`AppendError`]; nothing has then been kept.
     pub fn append_logs(&self, what: HandOver) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.blocking_send(Command::Append { what, reply }).map_err(|_| AppendError::Closed)?;
+        self.commands
+            .blocking_send(Command::Append { what, again: Again::Later, reply })
+            .map_err(|_| AppendError::Closed)?;
         answer.blocking_recv().map_err(|_| AppendError::Closed)?
     }
 

@@ -30,10 +30,19 @@ const LAST_TIDY: Duration = Duration::from_millis(100);
 /// How often what is held in memory is tried to be put on disk.
 const HELD_CHECK: Duration = Duration::from_secs(5);
 
+/// Whether what is put in can be put in again later, if it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It is in a file, or whoever sent it keeps it until it is acknowledged.
+    Later,
+    /// It is here and nowhere else.
+    Never,
+}
+
 /// What the queue can be told. Who waits for an answer sees the change in the published figures.
 #[derive(Debug)]
 pub(super) enum Command {
-    Append { what: HandOver, reply: oneshot::Sender<Result<(), AppendError>> },
+    Append { what: HandOver, again: Again, reply: oneshot::Sender<Result<(), AppendError>> },
     Next { signal: Signal, reply: oneshot::Sender<Option<Batch>> },
     Acknowledge { id: BatchId, rejected: u64, done: oneshot::Sender<()> },
     Drop { id: BatchId, reason: DropReason, done: oneshot::Sender<()> },
@@ -140,8 +149,8 @@ impl Owner {
     fn carry_out(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Append { what, reply } => {
-                let result = self.append(now, &what);
+            Command::Append { what, again, reply } => {
+                let result = self.append(now, &what, again);
                 self.answer(reply, result);
             }
             Command::Next { signal, reply } => {
@@ -214,7 +223,7 @@ impl Owner {
         }
     }
 
-    fn append(&mut self, now: Instant, what: &HandOver) -> Result<(), AppendError> {
+    fn append(&mut self, now: Instant, what: &HandOver, again: Again) -> Result<(), AppendError> {
         let time = self.disk.time(now);
         let stored = match &what.batch {
             Some(batch) => Some(StoredBatch::new(batch, self.compression, time).map_err(StoreError::from)?),
@@ -222,7 +231,7 @@ impl Owner {
         };
         let limit = self.settings.max_bytes.get();
         match &stored {
-            Some(batch) if !batch.can_wait() => {
+            Some(batch) if again == Again::Never => {
                 if batch.bytes() > limit {
                     return Err(AppendError::Full);
                 }

@@ -54,11 +54,6 @@ impl StoredBatch {
         self.payload.len() as u64
     }
 
-    /// Whether it depends on consent: then it was read from a file, and can wait there.
-    pub(super) fn can_wait(&self) -> bool {
-        self.consent.is_some()
-    }
-
     /// A row's batch, unless it is not what was put in, or is nothing that this program knows.
     pub(super) fn from_row(row: &Row<'_>) -> Option<Self> {
         let batch = Self::from_row_unchecked(row)?;

@@ -273,7 +273,7 @@ impl Intake {
             newest_unix_nano: i64::try_from(items.newest).unwrap_or(i64::MAX),
             payload,
         };
-        self.queue.append(batch).await.map_err(|error| match error {
+        self.queue.offer(batch).await.map_err(|error| match error {
             AppendError::Full => Refusal::Full,
             AppendError::Store(error) => Refusal::Unavailable(error.to_string()),
             AppendError::Closed => Refusal::Unavailable("the agent is ending".to_owned()),

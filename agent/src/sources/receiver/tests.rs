@@ -426,6 +426,43 @@ async fn errors_and_slow_traces_survive_sampling() {
     desk.end().await;
 }
 
+/// Guarantees: when the queue is nearly full, what is sent is refused over HTTP and gRPC with the time to come again, and nothing
+/// that was acknowledged gives way to it; when there is room again it is taken.
+#[tokio::test]
+async fn a_full_queue_pushes_back() {
+    let settings = ReceiverSettings { grpc_port: 0, http_port: 0, ..ReceiverSettings::default() };
+    let queue = serde_json::from_value(json!({ "max_bytes": "1 MiB" })).unwrap();
+    let desk = Desk::start(settings, "http://127.0.0.1:1", &queue);
+    let noise = || (0..60_000).map(|_| fastrand::alphanumeric()).collect::<String>();
+    let post = async || {
+        let body = trace(&[], &[span(&noise(), &[], 1, false)]);
+        desk.post("/v1/traces", &["Content-Type: application/json"], &body).await
+    };
+    let mut taken = 0;
+    let refused = loop {
+        let answer = post().await;
+        if status_of(&answer) != "200" {
+            break answer;
+        }
+        taken += 1;
+    };
+    assert_eq!(status_of(&refused), "429", "{refused}");
+    assert!(refused.contains("retry-after: 5\r\n") && refused.contains("the queue is full"), "{refused}");
+    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let body: ExportTraceServiceRequest =
+        serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, false)])).unwrap();
+    let refused = client.export(body).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some(), "{refused}");
+    let stats = desk.queue.watch().borrow().clone();
+    assert_eq!(stats.of(Signal::Traces).items, taken);
+    for _ in 0..2 {
+        let _ = desk.queued(Signal::Traces).await;
+    }
+    assert_eq!(status_of(&post().await), "200");
+    desk.end().await;
+}
+
 /// Guarantees: where a port is taken, or is the collector's, a free one is used and published; both loopback addresses
 /// are answered; and the file goes with the receiver.
 #[tokio::test]

@@ -38,7 +38,8 @@ impl Hand {
     }
 
     fn append(&mut self, batch: NewBatch) -> Result<(), AppendError> {
-        self.owner.append(self.now, &hand_over(batch, vec![]))
+        let again = if batch.consent.is_some() { Again::Later } else { Again::Never };
+        self.owner.append(self.now, &hand_over(batch, vec![]), again)
     }
 
     /// So many bytes are free from now on, and enough time passes for it to be seen.
