@@ -122,6 +122,35 @@ fn apps_send_with_the_sdk_that_they_know() {
     assert!(agent.stop());
 }
 
+/// Guarantees: the same with the SDK for JavaScript, over gRPC and over HTTP with protobuf and with JSON; its log records arrive
+/// while the user shares them.
+#[test]
+fn apps_of_javascript_send_in_three_ways() {
+    let (Some(backend), Some(modules)) = (Backend::start(), peer("JAVASCRIPT_MODULES")) else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    let status = desk.status();
+    for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
+        let mut command = Command::new("node");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/js/send.cjs")).env("NODE_PATH", &modules);
+        let sent = output(command.args([protocol, status["receiver"][port].as_str().unwrap()]));
+        assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
+        let name = format!("service.name: Str(javascript-{protocol})");
+        wait_for("all three signals", || {
+            let written = backend.written();
+            let mine: String = written.split("Resource SchemaURL").filter(|part| part.contains(&name)).collect();
+            let all = [format!("javascript-span-{protocol}"), format!("javascript record over {protocol}")];
+            all.iter().all(|part| mine.contains(part)).then_some(())
+        });
+        let counter = format!("javascript_count_{}_total", protocol.replace('-', "_"));
+        let found = wait_for("the counter", || Some(backend.query(&counter)).filter(|found| !found.is_empty()));
+        assert!((found[0].1 - 3.0).abs() < f64::EPSILON, "{found:?}");
+    }
+    assert!(agent.stop());
+}
+
 /// Guarantees: what a script emits arrives with its attributes; a log record that nobody shares is said not to be taken.
 #[test]
 fn scripts_emit_their_own() {

@@ -175,6 +175,7 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
         ("PROMTOOL", program("promtool")),
         ("VMAGENT", program("vmagent")),
         ("DECODER_PYTHON", decoder_python()?),
+        ("JAVASCRIPT_MODULES", javascript_modules()?),
         ("AXE_CORE", axe()?),
     ])
 }
@@ -235,6 +236,29 @@ fn decoder_python() -> Result<String> {
         })?;
     }
     Ok(python)
+}
+
+/// The modules of tests/sdk/js.
+fn javascript_modules() -> Result<String> {
+    packages(&[("node", "nodejs"), ("npm", "npm")])?;
+    let (from, folder) = (root().join("tests/sdk/js"), cache("javascript")?);
+    let (lock, complete) = (std::fs::read(from.join("package-lock.json"))?, folder.join("complete"));
+    if std::fs::read(&complete).ok().as_ref() != Some(&lock) {
+        step("Get OpenTelemetry's SDK for JavaScript", || {
+            for file in ["package.json", "package-lock.json"] {
+                std::fs::copy(from.join(file), folder.join(file))?;
+            }
+            let words = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+            run(command(&words).current_dir(&folder).stdout(Stdio::null()))?;
+            Ok(std::fs::write(&complete, &lock)?)
+        })?;
+    }
+    Ok(folder.join("node_modules").display().to_string())
+}
+
+/// A browser, for the tests with pages that send.
+pub(crate) fn browser() -> Result<()> {
+    packages(&[("chromium", "chromium"), ("chromedriver", "chromium-driver")])
 }
 
 /// A program of cargo's, from source; not optimized, for it runs for seconds and takes minutes to build.

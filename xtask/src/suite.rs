@@ -28,6 +28,7 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         environment.extend(windows::prepare()?);
         machine::faketime()?;
         machine::package_manager()?;
+        machine::browser()?;
     }
     step("Build the programs", || {
         run(&mut command(&["cargo", "build", "--package", "insights-agent", "--package", "insights-tray"]))

@@ -174,7 +174,7 @@ fn said(resource: Option<&ProtoResource>) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn recorded_requests_are_taken() {
     let desk = Desk::usual();
-    for file in captures("node-plain").into_iter().chain(captures("browser-cors")) {
+    for file in ["node-plain", "node-auth", "browser-cors"].into_iter().flat_map(captures) {
         let (head, request, body) = recorded(&file);
         let answer = desk.raw(request).await;
         let is_browser = file.to_string_lossy().contains("browser");

@@ -25,6 +25,37 @@ const SPAN_SENDERS: u64 = 1;
 /// Different requests of each sender.
 const VARIANTS: u64 = 16;
 
+/// Requests with a single span, as an SDK without batches sends them: each is on disk before it is acknowledged.
+const SINGLES: u32 = 5000;
+
+/// How many requests of one span are acknowledged in a second of the clock.
+pub(crate) fn singles() {
+    let sink = Sink::default();
+    let desk = plain_desk(&sink);
+    let _agent = desk.start();
+    let address = desk.status()["receiver"]["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let request = post(&address, "/v1/traces", &spans(&mut fastrand::Rng::with_seed(7), 1));
+    let begun = Instant::now();
+    let senders: Vec<_> = (0..LOG_SENDERS)
+        .map(|_| {
+            let (address, request) = (address.clone(), request.clone());
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(&address).unwrap();
+                stream.set_nodelay(true).unwrap();
+                for _ in 0..SINGLES {
+                    stream.write_all(&request).unwrap();
+                    answer(&mut stream);
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    let a_second = f64::from(SINGLES) * LOG_SENDERS as f64 / begun.elapsed().as_secs_f64();
+    row("receiver: requests of one span, a second", &format!("{a_second:.0}"), "");
+}
+
 /// Sends for `time`, and waits for the last item to arrive.
 pub(crate) fn receiver(time: Duration) {
     let sink = Sink::default();
@@ -66,12 +97,8 @@ fn send(address: &str, sender: u64, is_of_logs: bool, time: Duration) -> Vec<Dur
     let path = if is_of_logs { "/v1/logs" } else { "/v1/traces" };
     let requests: Vec<Vec<u8>> = (0..VARIANTS)
         .map(|_| {
-            let body = if is_of_logs { logs(&mut random) } else { spans(&mut random) };
-            let head = format!(
-                "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            [head.into_bytes(), body].concat()
+            let body = if is_of_logs { logs(&mut random) } else { spans(&mut random, ITEMS) };
+            post(address, path, &body)
         })
         .collect();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -88,6 +115,14 @@ fn send(address: &str, sender: u64, is_of_logs: bool, time: Duration) -> Vec<Dur
             sent.elapsed()
         })
         .collect()
+}
+
+fn post(address: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// Reads an answer, which has to be 200 and says how long it is.
@@ -147,8 +182,8 @@ fn logs(random: &mut fastrand::Rng) -> Vec<u8> {
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
-fn spans(random: &mut fastrand::Rng) -> Vec<u8> {
-    let spans = (0..ITEMS)
+fn spans(random: &mut fastrand::Rng, items: u64) -> Vec<u8> {
+    let spans = (0..items)
         .map(|_| Span {
             trace_id: random.u128(..).to_be_bytes().to_vec(),
             span_id: random.u64(..).to_be_bytes().to_vec(),

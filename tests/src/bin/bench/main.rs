@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use insights_agent_tests::desktop::{Desktop, TrayIcon};
 use insights_agent_tests::program::{Desk, tray_program};
-use insights_agent_tests::receiver::lines;
 use insights_agent_tests::user::User;
 use insights_agent_tests::{free_port, wait_for};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -47,6 +46,7 @@ fn main() {
     latency();
     start();
     load::receiver(idle);
+    load::singles();
     idle_agent(idle);
     tray_and_window();
     println!();
@@ -137,7 +137,11 @@ impl Sink {
         if head.starts_with("POST /v1/logs ") {
             let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
             self.bytes.fetch_add(length as u64, Ordering::Relaxed);
-            self.records.fetch_add(lines(&request).count() as u64, Ordering::Relaxed);
+            let scopes = request.resource_logs.iter().flat_map(|of| &of.scope_logs);
+            let records = scopes.flat_map(|scope| &scope.log_records);
+            // The agent's own events have names.
+            let records = records.filter(|record| record.event_name.is_empty()).count();
+            self.records.fetch_add(records as u64, Ordering::Relaxed);
         }
         if head.starts_with("POST /v1/traces ") {
             let request = ExportTraceServiceRequest::decode(plain.as_slice()).unwrap();

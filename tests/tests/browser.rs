@@ -1,0 +1,135 @@
+//! Pages in a real browser that send to the receiver, and pages that must not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::Desk;
+use insights_agent_tests::{free_port, wait_for};
+use serde_json::{Value, json};
+
+/// Sends a span named `arguments[1]` to `arguments[0]`, and tells what the page may know of the answer.
+const FETCH: &str = r#"
+const [url, name, done] = arguments;
+const span = { traceId: "60b65c7d441f766d13ac328f70397ba6", spanId: "a1733095f300ac7a", name,
+               startTimeUnixNano: "1795422158727000000", endTimeUnixNano: "1795422158728000000" };
+const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] });
+fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body })
+  .then(async (answer) => done(answer.status + " " + (await answer.text())), (error) => done(error.name));
+"#;
+/// The ways to send for which a browser asks nobody first; the page learns nothing of the answer.
+const WITHOUT_ASKING: &str = r#"
+const [url, name, done] = arguments;
+const span = { traceId: "60b65c7d441f766d13ac328f70397ba6", spanId: "a1733095f300ac7a", name };
+const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] });
+navigator.sendBeacon(url, body);
+fetch(url, { method: "POST", mode: "no-cors", body }).then((answer) => done(answer.type), (error) => done(error.name));
+"#;
+/// Reads where the receiver would tell something if it told anything.
+const READ: &str = r#"
+const [url, done] = arguments;
+fetch(url).then(async (answer) => done(answer.status + " " + (await answer.text())), (error) => done(error.name));
+"#;
+
+/// A web server with one empty page, on a port of loopback that it returns.
+fn pages() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let request = BufReader::new(stream.try_clone().unwrap());
+            let _ = request.lines().map_while(Result::ok).find(String::is_empty);
+            // The browser may have gone.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<!doctype html>");
+        }
+    });
+    port
+}
+
+/// The browser's driver, which ends the browser when it ends.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A browser for which `evil.test` is this machine, as for the victim of DNS rebinding.
+async fn browser() -> (Driver, Client) {
+    let port = free_port();
+    let mut command = Command::new("chromedriver");
+    let driver = command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let driver = Driver(driver.expect("chromedriver is needed; cargo xtask test installs it"));
+    wait_for("the driver", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    // As root it has no sandbox.
+    let arguments =
+        ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP evil.test 127.0.0.1"];
+    let Value::Object(wanted) = json!({ "goog:chromeOptions": { "args": arguments } }) else { unreachable!() };
+    let address = format!("http://127.0.0.1:{port}");
+    let client = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&address).await.unwrap();
+    client
+        .update_timeouts(fantoccini::wd::TimeoutConfiguration::new(Some(Duration::from_secs(30)), None, None))
+        .await
+        .unwrap();
+    (driver, client)
+}
+
+fn refused(desk: &Desk) -> Value {
+    desk.status()["receiver"]["refused"].clone()
+}
+
+/// Guarantees: a page of an allowed origin sends and is answered; a page of any other origin is refused whichever way it tries,
+/// learns nothing, and its origin is named in the status; so is a page whose name was bound to this machine.
+#[tokio::test]
+async fn pages_send_if_their_origin_is_allowed() {
+    let Some(backend) = Backend::start() else { return };
+    let port = pages();
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    desk.set(format!("receiver.allowed_origins=[\"http://localhost:{port}\"]"));
+    let agent = desk.start();
+    let receiver = desk.status()["receiver"]["http"].as_str().unwrap().to_owned();
+    let traces = format!("{receiver}/v1/traces");
+    let (driver, page) = browser().await;
+
+    page.goto(&format!("http://localhost:{port}/")).await.unwrap();
+    let sent = page.execute_async(FETCH, vec![json!(traces), json!("of an allowed page")]).await.unwrap();
+    assert_eq!(sent, "200 {}");
+    wait_for("the span", || backend.written().contains("of an allowed page").then_some(()));
+    assert_eq!(page.execute_async(READ, vec![json!(traces)]).await.unwrap(), "405 OTLP over HTTP is sent with POST\n");
+    assert_eq!(refused(&desk), json!({}));
+
+    let other = format!("http://127.0.0.1:{port}");
+    page.goto(&other).await.unwrap();
+    let sent = page.execute_async(FETCH, vec![json!(traces), json!("of another page")]).await.unwrap();
+    assert_eq!(sent, "TypeError", "the browser tells the page nothing");
+    assert_eq!(page.execute_async(READ, vec![json!(receiver)]).await.unwrap(), "TypeError");
+    let sent = page.execute_async(WITHOUT_ASKING, vec![json!(traces), json!("of another page")]).await.unwrap();
+    assert_eq!(sent, "opaque");
+    // Asked before the fetch, the reading, the beacon, and the fetch without asking.
+    wait_for("the refusals", || (refused(&desk)["origin"] == 4).then_some(()));
+    assert_eq!(desk.status()["receiver"]["refused_origin"], other);
+
+    page.goto(&format!("http://evil.test:{port}/")).await.unwrap();
+    let rebound = traces.replace("127.0.0.1", "evil.test");
+    for script in [FETCH, WITHOUT_ASKING] {
+        let sent = page.execute_async(script, vec![json!(rebound), json!("of a rebound page")]).await.unwrap();
+        assert_ne!(sent, "200 {}");
+    }
+    wait_for("the refusals", || (refused(&desk)["host"] == 3).then_some(()));
+    page.close().await.unwrap();
+    drop(driver);
+    assert!(agent.stop());
+    let written = backend.written();
+    assert!(!written.contains("of another page") && !written.contains("of a rebound page"));
+}
