@@ -28,7 +28,7 @@ use crate::paths::{DataDir, LockError};
 use crate::pause::{Pause, PauseFor};
 use crate::pipeline::Signal;
 use crate::pipeline::events::Events;
-use crate::pipeline::exporter::{Client, ClientError, Delivery, Exporter, Sent, probe};
+use crate::pipeline::exporter::{ClientError, Clients, Delivery, Exporter, Sent, probe};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
 use crate::pipeline::spans::Spans;
@@ -95,7 +95,7 @@ impl Agent {
         let settings = &loaded.settings;
         let lock = data.take()?;
         let resource = Resource::detect(&settings.resource, data);
-        let client = Client::new(&settings.collector)?;
+        let clients = Clients::new(&settings.collector)?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let queue = opened.queue;
         let pause = Pause::load(data.pause());
@@ -109,7 +109,7 @@ impl Agent {
             // The program may have ended, or the disk been full, between the decision and the deletion.
             queue.withhold(kind);
         }
-        let exporter = Exporter::start(&queue, &client, &pause);
+        let exporter = Exporter::start(&queue, &clients, &pause);
         let provider =
             metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
         let thread = |error| StartError::Io("a thread could not be started", error);
@@ -150,7 +150,7 @@ impl Agent {
             events,
             spans,
             pause,
-            client,
+            clients,
             sent: exporter.sent(),
             hour: Mutex::default(),
             window_wanted: watch::Sender::default(),
@@ -340,7 +340,7 @@ struct Shared {
     events: Events,
     spans: Spans,
     pause: Pause,
-    client: Client,
+    clients: Clients,
     sent: Sent,
     hour: Mutex<Recorder>,
     /// How often somebody wanted to see the window.
@@ -368,11 +368,7 @@ impl Shared {
             sentence: String::new(),
             collector: CollectorStatus {
                 endpoint: self.endpoint.clone(),
-                protocol: match self.protocol {
-                    Protocol::Grpc => "grpc",
-                    Protocol::HttpProtobuf => "http/protobuf",
-                }
-                .to_owned(),
+                protocol: self.protocol.name().to_owned(),
                 metrics: delivery(Signal::Metrics),
                 traces: delivery(Signal::Traces),
                 logs: delivery(Signal::Logs),
@@ -467,7 +463,7 @@ impl Answer for Shared {
                 Reply::Done
             }
             Request::Usage { days } => Reply::Usage(self.usage(days)),
-            Request::TestConnection => Reply::Tested { probes: probe(&self.client).await },
+            Request::TestConnection => Reply::Tested { probes: probe(&self.clients).await },
             Request::Settings => Reply::Settings { settings: self.settings.clone() },
             Request::OpenWindow => {
                 if self.window_wanted.receiver_count() == 0 {

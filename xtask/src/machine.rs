@@ -256,6 +256,11 @@ fn javascript_modules() -> Result<String> {
     Ok(folder.join("node_modules").display().to_string())
 }
 
+/// Servers that stand between an agent and its collector, for the tests of delivery.
+pub(crate) fn proxies() -> Result<()> {
+    packages(&[("nginx", "nginx-light"), ("tinyproxy", "tinyproxy-bin")])
+}
+
 /// A browser, for the tests with pages that send.
 pub(crate) fn browser() -> Result<()> {
     packages(&[("chromium", "chromium"), ("chromedriver", "chromium-driver")])

@@ -29,6 +29,7 @@ pub(crate) fn test(quick: bool) -> Result<()> {
         machine::faketime()?;
         machine::package_manager()?;
         machine::browser()?;
+        machine::proxies()?;
     }
     step("Build the programs", || {
         run(&mut command(&["cargo", "build", "--package", "insights-agent", "--package", "insights-tray"]))

@@ -7,7 +7,7 @@ use super::error::ErrorKind;
 use super::key::KeyPath;
 use super::layers;
 use super::model::{LayoutSettings, Settings};
-use super::values::ByteSize;
+use super::values::{ByteSize, Secret};
 
 /// A queue below this holds less than one large batch and would drop data all the time.
 const LEAST_QUEUE: ByteSize = ByteSize::from_mib(1);
@@ -148,18 +148,18 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 fn cross_check(settings: &Settings) -> Option<Finding> {
-    let headers = KeyPath::from_dotted("collector.headers");
-    for (name, value) in &settings.collector.headers {
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Some(Finding::value(
-                headers.key(name),
-                format!("{name:?} cannot be the name of a header; allowed are ASCII letters, digits and `-`"),
-            ));
-        }
-        if http::HeaderValue::from_str(value.reveal()).is_err() || !value.reveal().is_ascii() {
-            let message = "the value cannot be sent as a header; allowed is printable ASCII, without line breaks";
-            return Some(Finding::value(headers.key(name), message));
-        }
+    let collector = &settings.collector;
+    let places = ["collector", "collector.metrics", "collector.traces", "collector.logs", "collector.fallback"];
+    let of_signals = [&collector.metrics, &collector.traces, &collector.logs, &collector.fallback];
+    let maps = std::iter::once(&collector.headers).chain(of_signals.map(|of| &of.headers));
+    let wrong = places.iter().zip(maps).find_map(|(place, map)| {
+        let place = KeyPath::from_dotted(place).key("headers");
+        map.iter().find_map(|(name, value)| header(&place, name, Some(value)))
+    });
+    let from = KeyPath::from_dotted("collector.headers_from");
+    let wrong = wrong.or_else(|| collector.headers_from.keys().find_map(|name| header(&from, name, None)));
+    if wrong.is_some() {
+        return wrong;
     }
     let attributes = KeyPath::from_dotted("resource.attributes");
     if let Some(key) = settings.resource.attributes.keys().find(|key| key.trim().is_empty()) {
@@ -182,6 +182,17 @@ fn cross_check(settings: &Settings) -> Option<Finding> {
         }
         time_format(&layout.time_format).err().map(|message| Finding::value(path.key("time_format"), message))
     })
+}
+
+/// What is wrong with a header, if anything.
+fn header(place: &KeyPath, name: &str, value: Option<&Secret>) -> Option<Finding> {
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let message = format!("{name:?} cannot be the name of a header; allowed are ASCII letters, digits and `-`");
+        return Some(Finding::value(place.key(name), message));
+    }
+    let can_be_sent = |value: &Secret| http::HeaderValue::from_str(value.reveal()).is_ok() && value.reveal().is_ascii();
+    let message = "the value cannot be sent as a header; allowed is printable ASCII, without line breaks";
+    (!value.is_none_or(can_be_sent)).then(|| Finding::value(place.key(name), message))
 }
 
 /// Whether jiff can read a time with `format`: it must read back what it writes with it.

@@ -19,41 +19,72 @@ pub(super) struct Variable {
     read: fn(&str) -> Result<Value, String>,
 }
 
+/// The variables of a destination: of all signals, or of one.
+macro_rules! destination {
+    ($($signal:literal, $key:literal)?) => {
+        [
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "ENDPOINT"),
+                key: concat!("collector.", $($key,)? "endpoint"),
+                form: "address",
+                read: text,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "PROTOCOL"),
+                key: concat!("collector.", $($key,)? "protocol"),
+                form: "`grpc`, `http/protobuf` or `http/json`",
+                read: text,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "HEADERS"),
+                key: concat!("collector.", $($key,)? "headers"),
+                form: "`name=value,name=value`, values percent-encoded",
+                read: pairs,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "COMPRESSION"),
+                key: concat!("collector.", $($key,)? "compression"),
+                form: "`none`, `gzip` or `zstd`",
+                read: text,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "TIMEOUT"),
+                key: concat!("collector.", $($key,)? "timeout"),
+                form: "milliseconds; `0` for a year",
+                read: timeout,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "CERTIFICATE"),
+                key: concat!("collector.", $($key,)? "certificate"),
+                form: "path",
+                read: text,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "CLIENT_CERTIFICATE"),
+                key: concat!("collector.", $($key,)? "client_certificate"),
+                form: "path",
+                read: text,
+            },
+            Variable {
+                name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "CLIENT_KEY"),
+                key: concat!("collector.", $($key,)? "client_key"),
+                form: "path",
+                read: text,
+            },
+        ]
+    };
+}
+
 /// All of them, later ones above earlier ones.
-pub(super) const VARIABLES: [Variable; 11] = [
-    Variable { name: "OTEL_EXPORTER_OTLP_ENDPOINT", key: "collector.endpoint", form: "address", read: text },
-    Variable {
-        name: "OTEL_EXPORTER_OTLP_PROTOCOL",
-        key: "collector.protocol",
-        form: "`grpc` or `http/protobuf`",
-        read: protocol,
-    },
-    Variable {
-        name: "OTEL_EXPORTER_OTLP_HEADERS",
-        key: "collector.headers",
-        form: "`name=value,name=value`, values percent-encoded",
-        read: pairs,
-    },
-    Variable {
-        name: "OTEL_EXPORTER_OTLP_COMPRESSION",
-        key: "collector.compression",
-        form: "`none`, `gzip` or `zstd`",
-        read: text,
-    },
-    Variable {
-        name: "OTEL_EXPORTER_OTLP_TIMEOUT",
-        key: "collector.timeout",
-        form: "milliseconds; `0` for a year",
-        read: timeout,
-    },
-    Variable { name: "OTEL_EXPORTER_OTLP_CERTIFICATE", key: "collector.certificate", form: "path", read: text },
-    Variable {
-        name: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-        key: "collector.client_certificate",
-        form: "path",
-        read: text,
-    },
-    Variable { name: "OTEL_EXPORTER_OTLP_CLIENT_KEY", key: "collector.client_key", form: "path", read: text },
+pub(super) const VARIABLES: [&[Variable]; 5] = [
+    &destination!(),
+    &destination!("METRICS_", "metrics."),
+    &destination!("TRACES_", "traces."),
+    &destination!("LOGS_", "logs."),
+    &OTHERS,
+];
+
+const OTHERS: [Variable; 3] = [
     Variable {
         name: "OTEL_RESOURCE_ATTRIBUTES",
         key: "resource.attributes",
@@ -72,7 +103,7 @@ pub(super) const VARIABLES: [Variable; 11] = [
 /// Lays the known variables of `environment` over `merged`; returns what had to be ignored.
 pub(super) fn put(merged: &mut Merged, environment: &[(String, String)]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for variable in &VARIABLES {
+    for variable in VARIABLES.into_iter().flatten() {
         let set = environment.iter().find(|(name, value)| name == variable.name && !value.trim().is_empty());
         let Some((_, value)) = set else { continue };
         match layer(variable, value.trim()) {
@@ -112,15 +143,6 @@ fn move_environment_name(tree: &mut Value) {
 #[allow(clippy::unnecessary_wraps)]
 fn text(value: &str) -> Result<Value, String> {
     Ok(value.into())
-}
-
-fn protocol(value: &str) -> Result<Value, String> {
-    match value {
-        "http/json" => {
-            Err("`http/json` is not supported; use `http/protobuf`, which every OTLP receiver takes".to_owned())
-        }
-        other => text(other),
-    }
 }
 
 fn milliseconds(value: &str) -> Result<Value, String> {

@@ -5,10 +5,29 @@ use std::fmt;
 use serde_json::Value;
 
 /// Objects whose keys the company chooses; such a key may hold dots.
-pub(super) const MAPS: [&str; 2] = ["collector.headers", "resource.attributes"];
+pub(super) const MAPS: [&str; 8] = [
+    "collector.headers",
+    "collector.headers_from",
+    "collector.oauth2.parameters",
+    "collector.metrics.headers",
+    "collector.traces.headers",
+    "collector.logs.headers",
+    "collector.fallback.headers",
+    "resource.attributes",
+];
 
 /// Settings that are never shown, with all that is below them.
-pub(super) const SECRETS: [&str; 3] = ["collector.headers", "resource.user_hash_key", "receiver.token"];
+pub(super) const SECRETS: [&str; 9] = [
+    "collector.headers",
+    "collector.proxy.password",
+    "collector.oauth2.client_secret",
+    "collector.metrics.headers",
+    "collector.traces.headers",
+    "collector.logs.headers",
+    "collector.fallback.headers",
+    "resource.user_hash_key",
+    "receiver.token",
+];
 
 /// One step down the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

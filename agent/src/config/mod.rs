@@ -195,7 +195,8 @@ fn read_last_good(path: &Path) -> Option<(FileLayer, String)> {
 
 fn put_http_endpoint(merged: &mut Merged) {
     let endpoint = KeyPath::from_dotted("collector.endpoint");
-    let http = merged.tree().pointer("/collector/protocol").is_some_and(|protocol| protocol == "http/protobuf");
+    let protocol = merged.tree().pointer("/collector/protocol").and_then(serde_json::Value::as_str);
+    let http = protocol.is_some_and(|protocol| protocol.starts_with("http/"));
     if http && *merged.origin(&endpoint) == Origin::Default {
         merged.put(&endpoint.tree(DEFAULT_HTTP_ENDPOINT.into()), &|_| Origin::Default);
     }

@@ -3,10 +3,10 @@
 //! Invariants: a value of these types is valid, because each checks itself while it is read; [`Settings::default`] is a
 //! complete, working configuration. The doc comment of a field is its documentation: what it means, its unit.
 
+mod collector;
 mod receiver;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::LogKind;
 
-use super::values::{ByteSize, Endpoint, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
+use super::values::{ByteSize, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
 
+pub use collector::{
+    CollectorSettings, Compression, DestinationSettings, OAuth2Settings, Protocol, ProxySettings, TlsVersion,
+};
 pub use receiver::{ReceiverSettings, RequestViewSettings, SamplingSettings};
 
 /// Everything that the agent can be told.
@@ -44,69 +47,6 @@ pub struct Settings {
     pub program_log: ProgramLogSettings,
     /// What the organisation decides instead of the user.
     pub policy: PolicySettings,
-}
-
-/// Where the data goes, and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CollectorSettings {
-    /// Address of the OTLP receiver, with scheme: `http://host:4317`. Over HTTP the signal's path (`/v1/metrics`, ...)
-    /// is added to it. Where none is given, `http/protobuf` goes to `http://localhost:4318`.
-    pub endpoint: Endpoint,
-    /// How OTLP is carried.
-    pub protocol: Protocol,
-    /// Headers (gRPC: metadata) sent with every request, for example `authorization`. Values are masked wherever they are shown.
-    pub headers: BTreeMap<String, Secret>,
-    /// Compression of the requests. Every OTLP receiver takes `gzip`; `zstd` is smaller and faster where it is taken.
-    pub compression: Compression,
-    /// How long one request may take, its answer included.
-    pub timeout: Period,
-    /// PEM file with the certificate authorities to trust, instead of the operating system's.
-    pub certificate: Option<PathBuf>,
-    /// PEM file with the certificate by which the collector knows this machine (mutual TLS), and those that vouch for it.
-    pub client_certificate: Option<PathBuf>,
-    /// PEM file with that certificate's private key, if the key is not in the same file.
-    pub client_key: Option<PathBuf>,
-}
-
-impl Default for CollectorSettings {
-    fn default() -> Self {
-        Self {
-            endpoint: Endpoint::default(),
-            protocol: Protocol::default(),
-            headers: BTreeMap::new(),
-            compression: Compression::default(),
-            timeout: Period::from_secs(10),
-            certificate: None,
-            client_certificate: None,
-            client_key: None,
-        }
-    }
-}
-
-/// How OTLP is carried. The names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Protocol {
-    /// OTLP/gRPC.
-    #[default]
-    #[serde(rename = "grpc")]
-    Grpc,
-    /// OTLP/HTTP with protobuf bodies.
-    #[serde(rename = "http/protobuf")]
-    HttpProtobuf,
-}
-
-/// Compression of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Sent as it is.
-    None,
-    /// RFC 1952.
-    #[default]
-    Gzip,
-    /// RFC 8878.
-    Zstd,
 }
 
 /// What every signal says of its origin.

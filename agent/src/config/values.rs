@@ -1,6 +1,7 @@
 //! Values that check themselves while they are read, so that an error of serde already names line, column and what is
 //! allowed.
 
+mod delivery;
 mod expressions;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+pub use delivery::{ProxyChoice, SecretSource};
 pub use expressions::{Expression, Pattern};
 
 /// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
@@ -377,6 +379,8 @@ serde_as_text!(
     Period: "a duration in quotes, as in \"10s\"",
     StartAt: "`beginning`, `end`, a duration or a time, in quotes",
     Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
+    ProxyChoice: "`system`, `none` or the address of a proxy, in quotes",
+    SecretSource: "`env:NAME` or `file:PATH`, in quotes",
     Expression: "a regular expression in quotes",
     Pattern: "a regular expression in quotes"
 );
@@ -423,6 +427,8 @@ schema! {
     ByteSize: "amount of bytes" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB"] },
     Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
+    ProxyChoice: "`system`, `none` or address" { "type": "string", "examples": ["system", "none", "http://proxy.example.com:3128"] },
+    SecretSource: "place of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token"] },
     Secret: "secret text" { "type": "string" },
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
     Expression: "regular expression" { "type": "string" },

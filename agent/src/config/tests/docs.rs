@@ -88,7 +88,7 @@ fn markdown() -> String {
         out.push('\n');
     }
     out.push_str(VARIABLES_INTRODUCTION);
-    for variable in &VARIABLES {
+    for variable in VARIABLES.into_iter().flatten() {
         writeln!(out, "| `{}` | `{}` | {} |", variable.name, variable.key, variable.form).unwrap();
     }
     write!(out, "{EXAMPLE_INTRODUCTION}```jsonc\n{EXAMPLE}```\n").unwrap();

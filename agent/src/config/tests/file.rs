@@ -13,7 +13,7 @@ fn unknown_key() {
     3 |     "enpoint" ...
       |     ^^^^^^^^^
       = key: collector.enpoint
-      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, compression, timeout, certificate, client_certificate, client_key
+      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, min_tls_version, allow_plain_http, proxy, oauth2, metrics, traces, logs, fallback
     "#);
     assert_snapshot!(error_of("{ \"colour\": { \"token\": \"hunter2\" } }"), @r#"
     there is no setting `colour`
@@ -128,7 +128,7 @@ fn value_not_allowed() {
     1 | { "collector": { "protocol": "http" ...
       |                              ^^^^^^
       = key: collector.protocol
-      = help: allowed here: grpc, http/protobuf
+      = help: allowed here: grpc, http/protobuf, http/json
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"compression\": \"gzipp\" } }"), @r#"
     there is no choice `gzipp`

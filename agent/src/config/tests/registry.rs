@@ -94,12 +94,12 @@ fn a_wrong_value_is_reported_and_ignored() {
     there is no choice `carrier pigeon`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.protocol
       = key: collector.protocol
-      = help: allowed here: grpc, http/protobuf
+      = help: allowed here: grpc, http/protobuf, http/json
       = so: the value is ignored
     there is no setting `hedders`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.hedders
       = key: collector.hedders
-      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, compression, timeout, certificate, client_certificate, client_key
+      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, min_tls_version, allow_plain_http, proxy, oauth2, metrics, traces, logs, fallback
       = so: the value is ignored
     expected an object `{ ... }`, found text
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.headers

@@ -4,11 +4,11 @@
 //! they lie in the queue: a gRPC message is its five bytes of prefix (compressed flag, length) and the payload
 //! (gRPC over HTTP/2, section "Length-Prefixed-Message"); tonic reads the answer.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message;
 use tonic::codec::{CompressionEncoding, Streaming};
@@ -16,36 +16,37 @@ use tonic::{Code, Status};
 use tonic_prost::ProstDecoder;
 use tonic_types::StatusExt;
 
+use super::connection::{Connection, Speaks, is_here};
+use super::credentials::Credentials;
 use super::decision::{Outcome, retry_after};
-use super::failure::Failure;
+use super::failure::{self, Failure};
+use super::json;
 use crate::config::{CollectorSettings, Compression, Protocol};
 use crate::pipeline::queue::Batch;
 use crate::pipeline::{Signal, codec};
 
 /// Largest answer that is read, as the OTLP specification demands a limit.
 const LARGEST_ANSWER: usize = 4 << 20;
+/// A token that is not taken is fetched anew once.
+const MOST_TOKENS: usize = 2;
 /// Longest text of a collector that is kept.
 const LONGEST_MESSAGE: usize = 500;
-/// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
-const PING: Duration = Duration::from_secs(20);
-/// Largest payload that is decompressed when the collector wants none compressed.
+/// Largest payload that is decompressed when the collector wants it in another form.
 const LARGEST_PAYLOAD: usize = 64 << 20;
 
 /// All three services answer with the same message: `partial_success` with a count and a text.
 type Answer = ExportLogsServiceResponse;
 
-/// Chooses ring for all of TLS. Without it no HTTP client can be made, not even one that never uses TLS.
-pub fn choose_cryptography() {
-    // Fails only if a provider has been chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// A client for one collector.
+/// A client for one destination.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    settings: CollectorSettings,
-    headers: HeaderMap,
+    connection: Connection,
+    settings: Arc<CollectorSettings>,
+    credentials: Credentials,
+    /// Whether the address is that of one signal, to which nothing is added.
+    whole_address: bool,
+    /// Why nothing is sent.
+    refused: Option<Failure>,
 }
 
 /// Why there is no client for these settings.
@@ -71,89 +72,104 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client for these settings; nothing is connected yet.
+    /// A client for these settings, but for what is different for a signal; nothing is connected yet.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn new(settings: &CollectorSettings) -> Result<Self, ClientError> {
-        choose_cryptography();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("insights-agent/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(settings.timeout.get())
-            .tcp_keepalive(PING);
-        builder = match settings.protocol {
-            Protocol::Grpc => builder
-                .http2_prior_knowledge()
-                .http2_keep_alive_interval(PING)
-                .http2_keep_alive_timeout(settings.timeout.get()),
-            Protocol::HttpProtobuf => builder.http1_only(),
-        };
-        if let Some(file) = &settings.certificate {
-            let problem = |problem: String| ClientError::Certificate { file: file.display().to_string(), problem };
-            let pem = std::fs::read(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| problem(format!("is not a PEM file with certificates: {error}")))?;
-            if certificates.is_empty() {
-                return Err(problem(
-                    "holds no certificate (a PEM file has lines `-----BEGIN CERTIFICATE-----`)".to_owned(),
-                ));
-            }
-            builder = builder.tls_certs_only(certificates);
-        }
-        if let Some(identity) = identity(settings)? {
-            builder = builder.identity(identity);
-        }
-        let mut headers = HeaderMap::new();
-        for (name, value) in &settings.headers {
-            let wrong = || ClientError::Header(name.clone());
-            let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::try_from(value.reveal()).map_err(|_| wrong())?;
-            value.set_sensitive(true);
-            headers.insert(key, value);
-        }
-        Ok(Self { http: builder.build()?, settings: settings.clone(), headers })
+        let settings = Arc::new(settings.clone());
+        let connection = Connection::new(Arc::clone(&settings), Speaks::Otlp)?;
+        let credentials = Credentials::new(&settings)?;
+        let endpoint = &settings.endpoint;
+        let in_clear = endpoint.url().scheme() == "http" && !is_here(endpoint) && !settings.allow_plain_http;
+        let refused = in_clear.then(|| Failure::PlainHttp { address: failure::address(endpoint) });
+        Ok(Self { connection, settings, credentials, whole_address: false, refused })
+    }
+
+    /// The same, with an address to which no path is added.
+    pub(super) fn with_whole_address(self) -> Self {
+        Self { whole_address: true, ..self }
     }
 
     /// Host and port, for messages.
     #[must_use]
     pub fn address(&self) -> String {
-        let url = self.settings.endpoint.url();
-        let host = url.host_str().unwrap_or_default();
-        url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        failure::address(&self.settings.endpoint)
     }
 
-    /// Sends a batch once.
+    /// Sends a batch once; once more if a token was not good any more.
     pub async fn send(&self, batch: &Batch) -> Outcome {
+        if let Some(refused) = &self.refused {
+            return Outcome::None(refused.clone());
+        }
         let (compression, payload) = match self.wire_form(batch) {
             Ok(form) => form,
             Err(error) => return Outcome::Damaged(error.to_string()),
         };
+        let mut outcome = Outcome::None(Failure::Closed { address: self.address() });
+        for _ in 0..MOST_TOKENS {
+            let headers = match self.credentials.headers().await {
+                Ok(headers) => headers,
+                Err(failure) => return Outcome::None(failure),
+            };
+            outcome = self.attempt(batch.signal, compression, payload.clone(), headers.clone()).await;
+            let is_refused = matches!(
+                outcome,
+                Outcome::Http { status: 401, .. } | Outcome::Grpc { code: Code::Unauthenticated, .. }
+            );
+            if !is_refused || !self.credentials.refused(&headers).await {
+                break;
+            }
+        }
+        if matches!(outcome, Outcome::None(_)) {
+            self.connection.renew();
+        }
+        outcome
+    }
+
+    async fn attempt(&self, signal: Signal, compression: Compression, payload: Bytes, headers: HeaderMap) -> Outcome {
         let sent = match self.settings.protocol {
-            Protocol::Grpc => self.send_grpc(batch.signal, compression, &payload).await,
-            Protocol::HttpProtobuf => self.send_http(batch.signal, compression, payload).await,
+            Protocol::Grpc => self.send_grpc(signal, compression, &payload, headers).await,
+            Protocol::HttpProtobuf | Protocol::HttpJson => self.send_http(signal, compression, payload, headers).await,
         };
         sent.unwrap_or_else(Outcome::None)
     }
 
-    /// A batch as the collector wants it. It already is, unless the setting has changed since, or is `none`.
-    fn wire_form(&self, batch: &Batch) -> std::io::Result<(Compression, Bytes)> {
-        let wanted = self.settings.compression;
-        if batch.compression == wanted {
-            return Ok((wanted, batch.payload.clone()));
+    fn url(&self, path: &str) -> String {
+        let endpoint = self.settings.endpoint.url().as_str();
+        if self.whole_address && self.settings.protocol != Protocol::Grpc {
+            return endpoint.to_owned();
         }
-        let changed = codec::decompress(batch.compression, &batch.payload, LARGEST_PAYLOAD)
-            .and_then(|plain| codec::compress(wanted, &plain));
-        changed.map(|bytes| (wanted, bytes.into()))
+        format!("{}{path}", endpoint.trim_end_matches('/'))
     }
 
-    async fn send_http(&self, signal: Signal, compression: Compression, payload: Bytes) -> Result<Outcome, Failure> {
-        let endpoint = self.settings.endpoint.url().as_str().trim_end_matches('/');
+    /// A batch as the collector wants it. It already is, unless that is JSON, the setting has changed since, or is `none`.
+    fn wire_form(&self, batch: &Batch) -> std::io::Result<(Compression, Bytes)> {
+        let (wanted, json) = (self.settings.compression, self.settings.protocol == Protocol::HttpJson);
+        if batch.compression == wanted && !json {
+            return Ok((wanted, batch.payload.clone()));
+        }
+        let mut plain = codec::decompress(batch.compression, &batch.payload, LARGEST_PAYLOAD)?;
+        if json {
+            plain = json::request(batch.signal, &plain)?;
+        }
+        Ok((wanted, codec::compress(wanted, &plain)?.into()))
+    }
+
+    async fn send_http(
+        &self,
+        signal: Signal,
+        compression: Compression,
+        payload: Bytes,
+        headers: HeaderMap,
+    ) -> Result<Outcome, Failure> {
+        let json = self.settings.protocol == Protocol::HttpJson;
         let mut request = self
-            .http
-            .post(format!("{endpoint}{}", signal.http_path()))
-            .headers(self.headers.clone())
-            .header(header::CONTENT_TYPE, "application/x-protobuf")
+            .connection
+            .client()
+            .post(self.url(signal.http_path()))
+            .headers(headers)
+            .header(header::CONTENT_TYPE, if json { "application/json" } else { "application/x-protobuf" })
             .body(payload);
         if compression != Compression::None {
             request = request.header(header::CONTENT_ENCODING, compression.token());
@@ -174,22 +190,32 @@ impl Client {
             if content_type.starts_with("text/html") {
                 return Err(Failure::NotACollector { address: self.address() });
             }
+            if json {
+                let (rejected, message) = json::partial_success(&body);
+                return Ok(Outcome::Accepted { rejected, message: shortened(&message) });
+            }
             return Ok(accepted(Answer::decode(body.freeze()).unwrap_or_default()));
         }
         Ok(Outcome::Http { status: status.as_u16(), retry_after, message: error_text(&content_type, &body) })
     }
 
-    async fn send_grpc(&self, signal: Signal, compression: Compression, payload: &[u8]) -> Result<Outcome, Failure> {
+    async fn send_grpc(
+        &self,
+        signal: Signal,
+        compression: Compression,
+        payload: &[u8],
+        headers: HeaderMap,
+    ) -> Result<Outcome, Failure> {
         let mut message = BytesMut::with_capacity(payload.len() + 5);
         message.put_u8(u8::from(compression != Compression::None));
         message.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
         message.put_slice(payload);
 
-        let endpoint = self.settings.endpoint.url().as_str().trim_end_matches('/');
         let mut request = self
-            .http
-            .post(format!("{endpoint}{}", signal.grpc_method()))
-            .headers(self.headers.clone())
+            .connection
+            .client()
+            .post(self.url(signal.grpc_method()))
+            .headers(headers)
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
             .header("grpc-timeout", format!("{}m", self.settings.timeout.get().as_millis().min(99_999_999)))
@@ -241,29 +267,6 @@ impl Client {
         let host = self.settings.endpoint.url().host_str().unwrap_or_default();
         Failure::of(error, host, &self.address(), self.settings.protocol == Protocol::Grpc)
     }
-}
-
-/// The certificate by which the collector knows this machine.
-fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, ClientError> {
-    let wrong = ClientError::ClientCertificate;
-    let read =
-        |file: &Path| std::fs::read(file).map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())));
-    let Some(file) = &settings.client_certificate else {
-        return match &settings.client_key {
-            Some(_) => {
-                Err(wrong("collector.client_key is set, and the certificate that it belongs to is not".to_owned()))
-            }
-            None => Ok(None),
-        };
-    };
-    let mut pem = read(file)?;
-    if let Some(key) = &settings.client_key {
-        pem.push(b'\n');
-        pem.extend(read(key)?);
-    }
-    let what =
-        "holds no certificate with its private key in PEM; the key can be in a file of its own (collector.client_key)";
-    reqwest::Identity::from_pem(&pem).map(Some).map_err(|error| wrong(format!("{} {what}: {error}", file.display())))
 }
 
 fn accepted(answer: Answer) -> Outcome {

@@ -5,6 +5,8 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
+use crate::config::Endpoint;
+
 /// Why no collector answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -118,6 +120,48 @@ pub enum Failure {
         /// Host and port.
         address: String,
     },
+    /// The data would go to another machine in the clear.
+    #[error(
+        "{address} is another machine, and data would go there without encryption. Write `https://`, or, if that is really wanted, set `collector.allow_plain_http`."
+    )]
+    PlainHttp {
+        /// Host and port.
+        address: String,
+    },
+    /// A header's value is not where the settings say.
+    #[error("The value of the header `{header}` cannot be had: {why}. Check `collector.headers_from`.")]
+    Credential {
+        /// The header.
+        header: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The authorization server gave no token.
+    #[error("The authorization server {address} gives no token: {detail}. Check `collector.oauth2`.")]
+    TokenRefused {
+        /// Host and port of the authorization server.
+        address: String,
+        /// In its words.
+        detail: String,
+    },
+    /// The proxy wants to know who asks.
+    #[error(
+        "The proxy on the way to {address} wants a user and password, others than it was given. Set `collector.proxy.user` and `collector.proxy.password`."
+    )]
+    ProxyCredentials {
+        /// Host and port of the collector.
+        address: String,
+    },
+    /// The proxy did not connect us.
+    #[error(
+        "The proxy on the way to {address} makes no connection ({detail}). Check `collector.proxy`, and whether the proxy lets us there."
+    )]
+    Proxy {
+        /// Host and port of the collector.
+        address: String,
+        /// In the words of the HTTP library.
+        detail: String,
+    },
     /// Anything else.
     #[error("Sending to {address} failed: {detail}.")]
     Other {
@@ -142,12 +186,17 @@ impl Failure {
             | Self::NoTls { .. }
             | Self::SpeaksHttp1 { .. }
             | Self::SpeaksGrpc { .. }
-            | Self::NotACollector { .. } => true,
+            | Self::NotACollector { .. }
+            | Self::PlainHttp { .. }
+            | Self::Credential { .. }
+            | Self::TokenRefused { .. }
+            | Self::ProxyCredentials { .. } => true,
             Self::Refused { .. }
             | Self::UnknownHost { .. }
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Closed { .. }
+            | Self::Proxy { .. }
             | Self::Other { .. } => false,
         }
     }
@@ -165,6 +214,12 @@ impl Failure {
             return Self::Timeout { address };
         }
         let detail = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        if let Some((_, of_proxy)) = detail.split_once("tunnel error: ") {
+            return match of_proxy {
+                "proxy authorization required" => Self::ProxyCredentials { address },
+                other => Self::Proxy { address, detail: other.to_owned() },
+            };
+        }
         if detail.contains("dns error") {
             return Self::UnknownHost { host: host.to_owned() };
         }
@@ -190,7 +245,9 @@ impl Failure {
             return Self::SpeaksGrpc { address };
         }
         let closed = |error: &(dyn Error + 'static)| {
-            error.downcast_ref::<hyper::Error>().is_some_and(|e| e.is_incomplete_message() || e.is_closed())
+            error
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(|e| e.is_incomplete_message() || e.is_closed() || e.is_canceled())
                 || error.downcast_ref::<io::Error>().is_some_and(|e| {
                     matches!(
                         e.kind(),
@@ -235,6 +292,13 @@ impl Failure {
             other => Self::Tls { address, detail: other.to_string() },
         }
     }
+}
+
+/// Host and port, for messages.
+pub(super) fn address(endpoint: &Endpoint) -> String {
+    let url = endpoint.url();
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// An error, its sources, and what an `io::Error` on the way wraps.

@@ -5,8 +5,13 @@
 //! as a [`Delivery`] after every change.
 
 mod client;
+mod clients;
+mod connection;
+mod credentials;
 mod decision;
 mod failure;
+mod json;
+mod oauth2;
 mod sent;
 #[cfg(test)]
 mod tests;
@@ -18,7 +23,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use client::{Client, ClientError, choose_cryptography};
+pub use client::{Client, ClientError};
+pub use clients::Clients;
+pub use connection::choose_cryptography;
 pub use decision::{Decision, Outcome, decide};
 pub use failure::Failure;
 pub use sent::{Sent, SentBatch};
@@ -30,6 +37,9 @@ use crate::pause::Pause;
 
 /// Pause before the queue is asked again for a batch that it holds and could not read.
 const READ_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long batches go to the fallback before the first collector is tried again.
+const DETOUR: Duration = Duration::from_mins(1);
 
 /// What a lane is doing, and how the last deliveries went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,7 +92,7 @@ pub struct Exporter {
 impl Exporter {
     /// Starts a lane for every signal, on the current tokio runtime. They rest while there is a pause.
     #[must_use]
-    pub fn start(queue: &Queue, client: &Client, pause: &Pause) -> Self {
+    pub fn start(queue: &Queue, clients: &Clients, pause: &Pause) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
         let mut deliveries = Vec::new();
@@ -92,7 +102,9 @@ impl Exporter {
             let lane = Lane {
                 signal,
                 queue: queue.clone(),
-                client: client.clone(),
+                client: clients.of(signal).clone(),
+                fallback: clients.fallback().cloned(),
+                detour: None,
                 stats: queue.watch(),
                 stop: stopped.clone(),
                 pause: pause.clone(),
@@ -128,10 +140,19 @@ impl Exporter {
     }
 }
 
+/// Why, and until when, batches go to the fallback at once.
+struct Detour {
+    until: Instant,
+    sentence: String,
+}
+
 struct Lane {
     signal: Signal,
     queue: Queue,
     client: Client,
+    fallback: Option<Client>,
+    /// While the fallback is used: until when, and why.
+    detour: Option<Detour>,
     stats: watch::Receiver<QueueStats>,
     stop: watch::Receiver<bool>,
     pause: Pause,
@@ -143,7 +164,7 @@ struct Lane {
 impl Lane {
     async fn run(mut self) {
         while let Some(batch) = self.next().await {
-            let outcome = self.client.send(&batch).await;
+            let outcome = self.deliver(&batch).await;
             let decision = decide(&outcome);
             let wait = match decision {
                 Decision::Done => {
@@ -176,6 +197,37 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Sends a batch once, where it is taken.
+    async fn deliver(&mut self, batch: &Batch) -> Outcome {
+        let Some(fallback) = self.fallback.clone() else { return self.client.send(batch).await };
+        let mut first = None;
+        if self.detour.as_ref().is_none_or(|detour| detour.until <= Instant::now()) {
+            let outcome = self.client.send(batch).await;
+            if !matches!(decide(&outcome), Decision::Retry { .. } | Decision::Hold) {
+                self.detour = None;
+                return outcome;
+            }
+            let sentence = sentence(&outcome, self.signal, &self.client.address());
+            self.detour = Some(Detour { until: Instant::now() + DETOUR, sentence });
+            first = Some(outcome);
+        }
+        let second = fallback.send(batch).await;
+        match decide(&second) {
+            Decision::Retry { .. } | Decision::Hold => {
+                // Neither takes anything: both are tried again.
+                self.detour = None;
+                first.unwrap_or(second)
+            }
+            Decision::Done | Decision::Split | Decision::Drop => second,
+        }
+    }
+
+    /// Who takes the batches at the moment.
+    fn address(&self) -> String {
+        let fallback = self.fallback.as_ref().filter(|_| self.detour.is_some());
+        fallback.unwrap_or(&self.client).address()
     }
 
     /// The next batch; none when the agent stops and nothing waits, or in a pause.
@@ -226,17 +278,19 @@ impl Lane {
             delivery.acknowledged_unix_ms = Some(now_unix_ms());
             delivery.acknowledged_items += u64::from(batch.items) - rejected;
             delivery.rejected_items += rejected;
-            delivery.problem = (rejected > 0 || !message.is_empty()).then(|| Problem {
-                at_unix_ms: now_unix_ms(),
-                sentence: sentence(outcome, signal, &self.client.address()),
-                again_unix_ms: None,
-            });
+            let remark = (rejected > 0 || !message.is_empty()).then(|| sentence(outcome, signal, &self.address()));
+            let detour = self
+                .detour
+                .as_ref()
+                .map(|detour| format!("{} Meanwhile {} takes {signal}.", detour.sentence, self.address()));
+            delivery.problem =
+                remark.or(detour).map(|sentence| Problem { at_unix_ms: now_unix_ms(), sentence, again_unix_ms: None });
         });
     }
 
     fn problem(&self, outcome: &Outcome, state: LaneState, wait: Option<Duration>) {
         let signal = self.signal;
-        let sentence = sentence(outcome, signal, &self.client.address());
+        let sentence = sentence(outcome, signal, &self.address());
         self.publish.send_modify(|delivery| {
             let known = delivery.problem.as_ref().is_some_and(|problem| problem.sentence == sentence);
             if !known {
@@ -250,11 +304,11 @@ impl Lane {
     }
 }
 
-/// What an outcome says to people: the one table from answers to sentences.
 /// Sends an empty request of every signal: what the collector says to each.
-pub async fn probe(client: &Client) -> Vec<Probe> {
+pub async fn probe(clients: &Clients) -> Vec<Probe> {
     let mut probes = Vec::new();
     for signal in Signal::ALL {
+        let client = clients.of(signal);
         let begun = Instant::now();
         let payload = bytes::Bytes::new();
         let id = super::queue::BatchId::default();
@@ -284,6 +338,7 @@ pub struct Probe {
     pub milliseconds: u64,
 }
 
+/// What an outcome says to people: the one table from answers to sentences.
 fn sentence(outcome: &Outcome, signal: Signal, address: &str) -> String {
     let says = |message: &str| if message.is_empty() { String::new() } else { format!(" It says: {message}") };
     match outcome {

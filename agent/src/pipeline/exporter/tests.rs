@@ -124,8 +124,11 @@ async fn an_unreachable_collector_has_its_sentence() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     insta::assert_snapshot!(said(&grpc(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
     insta::assert_snapshot!(said(&http(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
-    let unknown = settings(closed, serde_json::json!({ "endpoint": "http://collector.invalid:4317" }));
+    let there = "http://collector.invalid:4317";
+    let unknown = settings(closed, serde_json::json!({ "endpoint": there, "allow_plain_http": true }));
     insta::assert_snapshot!(said(&unknown).await, @"The name of the collector, collector.invalid, cannot be found. Check `collector.endpoint`, the network and the VPN.");
+    let in_clear = settings(closed, serde_json::json!({ "endpoint": there }));
+    insta::assert_snapshot!(said(&in_clear).await, @"collector.invalid:PORT is another machine, and data would go there without encryption. Write `https://`, or, if that is really wanted, set `collector.allow_plain_http`.");
 }
 
 #[tokio::test]
@@ -351,7 +354,7 @@ async fn a_lane_delivers_through_trouble() {
         };
         queue.append(batch).await.unwrap();
     }
-    let exporter = Exporter::start(&queue, &Client::new(&grpc(address)).unwrap(), &Pause::default());
+    let exporter = Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default());
     let mut stats = queue.watch();
     tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
     assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
@@ -381,7 +384,7 @@ async fn wrong_credentials_keep_the_data() {
         payload: request(2),
     };
     opened.queue.append(batch).await.unwrap();
-    let exporter = Exporter::start(&opened.queue, &Client::new(&grpc(denied)).unwrap(), &Pause::default());
+    let exporter = Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default());
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
     tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
         .await

@@ -1,0 +1,171 @@
+//! Connections to a destination: how they are made, and when they are not trusted any more.
+//!
+//! A machine that wakes up has connections that nobody at the other end knows of. A connection is therefore made anew after
+//! sleep, after a long rest, and after a request that was not answered; files of certificates are read again then, so that a
+//! renewed one is found.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
+
+use super::client::ClientError;
+use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, TlsVersion};
+
+/// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
+const PING: Duration = Duration::from_secs(20);
+/// The clock of the day has gone on by so much more than the clock of the machine's work: the machine has slept.
+const SLEPT: Duration = Duration::from_secs(5);
+/// A connection that nobody used for so long may have been forgotten by whatever stands between.
+const LONGEST_REST: Duration = Duration::from_mins(5);
+
+/// Chooses ring for all of TLS. Without it no HTTP client can be made, not even one that never uses TLS.
+pub fn choose_cryptography() {
+    // Fails only if a provider has been chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What speaks to a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// As the protocol of the settings wants it.
+    Otlp,
+    /// Whatever the server offers.
+    Http,
+}
+
+/// Connections that are made anew when they are not trusted any more.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    settings: Arc<CollectorSettings>,
+    speaks: Speaks,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    client: reqwest::Client,
+    used: (SystemTime, Instant),
+}
+
+impl Connection {
+    pub(super) fn new(settings: Arc<CollectorSettings>, speaks: Speaks) -> Result<Self, ClientError> {
+        let client = build(&settings, speaks)?;
+        let open = Open { client, used: (SystemTime::now(), Instant::now()) };
+        Ok(Self { settings, speaks, open: Arc::new(Mutex::new(open)) })
+    }
+
+    /// The client for one request.
+    pub(super) fn client(&self) -> reqwest::Client {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (SystemTime::now(), Instant::now());
+        let worked = now.1.duration_since(open.used.1);
+        let passed = now.0.duration_since(open.used.0).unwrap_or_default();
+        open.used = now;
+        if worked >= LONGEST_REST || passed > worked + SLEPT {
+            self.renew_in(&mut open);
+        }
+        open.client.clone()
+    }
+
+    /// The last request was not answered: the next one has a connection of its own.
+    pub(super) fn renew(&self) {
+        self.renew_in(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn renew_in(&self, open: &mut Open) {
+        match build(&self.settings, self.speaks) {
+            Ok(client) => open.client = client,
+            Err(error) => tracing::warn!(%error, "the connection stays as it was"),
+        }
+    }
+}
+
+/// Whether an address is this machine's own.
+pub(super) fn is_here(endpoint: &Endpoint) -> bool {
+    match endpoint.url().host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn build(settings: &CollectorSettings, speaks: Speaks) -> Result<reqwest::Client, ClientError> {
+    choose_cryptography();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("insights-agent/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(settings.timeout.get())
+        .tcp_keepalive(PING)
+        .tls_version_min(match settings.min_tls_version {
+            TlsVersion::Tls12 => tls::Version::TLS_1_2,
+            TlsVersion::Tls13 => tls::Version::TLS_1_3,
+        });
+    builder = match (speaks, settings.protocol) {
+        (Speaks::Otlp, Protocol::Grpc) => builder
+            .http2_prior_knowledge()
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(settings.timeout.get()),
+        (Speaks::Otlp, Protocol::HttpProtobuf | Protocol::HttpJson) => builder.http1_only(),
+        (Speaks::Http, _) => builder,
+    };
+    builder = through_proxy(builder, settings)?;
+    builder = authorities(builder, settings)?;
+    if let Some(identity) = identity(settings)? {
+        builder = builder.identity(identity);
+    }
+    Ok(builder.build()?)
+}
+
+fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
+    match &settings.proxy.address {
+        ProxyChoice::None => Ok(builder.no_proxy()),
+        _ if is_here(&settings.endpoint) => Ok(builder.no_proxy()),
+        ProxyChoice::System => Ok(builder),
+        ProxyChoice::Address(address) => {
+            let mut proxy = Proxy::all(address.as_str())?.no_proxy(NoProxy::from_env());
+            if let Some(user) = &settings.proxy.user {
+                let password = settings.proxy.password.as_ref().map_or("", |password| password.reveal());
+                proxy = proxy.basic_auth(user, password);
+            }
+            Ok(builder.proxy(proxy))
+        }
+    }
+}
+
+fn authorities(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
+    let Some(file) = &settings.certificate else { return Ok(builder) };
+    let problem = |problem: String| ClientError::Certificate { file: file.display().to_string(), problem };
+    let pem = std::fs::read(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|error| problem(format!("is not a PEM file with certificates: {error}")))?;
+    if certificates.is_empty() {
+        return Err(problem("holds no certificate (a PEM file has lines `-----BEGIN CERTIFICATE-----`)".to_owned()));
+    }
+    Ok(builder.tls_certs_only(certificates))
+}
+
+/// The certificate by which the collector knows this machine.
+fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, ClientError> {
+    let wrong = ClientError::ClientCertificate;
+    let read =
+        |file: &Path| std::fs::read(file).map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())));
+    let Some(file) = &settings.client_certificate else {
+        return match &settings.client_key {
+            Some(_) => {
+                Err(wrong("collector.client_key is set, and the certificate that it belongs to is not".to_owned()))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut pem = read(file)?;
+    if let Some(key) = &settings.client_key {
+        pem.push(b'\n');
+        pem.extend(read(key)?);
+    }
+    let what =
+        "holds no certificate with its private key in PEM; the key can be in a file of its own (collector.client_key)";
+    reqwest::Identity::from_pem(&pem).map(Some).map_err(|error| wrong(format!("{} {what}: {error}", file.display())))
+}

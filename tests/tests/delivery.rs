@@ -1,0 +1,416 @@
+//! Delivery as an enterprise has it: TLS and client certificates at nginx, a forward proxy that wants a password (tinyproxy),
+//! tokens, destinations of single signals, a fallback; behind all of them the real Collector.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::{Desk, text};
+use insights_agent_tests::{free_port, wait_for};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use serde_json::Value;
+
+/// A server that ends with the test.
+struct Server(Child);
+
+impl Server {
+    fn start(command: &mut Command, port: u16) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let server = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}; cargo xtask test installs it")));
+        wait_for("the server", || TcpStream::connect(("127.0.0.1", port)).ok());
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // nginx has children, which end with it if it may end itself.
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// A certificate authority of the test's own, whose files lie in a folder.
+struct Authority {
+    folder: PathBuf,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(folder.join(format!("{name}.pem")), issuer.pem()).unwrap();
+        Self { folder: folder.to_owned(), issuer }
+    }
+
+    /// A certificate for some names that is valid until a year; certificate and key, each in a file.
+    fn certificate(&self, file: &str, names: &[&str], until: i32) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.folder.join(format!("{file}.pem")), certificate.pem()).unwrap();
+        fs::write(self.folder.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+/// nginx with these servers, each on a port of its own. It writes the header `authorization` of each request to a file.
+fn nginx(folder: &Path, servers: &str, port: u16) -> (Server, PathBuf) {
+    let (config, log) = (folder.join("nginx.conf"), folder.join("access.log"));
+    let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = places.map(|name| format!("{name}_temp_path {};\n", folder.join(name).display())).concat();
+    let text = format!(
+        "daemon off; pid {0}/nginx.pid; error_log {0}/error.log; events {{}}
+         http {{
+           log_format tokens '$request_uri $status $http_authorization';
+           access_log {1} tokens;
+           {temporary}
+           client_max_body_size 64m; ssl_protocols TLSv1.2 TLSv1.3;
+           {servers}
+         }}",
+        folder.display(),
+        log.display()
+    );
+    fs::write(&config, text).unwrap();
+    let mut command = Command::new("nginx");
+    (Server::start(command.arg("-c").arg(&config).arg("-e").arg(folder.join("start.log")), port), log)
+}
+
+fn host_name() -> String {
+    text(&insights_agent_tests::output(&mut Command::new("hostname")).stdout).trim().to_owned()
+}
+
+/// The problem that the status tells of metrics.
+fn problem(status: &Value) -> String {
+    status["collector"]["metrics"]["problem"]["sentence"].as_str().unwrap_or_default().to_owned()
+}
+
+fn desk_for(endpoint: &str, protocol: &str) -> Desk {
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint={endpoint}"));
+    desk.set(format!("collector.protocol={protocol}"));
+    desk
+}
+
+/// Waits until the Collector has metrics of this desk.
+fn wait_for_metrics(backend: &Backend, department: &str) {
+    let wanted = format!("department: Str({department})");
+    wait_for(&format!("metrics of {department}"), || backend.written().contains(&wanted).then_some(()));
+}
+
+/// Guarantees: through nginx, which takes only machines with a certificate, data arrives over gRPC and HTTP; the header whose value
+/// stands in a file is sent as the file says it at that moment.
+#[test]
+fn a_certificate_and_a_token_from_a_file_open_the_door() {
+    let Some(backend) = Backend::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    authority.certificate("server", &["localhost"], 2100);
+    authority.certificate("desk", &["desk"], 2100);
+    let (grpc, http) = (free_port(), free_port());
+    let common = format!(
+        "ssl_certificate {0}; ssl_certificate_key {1}; ssl_client_certificate {2}; ssl_verify_client on;",
+        authority.file("server.pem"),
+        authority.file("server.key"),
+        authority.file("authority.pem")
+    );
+    let servers = format!(
+        "server {{ listen 127.0.0.1:{grpc} ssl http2; {common} location / {{ grpc_pass grpc://127.0.0.1:{}; }} }}
+         server {{ listen 127.0.0.1:{http} ssl; {common} location / {{ proxy_pass http://127.0.0.1:{}; }} }}",
+        backend.grpc, backend.http
+    );
+    let (_nginx, log) = nginx(folder.path(), &servers, grpc);
+    let token = folder.path().join("token");
+    for (protocol, port) in [("grpc", grpc), ("http/protobuf", http)] {
+        let mut desk = desk_for(&format!("https://localhost:{port}"), protocol);
+        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        desk.set("collector.min_tls_version=1.3");
+        let department = protocol.replace('/', "-");
+        desk.set(format!("resource.attributes.department={department}"));
+        let agent = desk.start();
+        desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+        assert!(agent.stop());
+
+        desk.set(format!("collector.client_certificate={}", authority.file("desk.pem")));
+        desk.set(format!("collector.client_key={}", authority.file("desk.key")));
+        desk.set(format!("collector.headers_from.authorization=file:{}", token.display()));
+        fs::write(&token, format!("Bearer first-{department}\n")).unwrap();
+        let agent = desk.start();
+        wait_for_metrics(&backend, &department);
+        fs::write(&token, format!("Bearer second-{department}")).unwrap();
+        wait_for("the new token", || {
+            fs::read_to_string(&log).unwrap().contains(&format!("second-{department}")).then_some(())
+        });
+        let status = desk.wait_for_status("the next acknowledgement", |status| problem(status).is_empty());
+        assert!(!status.to_string().contains("second-"), "{status}");
+        assert!(agent.stop());
+    }
+    let seen = fs::read_to_string(&log).unwrap();
+    assert!(seen.lines().filter(|line| line.contains("Bearer first-")).all(|line| line.contains(" 200 ")), "{seen}");
+}
+
+/// Guarantees: each wrong certificate of the server has its own sentence in the status, and the data stays.
+#[test]
+fn wrong_certificates_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    let stranger = Authority::new(folder.path(), "stranger");
+    authority.certificate("expired", &["localhost"], 2021);
+    authority.certificate("other", &["elsewhere.example.com"], 2100);
+    stranger.certificate("unknown", &["localhost"], 2100);
+    let cases = [("expired", "has expired"), ("other", "is for another name"), ("unknown", "does not trust")];
+    let ports = cases.map(|_| free_port());
+    let server = |(name, port): (&str, u16)| {
+        let (certificate, key) = (authority.file(&format!("{name}.pem")), authority.file(&format!("{name}.key")));
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key}; }}"
+        )
+    };
+    let servers: String = cases.iter().zip(ports).map(|((name, _), port)| server((name, port))).collect();
+    let (_nginx, _) = nginx(folder.path(), &servers, ports[0]);
+    for ((_, sentence), port) in cases.into_iter().zip(ports) {
+        let mut desk = desk_for(&format!("https://localhost:{port}"), "grpc");
+        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        let agent = desk.start();
+        let status = desk.wait_for_status(sentence, |status| problem(status).contains(sentence));
+        assert_eq!(status["collector"]["metrics"]["state"], "held", "{status}");
+        assert!(status["queue"]["signals"]["metrics"]["items"].as_u64() != Some(0), "{}", status["queue"]);
+        assert!(agent.stop());
+    }
+}
+
+/// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without the password the status says so.
+#[test]
+fn a_forward_proxy_is_passed() {
+    let Some(backend) = Backend::start() else { return };
+    let (folder, host) = (tempfile::tempdir().unwrap(), host_name());
+    let authority = Authority::new(folder.path(), "authority");
+    authority.certificate("server", &[&host], 2100);
+    let (grpc, http, proxy) = (free_port(), free_port(), free_port());
+    let common = format!(
+        "ssl_certificate {}; ssl_certificate_key {};",
+        authority.file("server.pem"),
+        authority.file("server.key")
+    );
+    let servers = format!(
+        "server {{ listen {grpc} ssl http2; {common} location / {{ grpc_pass grpc://127.0.0.1:{}; }} }}
+         server {{ listen {http} ssl; {common} location / {{ proxy_pass http://127.0.0.1:{}; }} }}",
+        backend.grpc, backend.http
+    );
+    let (_nginx, _) = nginx(folder.path(), &servers, grpc);
+    let (config, log) = (folder.path().join("tinyproxy.conf"), folder.path().join("tinyproxy.log"));
+    let log_line = log.display();
+    let text = format!(
+        "Port {proxy}\nListen 127.0.0.1\nTimeout 600\nLogFile \"{log_line}\"\nLogLevel Connect\nBasicAuth desks s3cret-proxy\n"
+    );
+    fs::write(&config, text).unwrap();
+    let _proxy = Server::start(Command::new("tinyproxy").arg("-d").arg("-c").arg(&config), proxy);
+    for (protocol, port) in [("grpc", grpc), ("http/protobuf", http)] {
+        let mut desk = desk_for(&format!("https://{host}:{port}"), protocol);
+        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        desk.set(format!("collector.proxy.address=http://127.0.0.1:{proxy}"));
+        let department = format!("behind-{}", protocol.replace('/', "-"));
+        desk.set(format!("resource.attributes.department={department}"));
+        let agent = desk.start();
+        let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+        assert!(problem(&status).contains("wants a user and password"), "{}", problem(&status));
+        assert!(agent.stop());
+        desk.set("collector.proxy.user=desks");
+        desk.set("collector.proxy.password=s3cret-proxy");
+        let agent = desk.start();
+        wait_for_metrics(&backend, &department);
+        assert!(agent.stop());
+    }
+    let seen = fs::read_to_string(&log).unwrap();
+    assert!(
+        seen.contains(&format!("CONNECT {host}:{grpc}")) && seen.contains(&format!("CONNECT {host}:{http}")),
+        "{seen}"
+    );
+}
+
+/// An authorization server: gives token after token to whoever knows the secret, and tells how many.
+struct Authorization {
+    port: u16,
+    given: Arc<AtomicU64>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Authorization {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (given, asked) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (count, questions) = (Arc::clone(&given), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = BufReader::new(stream.try_clone().unwrap());
+                let (mut head, mut length) = (String::new(), 0);
+                loop {
+                    let mut line = String::new();
+                    if request.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+                        break;
+                    }
+                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    head.push_str(&line);
+                }
+                let mut body = vec![0; length];
+                request.read_exact(&mut body).unwrap();
+                questions.lock().unwrap().push(String::from_utf8(body).unwrap());
+                // "desks:s3cret-client" in base64.
+                let (status, answer) = if head.contains("ZGVza3M6czNjcmV0LWNsaWVudA==") {
+                    let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+                    (
+                        "200 OK",
+                        format!(r#"{{"access_token":"token-{number}","token_type":"Bearer","expires_in":3600}}"#),
+                    )
+                } else {
+                    ("401 Unauthorized", r#"{"error":"invalid_client","error_description":"who are you"}"#.to_owned())
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
+                    answer.len()
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { port, given, asked }
+    }
+}
+
+/// Guarantees: a token is fetched with the client's secret, kept, and fetched anew when the collector's gateway does not take it any
+/// more; an authorization server that gives none is named in the status, with what it says.
+#[test]
+fn tokens_are_fetched_and_renewed() {
+    let Some(backend) = Backend::start() else { return };
+    let (folder, server) = (tempfile::tempdir().unwrap(), Authorization::start());
+    let gateway = free_port();
+    let servers = format!(
+        "map $http_authorization $known {{ default 0; \"Bearer token-2\" 1; }}
+         server {{ listen 127.0.0.1:{gateway}; location / {{ if ($known = 0) {{ return 401; }} proxy_pass http://127.0.0.1:{}; }} }}",
+        backend.http
+    );
+    let (_nginx, log) = nginx(folder.path(), &servers, gateway);
+    let mut desk = desk_for(&format!("http://127.0.0.1:{gateway}"), "http/protobuf");
+    desk.set("resource.attributes.department=tokens");
+    desk.set(format!("collector.oauth2.token_url=http://127.0.0.1:{}/token", server.port));
+    desk.set("collector.oauth2.client_id=desks");
+    desk.set("collector.oauth2.client_secret=wrong");
+    desk.set("collector.oauth2.scopes=[\"otlp.write\"]");
+    desk.set("collector.oauth2.parameters.audience=collector");
+    let agent = desk.start();
+    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    assert!(problem(&status).contains("gives no token: invalid_client: who are you"), "{}", problem(&status));
+    assert!(agent.stop());
+
+    desk.set("collector.oauth2.client_secret=s3cret-client");
+    let agent = desk.start();
+    wait_for_metrics(&backend, "tokens");
+    // Three lanes may each have found out that the first token is not taken.
+    wait_for("some requests with the second token", || {
+        let good = fs::read_to_string(&log).unwrap().matches(" 200 Bearer token-2").count();
+        (good >= 3).then_some(())
+    });
+    assert_eq!(server.given.load(Ordering::SeqCst), 2, "the second one is kept");
+    let asked = server.asked.lock().unwrap().join("\n");
+    for part in ["grant_type=client_credentials", "scope=otlp.write", "audience=collector"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    assert!(agent.stop());
+}
+
+/// Guarantees: a signal goes where its own settings say, to an address that is used as it is, also as JSON; the others go where all go.
+#[test]
+fn signals_go_their_own_ways() {
+    let Some(backend) = Backend::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (all, own) = (free_port(), free_port());
+    let servers = format!(
+        "server {{ listen 127.0.0.1:{all}; location / {{ proxy_pass http://127.0.0.1:{0}; }} }}
+         server {{ listen 127.0.0.1:{own}; location = /spans {{ rewrite .* /v1/traces break; proxy_pass http://127.0.0.1:{0}; }} }}",
+        backend.http
+    );
+    let (_nginx, log) = nginx(folder.path(), &servers, all);
+    let mut desk = desk_for(&format!("http://127.0.0.1:{all}"), "http/json");
+    desk.set("resource.attributes.department=json");
+    desk.set(format!("collector.traces.endpoint=http://127.0.0.1:{own}/spans"));
+    desk.set("collector.traces.protocol=http/protobuf");
+    desk.set("collector.traces.headers.authorization=own");
+    let agent = desk.start();
+    let _ = desk.status();
+    let _ = desk.ok(&["logs", "share", "on"]);
+    assert_eq!(desk.ok(&["emit", "span", "com.example.own-way"]).trim(), "Taken.");
+    assert_eq!(desk.ok(&["emit", "log", "as JSON"]).trim(), "Taken.");
+    wait_for_metrics(&backend, "json");
+    wait_for("all of it", || {
+        let written = backend.written();
+        ["com.example.own-way", "Str(as JSON)"].iter().all(|part| written.contains(part)).then_some(())
+    });
+    assert!(agent.stop());
+    let seen = fs::read_to_string(&log).unwrap();
+    assert!(seen.contains("/spans 200 own"), "{seen}");
+    assert!(seen.contains("/v1/metrics 200 -") && seen.contains("/v1/logs 200 -"), "{seen}");
+    assert!(!seen.contains("/v1/traces"), "{seen}");
+}
+
+/// Guarantees: while the first collector cannot be reached, data goes to the second one, and the status says both; when the first one is
+/// back nothing that the second one has is sent again.
+#[test]
+fn a_fallback_takes_over() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = desk_for("http://127.0.0.1:1", "grpc");
+    desk.set("resource.attributes.department=fallback");
+    desk.set(format!("collector.fallback.endpoint=http://127.0.0.1:{}", backend.http));
+    desk.set("collector.fallback.protocol=http/protobuf");
+    let agent = desk.start();
+    wait_for_metrics(&backend, "fallback");
+    let status = desk.wait_for_status("the detour", |status| problem(status).contains("Meanwhile"));
+    let sentence = problem(&status);
+    assert!(
+        sentence.contains("127.0.0.1:1") && sentence.contains(&format!("Meanwhile 127.0.0.1:{} takes", backend.http)),
+        "{sentence}"
+    );
+    assert!(status["collector"]["metrics"]["acknowledged_items"].as_u64().unwrap() > 0, "{status}");
+    assert!(agent.stop());
+}
+
+/// Guarantees: data does not go to another machine in the clear: it is kept, and the status says what to do; with the setting it goes.
+#[test]
+fn plain_http_to_another_machine_is_refused() {
+    let Some(backend) = Backend::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let servers = format!("server {{ listen {port}; location / {{ proxy_pass http://127.0.0.1:{}; }} }}", backend.http);
+    let (_nginx, log) = nginx(folder.path(), &servers, port);
+    let mut desk = desk_for(&format!("http://{}:{port}", host_name()), "http/protobuf");
+    desk.set("resource.attributes.department=clear");
+    let agent = desk.start();
+    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    assert!(problem(&status).contains("collector.allow_plain_http"), "{}", problem(&status));
+    assert!(agent.stop());
+    assert!(!log.exists() || fs::read_to_string(&log).unwrap().is_empty(), "nothing was asked there");
+    desk.set("collector.allow_plain_http=true");
+    let agent = desk.start();
+    wait_for_metrics(&backend, "clear");
+    assert!(agent.stop());
+}
