@@ -14,15 +14,17 @@
 //!
 //! What everybody may know and what knows nobody: [`config`], [`connect`], [`consent`], [`resource`], [`signals`],
 //! [`status`], [`redaction`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of
-//! the same user ask the running agent. [`collector`] is a small receiver for trying things out and for tests.
+//! the same user ask the running agent. [`doctor`] looks at everything from outside. [`collector`] is a small receiver for trying things out and for tests.
 
 pub mod agent;
+pub mod autostart;
 pub mod bundle;
 pub mod collector;
 pub mod config;
 pub mod connect;
 pub mod consent;
 pub mod control;
+pub mod doctor;
 pub mod ended;
 pub mod hour;
 pub mod launch;

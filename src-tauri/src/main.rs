@@ -5,7 +5,6 @@
 
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
-mod autostart;
 mod model;
 mod opener;
 mod tray;
@@ -102,7 +101,7 @@ fn main() -> Result<()> {
         })
         .build(tauri::generate_context!())
         .context(NO_DISPLAY)?;
-    if let Err(error) = autostart::obey(loaded.settings.policy) {
+    if let Err(error) = insights_agent::autostart::obey(loaded.settings.policy) {
         tracing::warn!(%error, "starting with the session could not be set");
     }
     let agent = start(loaded, data, TauriTray::new(app.handle().clone(), Opener::new(&options)), actions)?;

@@ -21,8 +21,6 @@ use insights_agent::sources::logs::preview::{self, Latest};
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
-use crate::autostart;
-
 /// Longest text to try the rules on.
 const LONGEST_TEXT: usize = 64 << 10;
 /// Size that shows every page without scrolling sideways, and the smallest that still can be used.
@@ -166,7 +164,7 @@ struct Autostart {
 
 #[tauri::command]
 fn autostart(desk: State<'_, Desk>) -> Result<Autostart, String> {
-    let is_on = autostart::is_on().map_err(|error| error.to_string())?;
+    let is_on = insights_agent::autostart::is_on().map_err(|error| error.to_string())?;
     Ok(Autostart { is_on, is_set: desk.loaded.settings.policy.autostart.is_some() })
 }
 
@@ -175,7 +173,7 @@ fn set_autostart(desk: State<'_, Desk>, on: bool) -> Result<(), String> {
     if desk.loaded.settings.policy.autostart.is_some() {
         return Err("Your organisation has set this.".to_owned());
     }
-    autostart::set(on).map_err(|error| error.to_string())
+    insights_agent::autostart::set(on).map_err(|error| error.to_string())
 }
 
 /// Marks of the rules in force.

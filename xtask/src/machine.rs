@@ -245,6 +245,7 @@ fn javascript_modules() -> Result<String> {
     let (lock, complete) = (std::fs::read(from.join("package-lock.json"))?, folder.join("complete"));
     if std::fs::read(&complete).ok().as_ref() != Some(&lock) {
         step("Get OpenTelemetry's SDK for JavaScript", || {
+            std::fs::create_dir_all(&folder)?;
             for file in ["package.json", "package-lock.json"] {
                 std::fs::copy(from.join(file), folder.join(file))?;
             }

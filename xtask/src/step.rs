@@ -31,10 +31,10 @@ pub(crate) fn program(profile: &str) -> PathBuf {
 
 /// Does something that has a name, and says how long it took.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    println!("== {name}");
+    eprintln!("== {name}");
     let start = Instant::now();
     let result = work().with_context(|| format!("{name}: failed after {:.0} s", start.elapsed().as_secs_f64()))?;
-    println!("== {name}: {:.0} s", start.elapsed().as_secs_f64());
+    eprintln!("== {name}: {:.0} s", start.elapsed().as_secs_f64());
     Ok(result)
 }
 

@@ -6,6 +6,7 @@
 
 mod ask;
 mod connect;
+mod doctor;
 mod emit;
 mod redact;
 mod run;
@@ -70,6 +71,12 @@ enum Command {
     /// Show what the queue holds, also when no agent runs.
     Queue {
         /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at everything that delivery depends on: each line says good, or what to do.
+    Doctor {
+        /// As JSON, for scripts.
         #[arg(long)]
         json: bool,
     },
@@ -233,6 +240,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Usage { week, json, .. } => usage::show(&common, week, json),
         Command::Queue { json } => ask::queue(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
+        Command::Doctor { json } => doctor::doctor(&common, json),
         Command::Bundle { file } => ask::bundle(&common, file),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),
         Command::Config(ConfigCommand::Check) => settings::check(&common),

@@ -4,7 +4,7 @@
 //! they lie in the queue: a gRPC message is its five bytes of prefix (compressed flag, length) and the payload
 //! (gRPC over HTTP/2, section "Length-Prefixed-Message"); tonic reads the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -47,6 +47,8 @@ pub struct Client {
     whole_address: bool,
     /// Why nothing is sent.
     refused: Option<Failure>,
+    /// By how many seconds the collector's clock is ahead of ours, as its last answer said.
+    skew: Arc<Mutex<Option<i64>>>,
 }
 
 /// Why there is no client for these settings.
@@ -83,7 +85,7 @@ impl Client {
         let endpoint = &settings.endpoint;
         let in_clear = endpoint.url().scheme() == "http" && !is_here(endpoint) && !settings.allow_plain_http;
         let refused = in_clear.then(|| Failure::PlainHttp { address: failure::address(endpoint) });
-        Ok(Self { connection, settings, credentials, whole_address: false, refused })
+        Ok(Self { connection, settings, credentials, whole_address: false, refused, skew: Arc::default() })
     }
 
     /// The same, with an address to which no path is added.
@@ -95,6 +97,18 @@ impl Client {
     #[must_use]
     pub fn address(&self) -> String {
         failure::address(&self.settings.endpoint)
+    }
+
+    /// By how many seconds the collector's clock is ahead of this machine's; none if it does not say what time it is.
+    #[must_use]
+    pub fn clock_skew(&self) -> Option<i64> {
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_at_clock(&self, headers: &HeaderMap) {
+        let Ok(date) = jiff::fmt::rfc2822::parse(text_header(headers, &header::DATE)) else { return };
+        let skew = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew);
     }
 
     /// Sends a batch once; once more if a token was not good any more.
@@ -175,6 +189,7 @@ impl Client {
             request = request.header(header::CONTENT_ENCODING, compression.token());
         }
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        self.look_at_clock(response.headers());
         let status = response.status();
         let content_type = text_header(response.headers(), &header::CONTENT_TYPE).to_ascii_lowercase();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -224,6 +239,7 @@ impl Client {
             request = request.header("grpc-encoding", compression.token());
         }
         let response = request.send().await.map_err(|error| self.failure(&error))?;
+        self.look_at_clock(response.headers());
         let status = response.status();
         if let Some(answer) = Status::from_header_map(response.headers())
             && answer.code() != Code::Ok

@@ -320,7 +320,8 @@ pub async fn probe(clients: &Clients) -> Vec<Probe> {
             other => sentence(other, signal, &client.address()),
         };
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        probes.push(Probe { signal, ok, sentence, milliseconds });
+        let clock_skew_seconds = client.clock_skew();
+        probes.push(Probe { signal, ok, sentence, milliseconds, clock_skew_seconds });
     }
     probes
 }
@@ -336,6 +337,9 @@ pub struct Probe {
     pub sentence: String,
     /// How long it took.
     pub milliseconds: u64,
+    /// By how much the collector's clock is ahead of this machine's; none if it does not tell the time.
+    #[serde(default)]
+    pub clock_skew_seconds: Option<i64>,
 }
 
 /// What an outcome says to people: the one table from answers to sentences.

@@ -1,0 +1,301 @@
+//! `insights-agent doctor`: everything that delivery depends on, looked at from outside, each in one sentence that says it is good, or
+//! what to do. It works with and without a running agent, and changes nothing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::autostart;
+use crate::config::{CollectorSettings, ConfigError, Endpoint, Loaded, ProxyChoice, Settings};
+use crate::connect::folders;
+use crate::consent::{Consent, LogKind};
+use crate::control::{AskError, Reply, Request, ask};
+use crate::launch::{LaunchError, Options};
+use crate::paths::{DataDir, write_atomically};
+use crate::pipeline::exporter::{Clients, probe};
+use crate::pipeline::queue::{self, QueueStats};
+use crate::status::{Health, Status, bytes};
+
+/// Longest wait for a connection: what takes longer is no route for anybody who waits at a desk.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Clocks that differ by more make times in dashboards hard to compare, seconds; and signed requests are refused.
+const MOST_SKEW: i64 = 60;
+/// A queue whose oldest data is older is not being delivered, milliseconds.
+const OLD_MS: i64 = 10 * 60 * 1000;
+
+/// What was looked at, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub topic: &'static str,
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// How it is; if it is not good, what to do.
+    pub sentence: String,
+}
+
+/// Collects what was found.
+#[derive(Debug, Default)]
+struct Report(Vec<Check>);
+
+impl Report {
+    fn add(&mut self, topic: &'static str, good: bool, sentence: impl Into<String>) {
+        self.0.push(Check { topic, good, sentence: sentence.into() });
+    }
+
+    fn of<T>(&mut self, topic: &'static str, found: Result<T, String>, good: impl FnOnce(T) -> String) {
+        match found {
+            Ok(found) => self.add(topic, true, good(found)),
+            Err(bad) => self.add(topic, false, bad),
+        }
+    }
+}
+
+/// Looks at everything. The only error is that this user has no place for data.
+///
+/// # Errors
+/// See [`LaunchError`].
+pub async fn examine(options: &Options) -> Result<Vec<Check>, LaunchError> {
+    let mut report = Report::default();
+    let data = options.data()?;
+    let version = env!("CARGO_PKG_VERSION");
+    let system = sysinfo::System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned());
+    report.add("version", true, format!("insights-agent {version} on {system}."));
+    let loaded = options.settings(true);
+    settings(&mut report, &loaded);
+    let status = running(&mut report, &data).await;
+    data_folder(&mut report, &data);
+    queue(&mut report, &data, status.as_deref());
+    if let Ok(loaded) = &loaded {
+        collector(&mut report, &loaded.settings.collector).await;
+        logs(&mut report, &loaded.settings, &data);
+    }
+    start(&mut report);
+    Ok(report.0)
+}
+
+fn settings(report: &mut Report, loaded: &Result<Loaded, LaunchError>) {
+    match loaded {
+        Ok(loaded) if loaded.problems.is_empty() => report.add("settings", true, "The settings are without fault."),
+        Ok(loaded) => {
+            for problem in &loaded.problems {
+                report.add("settings", false, problem.to_string());
+            }
+        }
+        Err(LaunchError::Settings(error)) => report.add("settings", false, ConfigError::to_string(error)),
+        Err(error) => report.add("settings", false, error.to_string()),
+    }
+}
+
+/// The status of the running agent, if there is one.
+async fn running(report: &mut Report, data: &DataDir) -> Option<Box<Status>> {
+    match ask(data, &Request::Status).await {
+        Ok(Reply::Status(status)) => {
+            let (ours, theirs) = (env!("CARGO_PKG_VERSION"), &status.version);
+            if ours == theirs {
+                report.add("agent", status.health != Health::Attention, status.sentence.clone());
+            } else {
+                let sentence = "end it, so that the new one starts.";
+                report.add(
+                    "agent",
+                    false,
+                    format!("The running agent is version {theirs}, and this is {ours}: {sentence}"),
+                );
+            }
+            Some(status)
+        }
+        Ok(other) => {
+            report.add("agent", false, format!("The agent gave another answer than its status: {other:?}."));
+            None
+        }
+        Err(AskError::NotRunning(_)) => {
+            report.add("agent", false, "No agent is running: start it from the menu, or sign in again.");
+            None
+        }
+        Err(error) => {
+            report.add("agent", false, format!("The agent does not answer: {error}. End it, and start it again."));
+            None
+        }
+    }
+}
+
+fn data_folder(report: &mut Report, data: &DataDir) {
+    let folder = data.path().display();
+    if !data.path().exists() {
+        return report.add("data folder", true, format!("{folder} is not there yet: no agent has run."));
+    }
+    let trial = data.path().join(format!("doctor.{}", std::process::id()));
+    let written = write_atomically(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
+    let free = fs4::statvfs(data.path()).map(|stats| stats.available_space()).unwrap_or_default();
+    report.of(
+        "data folder",
+        written
+            .map_err(|error| format!("{folder} cannot be written: {error}. Give this user the right, or make room.")),
+        |()| format!("{folder} can be written; {} are free on its disk.", bytes(free)),
+    );
+}
+
+fn queue(report: &mut Report, data: &DataDir, status: Option<&Status>) {
+    let held = match status {
+        Some(status) => Ok(status.queue.clone()),
+        None => queue::inspect(&data.queue()),
+    };
+    let judged = held.map_err(|error| format!("The queue cannot be read: {error}.")).and_then(|stats| {
+        let age = stats.oldest_unix_ms().map_or(0, |oldest| jiff::Timestamp::now().as_millisecond() - oldest);
+        let waiting = waits(&stats, age);
+        match stats.problems.first() {
+            Some(problem) => Err(problem.clone()),
+            None if age > OLD_MS => {
+                Err(format!("{waiting} It is not being delivered: see the lines of the collector."))
+            }
+            None => Ok(waiting),
+        }
+    });
+    report.of("queue", judged, |waiting| waiting);
+}
+
+fn waits(stats: &QueueStats, age: i64) -> String {
+    match stats.batches() {
+        0 => "Nothing waits.".to_owned(),
+        1 => format!("1 request waits ({}), for {} s.", bytes(stats.bytes()), age / 1000),
+        batches => format!("{batches} requests wait ({}), the oldest for {} s.", bytes(stats.bytes()), age / 1000),
+    }
+}
+
+async fn collector(report: &mut Report, settings: &CollectorSettings) {
+    let proxied = !matches!(settings.proxy.address, ProxyChoice::None);
+    match &settings.proxy.address {
+        ProxyChoice::None => report.add("proxy", true, "No proxy is used."),
+        ProxyChoice::Address(address) => {
+            let found =
+                route(address.host_str().unwrap_or_default(), address.port_or_known_default().unwrap_or(80)).await;
+            report.of("proxy", found, |way| format!("The proxy {address}: {way}"));
+        }
+        ProxyChoice::System => {
+            let variables = [
+                "HTTPS_PROXY",
+                "HTTP_PROXY",
+                "ALL_PROXY",
+                "NO_PROXY",
+                "https_proxy",
+                "http_proxy",
+                "all_proxy",
+                "no_proxy",
+            ];
+            let set: Vec<&str> = variables.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
+            let variables = if set.is_empty() { String::new() } else { format!(" Set: {}.", set.join(", ")) };
+            report.add("proxy", true, format!("The system's proxy is used, if it has one.{variables}"));
+        }
+    }
+    for endpoint in endpoints(settings) {
+        let url = endpoint.url();
+        let found = route(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443)).await;
+        match found {
+            // Behind a proxy this machine need not know the name, nor a way.
+            Err(_) if proxied => {}
+            found => report.of("route", found, |way| format!("{endpoint}: {way}")),
+        }
+    }
+    let clients = match Clients::new(settings) {
+        Ok(clients) => clients,
+        Err(error) => return report.add("certificates", false, format!("{error}.")),
+    };
+    if settings.certificate.is_some() || settings.client_certificate.is_some() {
+        report.add("certificates", true, "The files with certificates can be used.");
+    }
+    let probes = probe(&clients).await;
+    for of in &probes {
+        // What is wrong with all three is said once.
+        if !probes.iter().take_while(|before| before.signal != of.signal).any(|before| before.sentence == of.sentence) {
+            report.add("collector", of.ok, format!("{} ({} ms)", of.sentence, of.milliseconds));
+        }
+    }
+    if let Some(skew) = probes.iter().find_map(|probe| probe.clock_skew_seconds) {
+        let (seconds, way) = (skew.abs(), if skew < 0 { "behind" } else { "ahead of" });
+        let good = format!("The collector's clock and this machine's differ by {seconds} s.");
+        let bad = format!("The collector's clock is {seconds} s {way} this machine's: set the one that is wrong.");
+        report.add("clock", seconds <= MOST_SKEW, if seconds <= MOST_SKEW { good } else { bad });
+    }
+}
+
+/// The addresses that data goes to, each once.
+fn endpoints(settings: &CollectorSettings) -> Vec<&Endpoint> {
+    let own = [&settings.metrics, &settings.traces, &settings.logs, &settings.fallback];
+    let mut all = vec![&settings.endpoint];
+    for endpoint in own.into_iter().filter_map(|of| of.endpoint.as_ref()) {
+        if !all.contains(&endpoint) {
+            all.push(endpoint);
+        }
+    }
+    all
+}
+
+/// Finds a host's addresses, and connects to one.
+async fn route(host: &str, port: u16) -> Result<String, String> {
+    // An IPv6 address in a URL has brackets.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let found = tokio::time::timeout(CONNECT_LIMIT, lookup_host((host, port))).await;
+    let addresses: Vec<_> = match found {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(_)) | Err(_) => {
+            return Err(format!("The name {host} cannot be found. Check the address, the network and the VPN."));
+        }
+    };
+    match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(addresses.as_slice())).await {
+        Ok(Ok(stream)) => {
+            let address = stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+            Ok(format!("found at {address}, and connected."))
+        }
+        Ok(Err(error)) => Err(format!("No connection to {host}:{port}: {error}. Check the address and the firewall.")),
+        Err(_) => Err(format!(
+            "No connection to {host}:{port} within {} s. Check the network, the VPN and the firewall.",
+            CONNECT_LIMIT.as_secs()
+        )),
+    }
+}
+
+fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
+    let user_data = folders::user_data(&settings.connect);
+    let found = folders::log_folders(&user_data);
+    if found.is_empty() {
+        let looked: Vec<String> = user_data.iter().map(|path| path.display().to_string()).collect();
+        let sentence = format!(
+            "There are no log folders of io.Connect in {}. If it writes them elsewhere, name the place in `connect.user_data`.",
+            looked.join(", ")
+        );
+        return report.add("logs", false, sentence);
+    }
+    for folder in found {
+        let path = folder.path.display().to_string();
+        let files = folders::log_files(&folder.path);
+        let files = files.and_then(|files| {
+            files.first().map_or(Ok(files.len()), |file| std::fs::File::open(file).map(|_| files.len()))
+        });
+        report.of(
+            "logs",
+            files.map_err(|error| format!("{path} cannot be read: {error}. Give this user the right to read it.")),
+            |files| format!("{path} can be read: {files} log files."),
+        );
+    }
+    let consent = Consent::load(&data.consent());
+    let shared: Vec<String> =
+        LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).map(|kind| kind.name().to_owned()).collect();
+    let sentence = match shared.as_slice() {
+        [] => "No logs are shared, so none are read.".to_owned(),
+        shared => format!("Shared: the logs of {}.", shared.join(" and ")),
+    };
+    report.add("sharing", true, sentence);
+}
+
+fn start(report: &mut Report) {
+    match autostart::is_on() {
+        Ok(true) => report.add("autostart", true, "The tray program starts with this user's session."),
+        Ok(false) => report.add(
+            "autostart",
+            false,
+            "The tray program does not start with this user's session, unless something else starts it: switch it on in its window, or set `policy.autostart`.",
+        ),
+        Err(error) => report.add("autostart", false, format!("Whether the tray program starts with the session is not known: {error}.")),
+    }
+}

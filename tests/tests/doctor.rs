@@ -1,0 +1,78 @@
+//! `insights-agent doctor` on the built program.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use insights_agent_tests::peers::Backend;
+use insights_agent_tests::program::{Desk, text};
+use serde_json::Value;
+
+/// The lines on a topic: whether each is good, and what it says.
+fn lines(desk: &Desk, topic: &str) -> Vec<(bool, String)> {
+    let output = desk.run(&["doctor", "--json"]);
+    let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let all_good = checks.iter().all(|check| check["good"] == true);
+    assert_eq!(output.status.code(), Some(i32::from(!all_good)), "{checks:?}");
+    let of_topic = checks.iter().filter(|check| check["topic"] == topic);
+    of_topic.map(|check| (check["good"] == true, check["sentence"].as_str().unwrap().to_owned())).collect()
+}
+
+/// Guarantees: at a desk where everything works, every line but that of the start with the session is good; the collector is asked for each
+/// signal, and its clock is looked at.
+#[test]
+fn a_desk_that_works_is_good() {
+    let Some(backend) = Backend::start() else { return };
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.http));
+    desk.set("collector.protocol=http/protobuf");
+    desk.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
+    let agent = desk.start();
+    let _ = desk.status();
+    let _ = desk.ok(&["logs", "share", "on"]);
+    desk.wait_for_status("a delivery", |status| status["health"] == "delivering");
+    let good = |topic: &str, part: &str| {
+        let lines = lines(&desk, topic);
+        assert!(lines.iter().all(|(good, _)| *good) && lines.iter().any(|(_, line)| line.contains(part)), "{lines:?}");
+        lines.len()
+    };
+    for (topic, part) in [
+        ("version", "insights-agent"),
+        ("settings", "without fault"),
+        ("agent", "Delivering"),
+        ("data folder", "can be written"),
+        ("queue", "wait"),
+        ("route", "connected"),
+        ("clock", "differ by"),
+        ("logs", "1 log files"),
+        ("sharing", "platform and applications"),
+    ] {
+        let _ = good(topic, part);
+    }
+    assert_eq!(good("collector", "takes logs"), 3);
+    let people = text(&desk.run(&["doctor"]).stdout);
+    assert!(people.contains("good  collector    "), "{people}");
+    assert!(agent.stop());
+}
+
+/// Guarantees: what is wrong is told with what to do, without a running agent too: a setting, the collector, the logs; and nothing is
+/// changed.
+#[test]
+fn what_is_wrong_is_told() {
+    let mut desk = Desk::new();
+    desk.set("collector.endpoint=http://127.0.0.1:1");
+    desk.set("connect.user_data=[\"/nowhere\"]");
+    for (topic, part) in [
+        ("agent", "No agent is running"),
+        ("collector", "connection was refused. Start the collector there"),
+        ("logs", "There are no log folders of io.Connect in /nowhere"),
+    ] {
+        let lines = lines(&desk, topic);
+        assert!(lines.len() == 1 && !lines[0].0 && lines[0].1.contains(part), "{topic}: {lines:?}");
+    }
+    assert!(!desk.data().exists(), "nothing is made");
+    desk.set("collector.certificate=/nowhere/authority.pem");
+    assert!(lines(&desk, "certificates")[0].1.contains("/nowhere/authority.pem cannot be read"));
+    desk.set("collector.timeout=soon");
+    let wrong = lines(&desk, "settings");
+    assert!(!wrong[0].0 && wrong[0].1.contains("`soon` is not a duration"), "{wrong:?}");
+}
