@@ -6,6 +6,7 @@
 
 mod decisions;
 mod history;
+mod start;
 
 use std::fs::File;
 use std::io;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
 pub use decisions::set_by_organisation;
+use start::Sources;
 
 use crate::config::{Loaded, PolicySettings, Protocol, SettingLine, Settings};
 use crate::connect::folders;
@@ -36,11 +38,11 @@ use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
 use crate::sources::focus::FocusSource;
 use crate::sources::host::{HostSource, logical_cpus};
+use crate::sources::internal;
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
-use crate::sources::receiver::{Receiver, ReceiverContext};
+use crate::sources::receiver::Receiver;
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
-use crate::usage::Usage;
 
 /// Time to send what waits when the agent ends: with the rest of the stop it stays within the 2 s that a logoff gives.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
@@ -109,9 +111,9 @@ impl Agent {
             // The program may have ended, or the disk been full, between the decision and the deletion.
             queue.withhold(kind);
         }
-        let exporter = Exporter::start(&queue, &clients, &pause);
         let provider =
             metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
+        let exporter = start::exporter(settings, &queue, &clients, &pause, &provider);
         let thread = |error| StartError::Io("a thread could not be started", error);
         let session = resource.iter().find(|(key, _)| *key == SESSION_ID).map_or("", |(_, id)| id).to_owned();
         let Sources { host, processes, focus } =
@@ -126,7 +128,7 @@ impl Agent {
             zone: jiff::tz::TimeZone::system(),
         };
         let shares_logs = consent.shares(LogKind::Applications);
-        let receiver = start_receiver(settings, data, &log_context, &resource, &provider, shares_logs);
+        let receiver = start::receiver(settings, data, &log_context, &resource, &provider, shares_logs);
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;
         let spans = Spans::new(queue.clone(), &resource.to_protobuf())?;
         let shared = Arc::new(Shared {
@@ -158,6 +160,9 @@ impl Agent {
             settings: loaded.lines(),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
         });
+        if settings.internal_metrics.enabled {
+            shared.tell_of_itself(&provider, settings);
+        }
         let late_logs = if shared.queue.is_ready() {
             shared.start_logs().map_err(thread)?;
             None
@@ -260,59 +265,6 @@ impl Agent {
     }
 }
 
-/// The sources of metrics that the settings want.
-struct Sources {
-    host: Option<Arc<HostSource>>,
-    processes: Option<Arc<ProcessSource>>,
-    focus: Option<Arc<FocusSource>>,
-}
-
-impl Sources {
-    fn start(
-        provider: &SdkMeterProvider,
-        settings: &Settings,
-        data: &DataDir,
-        pause: &Pause,
-        session: &str,
-    ) -> io::Result<Self> {
-        let host = settings.host.enabled.then(|| HostSource::start(provider, &settings.host, pause));
-        let processes = settings
-            .processes
-            .enabled
-            .then(|| ProcessSource::start(provider, &settings.processes, &settings.connect, pause));
-        let focus = settings.focus.enabled.then(|| {
-            let usage = Usage::load(&data.usage());
-            FocusSource::start(provider, &settings.focus, &settings.connect, pause, session, usage)
-        });
-        Ok(Self {
-            host: host.transpose()?.map(Arc::new),
-            processes: processes.transpose()?.map(Arc::new),
-            focus: focus.transpose()?.map(Arc::new),
-        })
-    }
-}
-
-fn start_receiver(
-    settings: &Settings,
-    data: &DataDir,
-    logs: &LogContext,
-    resource: &Resource,
-    provider: &SdkMeterProvider,
-    shares_logs: bool,
-) -> Option<Receiver> {
-    let context = settings.receiver.enabled.then(|| ReceiverContext {
-        settings: settings.receiver.clone(),
-        collector: settings.collector.endpoint.clone(),
-        queue: logs.queue.clone(),
-        resource: resource.clone(),
-        redactor: Arc::clone(&logs.redactor),
-        provider: provider.clone(),
-        pause: logs.pause.clone(),
-        published: data.receiver(),
-    });
-    Some(Receiver::start(context?, shares_logs))
-}
-
 /// What the control socket answers from.
 #[derive(Debug)]
 struct Shared {
@@ -374,6 +326,7 @@ impl Shared {
                 logs: delivery(Signal::Logs),
             },
             queue: self.stats.borrow().clone(),
+            queue_is_known: self.queue.is_ready(),
             logs: LogsStatus {
                 shared: LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).collect(),
                 reading: match &*self.logs() {
@@ -393,6 +346,14 @@ impl Shared {
         };
         (status.health, status.sentence) = judge(&status);
         status
+    }
+
+    /// Metrics of the agent itself.
+    fn tell_of_itself(self: &Arc<Self>, provider: &SdkMeterProvider, settings: &Settings) {
+        let before = self.queue.is_ready().then(|| self.stats.borrow().counters.clone());
+        let shared = Arc::downgrade(self);
+        let look = Arc::new(move || shared.upgrade().map(|shared| shared.status()));
+        internal::start(provider, &settings.collector, settings.queue.max_bytes.get(), before, look);
     }
 
     fn consent(&self) -> Consent {

@@ -45,6 +45,9 @@ pub struct Status {
     pub collector: CollectorStatus,
     /// What waits, and what has left the queue.
     pub queue: QueueStats,
+    /// Whether the queue's file could be read.
+    #[serde(default)]
+    pub queue_is_known: bool,
     /// Log sharing and reading.
     pub logs: LogsStatus,
     /// This machine.
@@ -346,4 +349,4 @@ pub fn now_unix_ms() -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

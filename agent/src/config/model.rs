@@ -33,6 +33,8 @@ pub struct Settings {
     pub host: HostSettings,
     /// Metrics of the io.Connect processes.
     pub processes: ProcessSettings,
+    /// Metrics of the agent itself.
+    pub internal_metrics: InternalMetricsSettings,
     /// Who used which app, for how long.
     pub focus: FocusSettings,
     /// Where io.Connect is found.
@@ -121,6 +123,20 @@ pub struct ProcessSettings {
 impl Default for ProcessSettings {
     fn default() -> Self {
         Self { enabled: true, sample_interval: Period::from_secs(30) }
+    }
+}
+
+/// Metrics of the agent itself: what it read, delivered and lost, what waits, what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InternalMetricsSettings {
+    /// Whether they are sent.
+    pub enabled: bool,
+}
+
+impl Default for InternalMetricsSettings {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use super::Attribute;
 use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
-use super::metrics::{HOST_SCOPE, METRICS, Metric, PROCESSES_SCOPE, REQUESTS_SCOPE, USAGE_SCOPE};
+use super::metrics::{HOST_SCOPE, INTERNAL_SCOPE, METRICS, Metric, PROCESSES_SCOPE, REQUESTS_SCOPE, USAGE_SCOPE};
 use super::spans::{SCOPE_NAME as SPANS_SCOPE, SPANS};
 
 const HEAD: &str = "\
 <!-- Made from agent/src/signals by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib signals`. -->
 # What is sent
 
-Names are those of OpenTelemetry's semantic conventions where one exists; what has none begins with `ioconnect.`.
-Units are UCUM: `1` is a share or a truth value, `By` bytes, `s` seconds. Counters start at 0 when the agent starts.
+Names are those of OpenTelemetry's semantic conventions where one exists; what has none begins with `ioconnect.`, and what
+is about the agent itself with `insights.agent.`. Units are UCUM: `1` is a share or a truth value, `By` bytes, `s` seconds. Counters start at 0 when the agent starts.
 
 ## Metrics
 ";
@@ -33,6 +33,7 @@ fn markdown() -> String {
         (PROCESSES_SCOPE, "The processes of io.Connect"),
         (USAGE_SCOPE, "Use of apps, sessions"),
         (REQUESTS_SCOPE, "Requests of the platform and its apps"),
+        (INTERNAL_SCOPE, "The agent itself"),
     ];
     for (scope, title) in scopes {
         let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.scope == scope).collect();
@@ -100,9 +101,10 @@ fn the_document_is_up_to_date() {
 /// Every name is there once, is a semantic convention's or the company's own, and has a unit that UCUM knows.
 #[test]
 fn names_and_units_are_sound() {
+    let known = ["system.", "process.", "hw.", "otel.sdk.", "ioconnect.", "insights.agent."];
     for (index, metric) in METRICS.iter().enumerate() {
         assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
-        assert!(["system.", "process.", "hw.", "ioconnect."].iter().any(|p| metric.name.starts_with(p)), "{metric:?}");
+        assert!(known.iter().any(|prefix| metric.name.starts_with(prefix)), "{metric:?}");
         assert!(["1", "s", "By"].contains(&metric.unit) || metric.unit.starts_with('{'), "{metric:?}");
         assert!(!metric.description.contains('|') && metric.attributes.iter().all(|a| !a.meaning.contains('|')));
     }

@@ -12,9 +12,11 @@ use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute, metric};
 
 use super::Attribute;
 
+mod internal;
 mod requests;
 mod usage;
 
+pub use internal::*;
 pub use requests::*;
 pub use usage::*;
 
@@ -399,4 +401,21 @@ pub const METRICS: &[Metric] = &[
     PLATFORM_START_DURATION,
     PLATFORM_SESSION_DURATION,
     REQUEST_DURATION,
+    EXPORTED_METRICS,
+    EXPORTED_TRACES,
+    EXPORTED_LOGS,
+    EXPORT_DURATION,
+    QUEUED_TRACES,
+    QUEUED_LOGS,
+    QUEUE_REQUESTS,
+    QUEUE_USAGE,
+    QUEUE_LIMIT,
+    QUEUE_AGE,
+    DROPPED,
+    LOGS_READ,
+    LOGS_BEHIND,
+    RECEIVED,
+    RECEIVER_REFUSED,
+    OWN_CPU_TIME,
+    OWN_MEMORY_USAGE,
 ];

@@ -1,7 +1,7 @@
 //! Every name that the agent gives to data, in tables: metrics, attributes of log records, events, spans.
 //!
 //! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
-//! exists; what has none begins with `ioconnect.`.
+//! exists; what has none begins with `ioconnect.`, and what is about the agent itself with `insights.agent.`.
 
 #[cfg(test)]
 mod docs;

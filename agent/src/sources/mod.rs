@@ -3,6 +3,7 @@
 
 pub mod focus;
 pub mod host;
+pub mod internal;
 pub mod logs;
 pub mod processes;
 pub mod receiver;

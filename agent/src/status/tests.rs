@@ -8,7 +8,7 @@ use crate::sources::processes::RoleFigures;
 
 const NOW: i64 = 10_000_000;
 
-fn snapshot() -> Status {
+pub(crate) fn snapshot() -> Status {
     Status {
         version: "1.2.3".to_owned(),
         process_id: 4711,
@@ -23,6 +23,7 @@ fn snapshot() -> Status {
             ..CollectorStatus::default()
         },
         queue: QueueStats::default(),
+        queue_is_known: true,
         logs: LogsStatus::default(),
         host: HostFigures::default(),
         processes: ProcessFigures::default(),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::Signal;
+
 use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource};
 
 /// Where the data goes, and how.
@@ -77,6 +79,22 @@ impl Default for CollectorSettings {
 }
 
 impl CollectorSettings {
+    /// What is different for a signal.
+    #[must_use]
+    pub const fn different_for(&self, signal: Signal) -> &DestinationSettings {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    /// These settings as they are for a signal.
+    #[must_use]
+    pub fn of(&self, signal: Signal) -> Self {
+        self.with(self.different_for(signal))
+    }
+
     /// These settings with what is different laid over them.
     #[must_use]
     pub fn with(&self, different: &DestinationSettings) -> Self {

@@ -22,7 +22,7 @@ fn unknown_key() {
     1 | { "colour" ...
       |   ^^^^^^^^
       = key: colour
-      = help: allowed here: collector, resource, host, processes, focus, connect, logs, receiver, queue, program_log, policy
+      = help: allowed here: collector, resource, host, processes, internal_metrics, focus, connect, logs, receiver, queue, program_log, policy
     "#);
 }
 

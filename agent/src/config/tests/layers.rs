@@ -186,6 +186,7 @@ fn show_masks_secrets() {
     host.one_per_machine                   true                                default
     processes.enabled                      true                                default
     processes.sample_interval              30s                                 default
+    internal_metrics.enabled               true                                default
     focus.enabled                          true                                default
     focus.idle_after                       3m                                  default
     focus.poll_interval                    5s                                  default

@@ -19,7 +19,7 @@ impl Clients {
     pub fn new(settings: &CollectorSettings) -> Result<Self, ClientError> {
         let common = Client::new(settings)?;
         let of = |signal: Signal| -> Result<(Signal, Client), ClientError> {
-            let different = different(settings, signal);
+            let different = settings.different_for(signal);
             if *different == DestinationSettings::default() {
                 return Ok((signal, common.clone()));
             }
@@ -47,13 +47,5 @@ impl Clients {
     #[must_use]
     pub const fn fallback(&self) -> Option<&Client> {
         self.fallback.as_ref()
-    }
-}
-
-const fn different(settings: &CollectorSettings, signal: Signal) -> &DestinationSettings {
-    match signal {
-        Signal::Metrics => &settings.metrics,
-        Signal::Traces => &settings.traces,
-        Signal::Logs => &settings.logs,
     }
 }

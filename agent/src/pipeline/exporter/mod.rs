@@ -12,6 +12,7 @@ mod decision;
 mod failure;
 mod json;
 mod oauth2;
+mod operations;
 mod sent;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use clients::Clients;
 pub use connection::choose_cryptography;
 pub use decision::{Decision, Outcome, decide};
 pub use failure::Failure;
+pub use operations::Operations;
 pub use sent::{Sent, SentBatch};
 
 use super::Signal;
@@ -90,9 +92,10 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts a lane for every signal, on the current tokio runtime. They rest while there is a pause.
+    /// Starts a lane for every signal, on the current tokio runtime. They rest while there is a pause. `operations` tells how
+    /// long the exports of a signal take.
     #[must_use]
-    pub fn start(queue: &Queue, clients: &Clients, pause: &Pause) -> Self {
+    pub fn start(queue: &Queue, clients: &Clients, pause: &Pause, operations: impl Fn(Signal) -> Operations) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
         let mut deliveries = Vec::new();
@@ -111,6 +114,7 @@ impl Exporter {
                 publish,
                 sent: sent.clone(),
                 failures: 0,
+                operations: operations(signal),
             };
             lanes.spawn(lane.run());
             deliveries.push((signal, delivery));
@@ -159,13 +163,18 @@ struct Lane {
     publish: watch::Sender<Delivery>,
     sent: Sent,
     failures: u32,
+    operations: Operations,
 }
 
 impl Lane {
     async fn run(mut self) {
         while let Some(batch) = self.next().await {
+            self.operations.begin(batch.id);
             let outcome = self.deliver(&batch).await;
             let decision = decide(&outcome);
+            if !matches!(decision, Decision::Retry { .. } | Decision::Hold) {
+                self.operations.end(&outcome);
+            }
             let wait = match decision {
                 Decision::Done => {
                     self.acknowledge(&batch, &outcome).await;

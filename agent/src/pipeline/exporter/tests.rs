@@ -354,7 +354,8 @@ async fn a_lane_delivers_through_trouble() {
         };
         queue.append(batch).await.unwrap();
     }
-    let exporter = Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default());
+    let exporter =
+        Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), |_| Operations::default());
     let mut stats = queue.watch();
     tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
     assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
@@ -384,7 +385,9 @@ async fn wrong_credentials_keep_the_data() {
         payload: request(2),
     };
     opened.queue.append(batch).await.unwrap();
-    let exporter = Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default());
+    let exporter = Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), |_| {
+        Operations::default()
+    });
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
     tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
         .await

@@ -17,8 +17,8 @@ pub(in crate::sources) fn of_connect(list: &[Listed], names: &[String]) -> Vec<P
     look_at(&pids)
 }
 
-/// Those that have ended since are missing.
-fn look_at(pids: &[u32]) -> Vec<Process> {
+/// A closer look at some processes. Those that have ended since are missing.
+pub(super) fn look_at(pids: &[u32]) -> Vec<Process> {
     if pids.is_empty() {
         return Vec::new();
     }

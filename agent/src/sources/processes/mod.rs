@@ -9,7 +9,7 @@ mod tally;
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
@@ -106,6 +106,11 @@ fn attribute(role: Role) -> KeyValue {
 #[must_use]
 pub fn is_running(pid: u32) -> bool {
     list::all().iter().any(|process| process.pid == pid)
+}
+
+/// CPU time and memory, in bytes, of this process.
+pub(in crate::sources) fn itself() -> Option<(Duration, u64)> {
+    list::look_at(&[std::process::id()]).pop().map(|process| (process.cpu_time, process.memory))
 }
 
 #[cfg(test)]
