@@ -6,7 +6,11 @@ mod registry;
 use std::path::PathBuf;
 
 use crate::config::{self, ConfigError, FileChoice, Inputs, Loaded};
+use crate::connect::setup::usual_file;
 use crate::paths::{self, DataDir};
+
+/// The organisation's policy on Unix.
+const POLICY: &str = "/etc/insights-agent/policy.json";
 
 /// The options that all programs share.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -66,7 +70,9 @@ impl Options {
         let registry = registry::read();
         #[cfg(not(windows))]
         let registry = Vec::new();
-        Ok(config::load(&Inputs { file, last_good, registry, environment, flags: self.set.clone() })?)
+        let policy = cfg!(unix).then(|| PathBuf::from(POLICY));
+        let (system_json, flags) = (usual_file(), self.set.clone());
+        Ok(config::load(&Inputs { file, last_good, registry, policy, system_json, environment, flags })?)
     }
 
     /// The same options, for another program that is started with them.

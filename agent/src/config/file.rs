@@ -33,6 +33,32 @@ impl FileLayer {
 
 /// Reads and checks the file; `None` if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
+    text(path)?.map(|text| parse(path, text)).transpose()
+}
+
+/// Reads the organisation's policy, which has to be root's own: who else could write it would set what they cannot change.
+#[cfg(unix)]
+pub(super) fn read_policy(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
+    use std::os::unix::fs::MetadataExt as _;
+    match fs::metadata(path) {
+        Ok(metadata) if !is_roots_own(metadata.uid(), metadata.mode()) => {
+            let message = "a policy has to belong to root, and to be writable by nobody else";
+            let mut error = whole(path, ErrorKind::Unreadable, message.to_owned());
+            error.help = Some("as root: `chown root FILE; chmod 644 FILE`, or remove it".into());
+            Err(error)
+        }
+        _ => read(path),
+    }
+}
+
+/// Whether only root can write a file.
+#[cfg(unix)]
+pub(super) const fn is_roots_own(owner: u32, mode: u32) -> bool {
+    owner == 0 && mode & 0o022 == 0
+}
+
+/// The text of a file; `None` if there is none.
+pub(super) fn text(path: &Path) -> Result<Option<String>, ConfigError> {
     let unreadable = |message: String| whole(path, ErrorKind::Unreadable, message);
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
@@ -47,7 +73,7 @@ pub(super) fn read(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
     }
     let text =
         String::from_utf8(bytes).map_err(|_| unreadable("the file is not UTF-8 text; save it as UTF-8".into()))?;
-    parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()).map(Some)
+    Ok(Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
 }
 
 /// The error of a file that was named and is not there.
@@ -169,7 +195,7 @@ fn error(path: &Path, text: &str, positions: &Positions, fault: Fault) -> Config
 }
 
 /// Blanks out comments and trailing commas; every byte keeps its place.
-fn strip(text: &str) -> Result<String, (usize, &'static str)> {
+pub(super) fn strip(text: &str) -> Result<String, (usize, &'static str)> {
     /// Stands after the text and survives only outside of comments.
     const END: &str = "\n|";
     let mut json = format!("{text}{END}");

@@ -21,6 +21,11 @@ use super::model::Settings;
 pub enum Origin {
     /// Built into the agent.
     Default,
+    /// io.Connect's own settings of io.Insights.
+    Insights {
+        /// The file.
+        path: PathBuf,
+    },
     /// Set for this machine, as by the installer.
     Machine {
         /// Key of the registry.
@@ -42,7 +47,7 @@ pub enum Origin {
     Flag,
     /// The organisation's policy: fixed.
     Policy {
-        /// Key of the registry.
+        /// Key of the registry, or the file.
         place: String,
     },
 }
@@ -51,6 +56,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Insights { path } => write!(f, "io.Insights in {}", path.display()),
             Self::Machine { place } => write!(f, "registry {place}"),
             Self::File { path, line } => write!(f, "file {}:{line}", path.display()),
             Self::Environment { variable } => f.write_str(variable),
@@ -81,6 +87,13 @@ impl Merged {
     /// Lays a layer, already checked, over what is there.
     pub(super) fn put(&mut self, layer: &Value, origin: &dyn Fn(&KeyPath) -> Origin) {
         merge(&mut self.tree, &mut self.origins, layer, origin, &KeyPath::default());
+    }
+
+    /// Adds items to a list, named as a JSON pointer.
+    pub(super) fn append(&mut self, list: &str, items: &[Value]) {
+        if let Some(Value::Array(list)) = self.tree.pointer_mut(list) {
+            list.extend(items.iter().cloned());
+        }
     }
 
     /// The whole tree.

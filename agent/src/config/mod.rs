@@ -5,13 +5,14 @@
 //! error, one in an `OTEL_*` variable or the registry a [`Problem`], as OpenTelemetry wants it for the first. If the file is broken and there is a copy
 //! of its last good state, that stays in force.
 //!
-//! Nothing here reads the environment or the clock: all comes with [`Inputs`], except the files that these name.
+//! Nothing here reads the environment or the clock: all comes with [`Inputs`], except the files that these and the settings name.
 
 mod check;
 mod environment;
 mod error;
 mod file;
 mod flags;
+mod insights;
 mod key;
 mod layers;
 mod model;
@@ -72,6 +73,10 @@ pub struct Inputs {
     pub last_good: Option<PathBuf>,
     /// What the organisation says, on Windows: later keys win.
     pub registry: Vec<RegistryKey>,
+    /// What the organisation says, elsewhere: a file that has to be root's own.
+    pub policy: Option<PathBuf>,
+    /// io.Connect's `system.json` in its usual place.
+    pub system_json: Option<PathBuf>,
     /// The environment, name and value.
     pub environment: Vec<(String, String)>,
     /// Flags of the form `key=value`, as in `collector.protocol=http/protobuf`.
@@ -129,8 +134,8 @@ impl fmt::Debug for Loaded {
 /// Puts the settings together.
 ///
 /// # Errors
-/// If the file or a flag is wrong, or a named file is not there. A file that is there but wrong or unreadable is only a
-/// [`Problem`] if its last good copy can be used.
+/// If the file, the policy or a flag is wrong, or a named file is not there. A file that is there but wrong or unreadable is
+/// only a [`Problem`] if its last good copy can be used; a policy never: without it, what it forbids would be allowed.
 pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
     let mut from_copy = false;
@@ -145,15 +150,15 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         }
     };
 
-    let mut merged = Merged::new();
-    problems.extend(registry::put(&mut merged, &inputs.registry, false));
-    if let Some(file) = &file {
-        merged.put(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
+    let policy = policy(inputs)?;
+    let (mut merged, mut found) = lay(inputs, file.as_ref(), policy.as_ref(), None)?;
+    if let Some(path) = insights_file(inputs, &merged) {
+        let lookup = |name: &str| inputs.environment.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone());
+        let insights = insights::read(&path, &lookup, &receiver_ports(&merged));
+        (merged, found) = lay(inputs, file.as_ref(), policy.as_ref(), Some((&path, &insights)))?;
+        found.extend(insights.problems);
     }
-    problems.extend(environment::put(&mut merged, &inputs.environment));
-    flags::put(&mut merged, &inputs.flags)?;
-    problems.extend(registry::put(&mut merged, &inputs.registry, true));
-    put_http_endpoint(&mut merged);
+    problems.extend(found);
 
     let settings = check::check(merged.tree()).map_err(|finding| ConfigError {
         kind: finding.kind,
@@ -169,6 +174,56 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         _ => LastGood::Leave,
     };
     Ok(Loaded { settings, problems, merged, last_good })
+}
+
+/// Lays all layers over each other; returns what had to be ignored, too.
+fn lay(
+    inputs: &Inputs,
+    file: Option<&FileLayer>,
+    policy: Option<&FileLayer>,
+    insights: Option<(&Path, &insights::Insights)>,
+) -> Result<(Merged, Vec<Problem>), ConfigError> {
+    let mut merged = Merged::new();
+    if let Some((path, insights)) = insights {
+        merged.put(&insights.tree, &|_| Origin::Insights { path: path.to_owned() });
+    }
+    let mut problems = registry::put(&mut merged, &inputs.registry, false);
+    if let Some(file) = file {
+        merged.put(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
+    }
+    problems.extend(environment::put(&mut merged, &inputs.environment));
+    flags::put(&mut merged, &inputs.flags)?;
+    problems.extend(registry::put(&mut merged, &inputs.registry, true));
+    if let Some(policy) = policy {
+        merged.put(&policy.tree, &|_| Origin::Policy { place: policy.path.display().to_string() });
+    }
+    for (list, items) in insights.into_iter().flat_map(|(_, insights)| &insights.additions) {
+        merged.append(list, items);
+    }
+    put_http_endpoint(&mut merged);
+    Ok((merged, problems))
+}
+
+fn policy(inputs: &Inputs) -> Result<Option<FileLayer>, ConfigError> {
+    #[cfg(unix)]
+    return inputs.policy.as_deref().map_or(Ok(None), file::read_policy);
+    #[cfg(not(unix))]
+    inputs.policy.as_deref().map_or(Ok(None), file::read)
+}
+
+/// io.Connect's settings, if they count.
+fn insights_file(inputs: &Inputs, merged: &Merged) -> Option<PathBuf> {
+    let connect = &merged.tree()["connect"];
+    let named = connect["system_json"].as_str().map(|path| PathBuf::from(Template::from(path).expand_env()));
+    let usual = || inputs.system_json.clone();
+    (connect["use_insights_settings"] == true).then(|| named.or_else(usual).unwrap_or_else(|| "system.json".into()))
+}
+
+fn receiver_ports(merged: &Merged) -> Vec<u16> {
+    let receiver = &merged.tree()["receiver"];
+    let ports = ["grpc_port", "http_port"].map(|port| u16::try_from(receiver[port].as_u64().unwrap_or_default()));
+    let is_on = receiver["enabled"] == true;
+    ports.into_iter().filter_map(|port| port.ok().filter(|_| is_on)).collect()
 }
 
 /// JSON Schema (draft 2020-12) of the user's file, for editors.

@@ -197,6 +197,12 @@ pub struct ConnectSettings {
     pub user_data: Vec<Template>,
     /// File names of the platform's program, without `.exe`, in any case. A rebranded platform has its own.
     pub process_names: Vec<String>,
+    /// Whether what io.Connect's `system.json` says of io.Insights (`insights`, else `otel`) counts for the agent too, below
+    /// everything that the agent itself is told: addresses, headers, attributes of the resource, and what is hidden in logs or
+    /// left out of them.
+    pub use_insights_settings: bool,
+    /// That file, if it is not in the usual place. `%VAR%` takes environment variables.
+    pub system_json: Option<Template>,
 }
 
 impl Default for ConnectSettings {
@@ -206,6 +212,8 @@ impl Default for ConnectSettings {
             process_names: ["io-connect-desktop", "io-connect-desktop-inner", "tick42-glue-desktop"]
                 .map(String::from)
                 .to_vec(),
+            use_insights_settings: false,
+            system_json: None,
         }
     }
 }

@@ -145,13 +145,14 @@ Without any configuration the agent measures this machine and sends to a collect
 Each layer overrides the ones before it:
 
 1. the defaults below,
-2. on Windows, what the installer was given: the registry's `SOFTWARE\\InsightsAgent\\Settings`, of the machine (`HKLM`),
+2. with `connect.use_insights_settings`, what io.Connect's own settings say of io.Insights (see below),
+3. on Windows, what the installer was given: the registry's `SOFTWARE\\InsightsAgent\\Settings`, of the machine (`HKLM`),
    then of the user (`HKCU`),
-3. the user's file,
-4. the standard `OTEL_*` variables of the environment,
-5. flags of the command line: `--set key=value`, as in `--set collector.protocol=http/protobuf`,
-6. on Windows, the policies of the organisation: `SOFTWARE\\Policies\\InsightsAgent`, of the user, then of the machine. What
-   they say nobody else can change.
+4. the user's file,
+5. the standard `OTEL_*` variables of the environment,
+6. flags of the command line: `--set key=value`, as in `--set collector.protocol=http/protobuf`,
+7. the policies of the organisation, which nobody else can change: on Windows `SOFTWARE\\Policies\\InsightsAgent` of the
+   registry, of the user, then of the machine; on Linux `/etc/insights-agent/policy.json`.
 
 Objects merge key by key, so that a layer above can add a header or an attribute. Lists replace each other as a whole.
 `insights-agent config show` prints every setting with its value and where it comes from, secrets masked.
@@ -168,12 +169,35 @@ have comments (`// ...`, `/* ... */`) and trailing commas. An unknown key, a key
 allowed are errors, shown with line and column. A running agent keeps a copy of the last file that worked: if the file
 breaks, the settings of that copy stay in force and the error is reported.
 
+A running agent looks every 5 s whether its settings have changed, and carries out what has without losing anything: it ends
+its parts, and starts them with the new settings.
+
 ## Policies
 
 installer/policy has the templates for Group Policy and Intune, with a policy for every setting below. In the registry a
 value is named as its setting, as in `collector.endpoint`. Its data is text as it follows `--set`, headers and attributes also
 as `name=value,name=value` with percent-encoded values; a number also stands for `false` (0) and `true` (1). A map or a list
 can also be a key of the setting's name, with a value for each entry. A wrong value is reported and ignored.
+
+On Linux the policy is a file of the same form as the user's. It has to belong to root, and to be writable by nobody else. With a
+policy that cannot be used the agent does not start, and a running one goes on with what it has: otherwise what the policy
+forbids would be allowed.
+
+## io.Insights' settings
+
+With `connect.use_insights_settings` these parts of `system.json` count, from `insights`, else `otel`, if `enabled` is `true`
+there. `%VAR%` and `%VAR?default%` are put in.
+
+| io.Insights | the agent |
+| --- | --- |
+| `metrics.url`, `traces.url`, `logs.url` | `collector.metrics.endpoint`, ..., used as it is, with `http/json`, which is what io.Insights sends. An address of the agent's own receiver is left out |
+| the same, if it ends with `/v1/metrics`, ... | what stands before that is `collector.endpoint`, for signals without an address |
+| `headers`; those of a section | `collector.headers`; `collector.metrics.headers`, ... |
+| `additionalResourceAttributes` | `resource.attributes` |
+| `logs.filters[].hideRegex` | added to `logs.redaction.patterns`, for all records |
+| `logs.filters[]` with `enabled: false`, by `categoryName` and `bodyRegex` only | added to `logs.filters` |
+
+Nothing else is taken: its tokens of single sign-on (`useSSOAuth`) are not to be had outside of the platform.
 
 ## Settings
 
@@ -187,8 +211,7 @@ const VARIABLES_INTRODUCTION: &str = "## Variables of the environment
 
 As OpenTelemetry has them in its [environment variable](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/)
 and [OTLP exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/) specifications. An empty variable counts as
-not set; a wrong value is reported and ignored. Those for one signal alone (`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, ...) are not
-read. `OTEL_SERVICE_NAME` wins over a `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
+not set; a wrong value is reported and ignored. `OTEL_SERVICE_NAME` wins over a `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
 
 | variable | sets | written as |
 | --- | --- | --- |

@@ -391,6 +391,8 @@ fn missing_file() {
         file: FileChoice::Named("not/there.json".into()),
         last_good: None,
         registry: Vec::new(),
+        policy: None,
+        system_json: None,
         environment: Vec::new(),
         flags: Vec::new(),
     })

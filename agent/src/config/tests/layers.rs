@@ -194,6 +194,8 @@ fn show_masks_secrets() {
     focus.app_definitions                  []                                  default
     connect.user_data                      []                                  default
     connect.process_names                  ["io-connect-desktop"]              file [folder]/config.json:11
+    connect.use_insights_settings          false                               default
+    connect.system_json                    -                                   default
     logs.start_at                          end                                 default
     logs.flush_interval                    500ms                               default
     logs.poll_interval                     10s                                 default

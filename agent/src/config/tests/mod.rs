@@ -3,9 +3,12 @@
 mod docs;
 mod environment;
 mod file;
+mod insights;
 mod last_good;
 mod layers;
 mod policy;
+#[cfg(unix)]
+mod policy_file;
 mod registry;
 mod values;
 
@@ -21,6 +24,8 @@ fn inputs(folder: &Path, text: &str) -> Inputs {
         file: FileChoice::Named(path),
         last_good: None,
         registry: Vec::new(),
+        policy: None,
+        system_json: None,
         environment: Vec::new(),
         flags: Vec::new(),
     }
@@ -34,6 +39,8 @@ fn without_file(environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, 
         file: FileChoice::Default("not/there/config.json".into()),
         last_good: None,
         registry: Vec::new(),
+        policy: None,
+        system_json: None,
         environment,
         flags,
     })
