@@ -6,6 +6,7 @@
 
 mod decisions;
 mod history;
+mod service;
 mod start;
 
 use std::fs::File;
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
 pub use decisions::set_by_organisation;
+pub use service::Service;
 use start::Sources;
 
 use crate::config::{Loaded, PolicySettings, Protocol, SettingLine, Settings};
@@ -157,8 +159,7 @@ impl Agent {
             hour: Mutex::default(),
             window_wanted: watch::Sender::default(),
             end: Notify::new(),
-            settings: loaded.lines(),
-            problems: loaded.problems.iter().map(ToString::to_string).collect(),
+            told: Mutex::new(Told::of(loaded)),
         });
         if settings.internal_metrics.enabled {
             shared.tell_of_itself(&provider, settings);
@@ -201,6 +202,24 @@ impl Agent {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// The settings stand elsewhere now, or something else is wrong with them; those in force are the same.
+    fn tell_settings(&self, loaded: &Loaded) {
+        let told = Told::of(loaded);
+        for problem in told.problems.iter().filter(|problem| !locked(&self.shared.told).problems.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        *locked(&self.shared.told) = told;
+    }
+
+    /// There are settings that cannot be used; those in force are the same.
+    fn tell_problem(&self, problem: String) {
+        let mut told = locked(&self.shared.told);
+        if told.problems != [problem.as_str()] {
+            tracing::warn!("{problem}");
+            told.problems = vec![problem];
+        }
     }
 
     /// Changes whenever somebody who started the program once more wants to see its window.
@@ -299,8 +318,21 @@ struct Shared {
     window_wanted: watch::Sender<u64>,
     /// Somebody wants the agent to end.
     end: Notify,
+    told: Mutex<Told>,
+}
+
+/// What is said of the settings.
+#[derive(Debug)]
+struct Told {
     settings: Vec<SettingLine>,
     problems: Vec<String>,
+}
+
+impl Told {
+    fn of(loaded: &Loaded) -> Self {
+        let problems = loaded.problems.iter().map(ToString::to_string).collect();
+        Self { settings: loaded.lines(), problems }
+    }
 }
 
 impl Shared {
@@ -342,7 +374,7 @@ impl Shared {
             paused_until_unix_ms: self.pause.until().map(jiff::Timestamp::as_millisecond),
             consent,
             policy: self.policy,
-            problems: self.problems.clone(),
+            problems: locked(&self.told).problems.clone(),
         };
         (status.health, status.sentence) = judge(&status);
         status
@@ -425,7 +457,7 @@ impl Answer for Shared {
             }
             Request::Usage { days } => Reply::Usage(self.usage(days)),
             Request::TestConnection => Reply::Tested { probes: probe(&self.clients).await },
-            Request::Settings => Reply::Settings { settings: self.settings.clone() },
+            Request::Settings => Reply::Settings { settings: locked(&self.told).settings.clone() },
             Request::OpenWindow => {
                 if self.window_wanted.receiver_count() == 0 {
                     return Reply::Failed { why: "the agent has no window of its own".to_owned() };

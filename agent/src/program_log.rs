@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
@@ -19,12 +19,42 @@ const FILE_BYTES: usize = 1 << 20;
 /// Older files that are kept.
 const FILES: usize = 3;
 
+/// Sets the level of the program's log.
+type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
+
+/// How the level of the log that was started is changed.
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
 /// Sends the program's events of `level` and above to the file, and to standard error too if `also_stderr` says so.
 ///
 /// # Errors
 /// When the folder cannot be made; then standard error is all there is.
 pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> {
     let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let file = folder.is_ok().then(|| rotating(file));
+    let writer = Mutex::new(Tee { also_stderr: also_stderr || file.is_none(), file });
+    let builder = tracing_subscriber::fmt().with_ansi(false).with_writer(writer);
+    let builder = builder.with_env_filter(filter(level)).with_filter_reloading();
+    let handle = builder.reload_handle();
+    let subscriber = builder.finish();
+    // Fails only if a subscriber has been set already, as when an embedding program logs by itself.
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let _ = SET_LEVEL.set(Box::new(move |level| {
+            // Fails only without the subscriber, which is there to the end.
+            let _ = handle.reload(filter(level));
+        }));
+    }
+    folder
+}
+
+/// Changes the level of the log that was started, if one was.
+pub fn set_level(level: LogLevel) {
+    if let Some(set) = SET_LEVEL.get() {
+        set(level);
+    }
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
     let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
@@ -32,13 +62,7 @@ pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> 
         LogLevel::Debug => "debug",
     };
     // Other crates speak up only when something is wrong.
-    let filter = EnvFilter::new(format!("warn,insights_agent={level}"));
-    let file = folder.is_ok().then(|| rotating(file));
-    let writer = Mutex::new(Tee { also_stderr: also_stderr || file.is_none(), file });
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).finish();
-    // Fails only if a subscriber has been set already, as when an embedding program logs by itself.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    folder
+    EnvFilter::new(format!("warn,insights_agent={level}"))
 }
 
 fn rotating(file: &Path) -> FileRotate<AppendCount> {

@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use insights_agent::agent::Agent;
+use insights_agent::agent::Service;
+use insights_agent::autostart;
 use insights_agent::config::Loaded;
 use insights_agent::control::{Reply, Request, ask};
 use insights_agent::ended::ended;
@@ -76,9 +77,6 @@ fn main() -> Result<()> {
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
-    for problem in &loaded.problems {
-        tracing::warn!("{problem}");
-    }
     // Tauri would panic.
     #[cfg(target_os = "linux")]
     gtk::init().context(NO_DISPLAY)?;
@@ -101,10 +99,8 @@ fn main() -> Result<()> {
         })
         .build(tauri::generate_context!())
         .context(NO_DISPLAY)?;
-    if let Err(error) = insights_agent::autostart::obey(loaded.settings.policy) {
-        tracing::warn!(%error, "starting with the session could not be set");
-    }
-    let agent = start(loaded, data, TauriTray::new(app.handle().clone(), Opener::new(&options)), actions)?;
+    let view = TauriTray::new(app.handle().clone(), Opener::new(&options));
+    let agent = start(options, loaded, data, view, actions)?;
     let mut running = Running { agent: Mutex::new(Some(agent)), choose };
     let code = app.run_return(move |_, event| match event {
         // There is no window, and none is needed.
@@ -142,10 +138,11 @@ impl Running {
 
 /// Starts the agent on a thread of its own, which ends the program when it is done.
 fn start(
+    options: Options,
     loaded: Loaded,
     data: DataDir,
     mut view: TauriTray,
-    actions: UnboundedReceiver<Action>,
+    mut actions: UnboundedReceiver<Action>,
 ) -> Result<JoinHandle<()>> {
     let app = view.app();
     let (started, wait) = std::sync::mpsc::channel();
@@ -156,18 +153,24 @@ fn start(
         };
         let run = async {
             // Before the start, so that an end that comes during it is not missed.
-            let ended = ended()?;
-            let agent = Agent::start(&loaded, &data)?;
-            if let Err(error) = loaded.keep_as_last_good() {
-                tracing::warn!(%error, "a copy of the settings could not be kept");
-            }
+            let mut ended = std::pin::pin!(ended()?);
+            let mut service = Service::start(options, data, loaded)?;
             let _ = started.send(Ok(()));
-            tokio::select! {
-                () = tray::run(&agent, &mut view, actions, agent.window_wanted()) => {}
-                () = ended => {}
-                () = agent.told_to_end() => {}
+            tray::welcome(service.agent(), &mut view);
+            loop {
+                if let Err(error) = autostart::obey(service.settings().policy) {
+                    tracing::warn!(%error, "starting with the session could not be set");
+                }
+                let agent = service.agent();
+                let new = tokio::select! {
+                    () = tray::run(agent, &mut view, &mut actions, agent.window_wanted()) => break,
+                    () = &mut ended => break,
+                    () = agent.told_to_end() => break,
+                    new = service.changed() => new,
+                };
+                service = service.follow(new).await?;
             }
-            agent.stop().await;
+            service.stop().await;
             anyhow::Ok(())
         };
         if let Err(error) = runtime.block_on(run) {

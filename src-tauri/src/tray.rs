@@ -43,20 +43,24 @@ impl Asked for Agent {
     }
 }
 
+/// Asks a user who was never asked.
+pub(crate) fn welcome(agent: &impl Asked, view: &mut impl TrayView) {
+    let consent = agent.status().consent;
+    if !consent.asked && LogKind::ALL.iter().all(|kind| consent.decision(*kind).is_none()) {
+        view.open(Page::Welcome);
+    }
+}
+
 /// Shows the status until the user quits, or nobody can choose anything any more.
 ///
 /// `wanted` changes when the window is wanted.
 pub(crate) async fn run(
     agent: &impl Asked,
     view: &mut impl TrayView,
-    mut actions: UnboundedReceiver<Action>,
+    actions: &mut UnboundedReceiver<Action>,
     mut wanted: watch::Receiver<u64>,
 ) {
     let zone = TimeZone::system();
-    let consent = agent.status().consent;
-    if !consent.asked && LogKind::ALL.iter().all(|kind| consent.decision(*kind).is_none()) {
-        view.open(Page::Welcome);
-    }
     let mut shown = None;
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

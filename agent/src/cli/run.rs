@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use insights_agent::agent::Agent;
+use insights_agent::agent::Service;
 use insights_agent::collector;
 use insights_agent::ended::ended;
 use insights_agent::launch::Options;
@@ -21,21 +21,19 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
-    for problem in &loaded.problems {
-        tracing::warn!("{problem}");
-    }
     block_on(async {
         // Before the start, so that an end that comes during it is not missed.
-        let ended = ended()?;
-        let agent = Agent::start(&loaded, &data)?;
-        if let Err(error) = loaded.keep_as_last_good() {
-            tracing::warn!(%error, "a copy of the settings could not be kept");
+        let mut ended = std::pin::pin!(ended()?);
+        let mut service = Service::start(common.clone(), data, loaded)?;
+        loop {
+            let new = tokio::select! {
+                () = &mut ended => break,
+                () = service.agent().told_to_end() => break,
+                new = service.changed() => new,
+            };
+            service = service.follow(new).await?;
         }
-        tokio::select! {
-            () = ended => {}
-            () = agent.told_to_end() => {}
-        }
-        agent.stop().await;
+        service.stop().await;
         Ok(ExitCode::SUCCESS)
     })
 }

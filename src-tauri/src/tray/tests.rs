@@ -44,11 +44,13 @@ async fn what_is_chosen_is_done_and_shown() {
         file: FileChoice::Default(folder.path().join("config.json")),
         last_good: None,
         registry: Vec::new(),
+        policy: None,
+        system_json: None,
         environment: Vec::new(),
         flags: vec!["collector.endpoint=http://127.0.0.1:1".to_owned()],
     };
     let agent = Agent::start(&config::load(&inputs).unwrap(), &DataDir::new(folder.path().join("data"))).unwrap();
-    let (choose, actions) = unbounded_channel();
+    let (choose, mut actions) = unbounded_channel();
     let view = Fake::default();
     let user = async {
         view.shows(|model| !model.icon.shared).await;
@@ -64,7 +66,8 @@ async fn what_is_chosen_is_done_and_shown() {
         choose.send(Action::Quit).unwrap();
     };
     let mut shown = view.clone();
-    tokio::join!(run(&agent, &mut shown, actions, agent.window_wanted()), user);
+    welcome(&agent, &mut shown);
+    tokio::join!(run(&agent, &mut shown, &mut actions, agent.window_wanted()), user);
     assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "a user who was never asked is asked first");
     agent.stop().await;
 }
