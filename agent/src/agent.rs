@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_semantic_conventions::attribute::SESSION_ID;
+use opentelemetry_semantic_conventions::attribute::{HOST_ID, SESSION_ID};
 use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
@@ -32,7 +32,7 @@ use crate::paths::{DataDir, LockError};
 use crate::pause::{Pause, PauseFor};
 use crate::pipeline::Signal;
 use crate::pipeline::events::Events;
-use crate::pipeline::exporter::{ClientError, Clients, Delivery, Exporter, Sent, probe};
+use crate::pipeline::exporter::{ClientError, Clients, Delivery, Exporter, Pace, Sent, probe};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
 use crate::pipeline::spans::Spans;
@@ -44,6 +44,7 @@ use crate::sources::internal;
 use crate::sources::logs::{LogContext, LogSource, LogStatus};
 use crate::sources::processes::ProcessSource;
 use crate::sources::receiver::Receiver;
+use crate::sources::saving::SavingSource;
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge, now_unix_ms};
 
 /// Time to send what waits when the agent ends: with the rest of the stop it stays within the 2 s that a logoff gives.
@@ -115,9 +116,11 @@ impl Agent {
         }
         let provider =
             metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
-        let exporter = start::exporter(settings, &queue, &clients, &pause, &provider);
         let thread = |error| StartError::Io("a thread could not be started", error);
-        let session = resource.iter().find(|(key, _)| *key == SESSION_ID).map_or("", |(_, id)| id).to_owned();
+        let saving = SavingSource::start().map_err(thread)?;
+        let pace = Pace::new(settings, resource.get(HOST_ID), saving.watch());
+        let exporter = start::exporter(settings, &queue, &clients, &pause, &pace, &provider);
+        let session = resource.get(SESSION_ID).to_owned();
         let Sources { host, processes, focus } =
             Sources::start(&provider, settings, data, &pause, &session).map_err(thread)?;
         let log_context = LogContext {
@@ -146,6 +149,8 @@ impl Agent {
             receiver: RwLock::new(receiver),
             deliveries: exporter.watch(),
             stats: queue.watch(),
+            saving,
+            saving_interval: settings.collector.saving_interval.get(),
             host: host.clone(),
             processes: processes.clone(),
             focus,
@@ -302,6 +307,8 @@ struct Shared {
     receiver: RwLock<Option<Receiver>>,
     deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
     stats: watch::Receiver<QueueStats>,
+    saving: SavingSource,
+    saving_interval: Duration,
     host: Option<Arc<HostSource>>,
     processes: Option<Arc<ProcessSource>>,
     focus: Option<Arc<FocusSource>>,
@@ -359,6 +366,8 @@ impl Shared {
             },
             queue: self.stats.borrow().clone(),
             queue_is_known: self.queue.is_ready(),
+            saving: *self.saving.watch().borrow(),
+            saving_interval_ms: i64::try_from(self.saving_interval.as_millis()).unwrap_or(i64::MAX),
             logs: LogsStatus {
                 shared: LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).collect(),
                 reading: match &*self.logs() {

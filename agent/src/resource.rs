@@ -78,6 +78,12 @@ impl Resource {
         Self(attributes)
     }
 
+    /// The value of an attribute; empty if it has none.
+    #[must_use]
+    pub fn get(&self, key: &str) -> &str {
+        self.iter().find(|(of, _)| *of == key).map_or("", |(_, value)| value)
+    }
+
     /// The attributes, in order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))

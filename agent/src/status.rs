@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::PolicySettings;
 use crate::consent::{Consent, LogKind};
 use crate::pipeline::Signal;
-use crate::pipeline::exporter::{Delivery, LaneState};
+use crate::pipeline::exporter::{Delivery, LaneState, Saving};
 use crate::pipeline::queue::QueueStats;
 use crate::sources::focus::FocusFigures;
 use crate::sources::host::HostFigures;
@@ -48,6 +48,12 @@ pub struct Status {
     /// Whether the queue's file could be read.
     #[serde(default)]
     pub queue_is_known: bool,
+    /// Why what waits is sent rarely; none if it is sent as soon as it is there.
+    #[serde(default)]
+    pub saving: Option<Saving>,
+    /// How often it is sent then, milliseconds.
+    #[serde(default)]
+    pub saving_interval_ms: i64,
     /// Log sharing and reading.
     pub logs: LogsStatus,
     /// This machine.
@@ -164,7 +170,8 @@ pub fn judge(status: &Status) -> (Health, String) {
     let acknowledged = status.collector.acknowledged_unix_ms();
     let last_sign = acknowledged.unwrap_or(status.started_unix_ms);
     let oldest = status.queue.oldest_unix_ms().unwrap_or(now);
-    if now - oldest.max(last_sign) > STANDSTILL_MS {
+    let patience = STANDSTILL_MS + status.saving.map_or(0, |_| status.saving_interval_ms);
+    if now - oldest.max(last_sign) > patience {
         return (
             Health::Buffering,
             format!("Nothing has been acknowledged for {}; {}.", ago(now - last_sign), waiting()),
@@ -219,6 +226,9 @@ pub fn page(status: &Status) -> String {
     }
     let age = status.queue.oldest_unix_ms().map(|at| format!(", oldest {} ago", ago(now - at))).unwrap_or_default();
     let queue = format!("{}, {}{age}", count(status.queue.batches(), "request"), bytes(status.queue.bytes()));
+    if let Some(saving) = status.saving {
+        line("Saving", format!("{}: what waits is sent every {}", saving.name(), ago(status.saving_interval_ms)));
+    }
     line("Queue", if status.queue.batches() == 0 { "empty".to_owned() } else { queue });
     let told = |name: &str| name.starts_with("dropped.") || name.starts_with("set_aside");
     for (name, number) in status.queue.counters.iter().filter(|(name, _)| told(name)) {

@@ -12,6 +12,8 @@ pub mod faults;
 pub mod fleet;
 #[cfg(target_os = "linux")]
 pub mod logind;
+#[cfg(target_os = "linux")]
+pub mod network_manager;
 pub mod peers;
 #[cfg(unix)]
 pub mod platform;

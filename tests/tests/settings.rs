@@ -1,6 +1,6 @@
 //! Settings that change while the agent runs, on the built program.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 #![cfg(target_os = "linux")]
 
 use std::fs;

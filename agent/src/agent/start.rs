@@ -8,7 +8,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use crate::config::Settings;
 use crate::paths::DataDir;
 use crate::pause::Pause;
-use crate::pipeline::exporter::{Clients, Exporter, Operations};
+use crate::pipeline::exporter::{Clients, Exporter, Operations, Pace};
 use crate::pipeline::queue::Queue;
 use crate::resource::Resource;
 use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
@@ -58,11 +58,12 @@ pub(super) fn exporter(
     queue: &Queue,
     clients: &Clients,
     pause: &Pause,
+    pace: &Pace,
     provider: &SdkMeterProvider,
 ) -> Exporter {
     let durations =
         settings.internal_metrics.enabled.then(|| EXPORT_DURATION.histogram(&meter(provider, INTERNAL_SCOPE)));
-    Exporter::start(queue, clients, pause, |signal| {
+    Exporter::start(queue, clients, pause, pace, |signal| {
         let operations = |durations| Operations::new(durations, internal::exporter(&settings.collector, signal));
         durations.clone().map(operations).unwrap_or_default()
     })

@@ -8,3 +8,4 @@ pub mod logs;
 pub mod processes;
 pub mod receiver;
 mod sampler;
+pub mod saving;

@@ -24,6 +24,8 @@ pub(crate) fn snapshot() -> Status {
         },
         queue: QueueStats::default(),
         queue_is_known: true,
+        saving: None,
+        saving_interval_ms: 300_000,
         logs: LogsStatus::default(),
         host: HostFigures::default(),
         processes: ProcessFigures::default(),

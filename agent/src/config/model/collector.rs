@@ -41,6 +41,8 @@ pub struct CollectorSettings {
     pub allow_plain_http: bool,
     /// The proxy on the way.
     pub proxy: ProxySettings,
+    /// On battery, and on a link that is metered, what waits is sent together, this often, instead of as soon as it is there.
+    pub saving_interval: Period,
     /// A token that is fetched from an authorization server, renewed in time, and sent as `authorization: Bearer`.
     pub oauth2: OAuth2Settings,
     /// What is different for metrics.
@@ -69,6 +71,7 @@ impl Default for CollectorSettings {
             min_tls_version: TlsVersion::default(),
             allow_plain_http: false,
             proxy: ProxySettings::default(),
+            saving_interval: Period::from_secs(300),
             oauth2: OAuth2Settings::default(),
             metrics: DestinationSettings::default(),
             traces: DestinationSettings::default(),

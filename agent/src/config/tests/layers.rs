@@ -136,6 +136,7 @@ fn show_masks_secrets() {
     collector.proxy.address                system                              default
     collector.proxy.user                   -                                   default
     collector.proxy.password               -                                   default
+    collector.saving_interval              5m                                  default
     collector.oauth2.token_url             -                                   default
     collector.oauth2.client_id             ""                                  default
     collector.oauth2.client_secret         -                                   default
@@ -252,6 +253,7 @@ fn show_masks_secrets() {
         "user": null,
         "password": null
       },
+      "saving_interval": "5m",
       "oauth2": {
         "token_url": null,
         "client_id": "",

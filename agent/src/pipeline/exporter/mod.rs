@@ -13,6 +13,7 @@ mod failure;
 mod json;
 mod oauth2;
 mod operations;
+mod pace;
 mod sent;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use connection::choose_cryptography;
 pub use decision::{Decision, Outcome, decide};
 pub use failure::Failure;
 pub use operations::Operations;
+pub use pace::{Pace, Saving};
 pub use sent::{Sent, SentBatch};
 
 use super::Signal;
@@ -95,7 +97,13 @@ impl Exporter {
     /// Starts a lane for every signal, on the current tokio runtime. They rest while there is a pause. `operations` tells how
     /// long the exports of a signal take.
     #[must_use]
-    pub fn start(queue: &Queue, clients: &Clients, pause: &Pause, operations: impl Fn(Signal) -> Operations) -> Self {
+    pub fn start(
+        queue: &Queue,
+        clients: &Clients,
+        pause: &Pause,
+        pace: &Pace,
+        operations: impl Fn(Signal) -> Operations,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
         let mut deliveries = Vec::new();
@@ -111,6 +119,8 @@ impl Exporter {
                 stats: queue.watch(),
                 stop: stopped.clone(),
                 pause: pause.clone(),
+                pace: pace.clone(),
+                is_rested: true,
                 publish,
                 sent: sent.clone(),
                 failures: 0,
@@ -160,6 +170,9 @@ struct Lane {
     stats: watch::Receiver<QueueStats>,
     stop: watch::Receiver<bool>,
     pause: Pause,
+    pace: Pace,
+    /// Nothing waited before what waits now.
+    is_rested: bool,
     publish: watch::Sender<Delivery>,
     sent: Sent,
     failures: u32,
@@ -249,6 +262,15 @@ impl Lane {
             }
             // Marked as seen before looking, so that no append between looking and waiting is missed.
             let held = self.stats.borrow_and_update().of(self.signal).batches > 0;
+            if held && std::mem::take(&mut self.is_rested) {
+                let mut pace = self.pace.clone();
+                tokio::select! {
+                    () = pace.gather(self.signal) => {}
+                    _ = self.stop.wait_for(|stop| *stop) => {}
+                    _ = self.stats.wait_for(|stats| self.pace.is_much(stats.bytes())) => {}
+                }
+                continue;
+            }
             if let Some(batch) = self.queue.next(self.signal).await {
                 return Some(batch);
             }
@@ -263,7 +285,10 @@ impl Lane {
             }
             tokio::select! {
                 // Looked at again from the beginning: there may be a pause by now.
-                changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => { changed.ok()?; }
+                changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => {
+                    changed.ok()?;
+                    self.is_rested = true;
+                }
                 stopped = self.stop.wait_for(|stop| *stop) => { stopped.ok()?; }
             }
         }

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
-use crate::config::{CollectorSettings, Compression, QueueSettings};
+use crate::config::{CollectorSettings, Compression, QueueSettings, Settings};
 use crate::consent::LogKind;
 use crate::pipeline::queue::{BatchId, NewBatch};
 
@@ -111,6 +111,12 @@ async fn grpc_server(
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
     address
+}
+
+/// That of a machine that is not spared.
+fn pace() -> Pace {
+    let (_, saving) = watch::channel(None);
+    Pace::new(&Settings::default(), "desk", saving)
 }
 
 fn rejecting(rejected: i64) -> ExportLogsServiceResponse {
@@ -354,8 +360,9 @@ async fn a_lane_delivers_through_trouble() {
         };
         queue.append(batch).await.unwrap();
     }
-    let exporter =
-        Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), |_| Operations::default());
+    let exporter = Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), &pace(), |_| {
+        Operations::default()
+    });
     let mut stats = queue.watch();
     tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
     assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
@@ -385,9 +392,10 @@ async fn wrong_credentials_keep_the_data() {
         payload: request(2),
     };
     opened.queue.append(batch).await.unwrap();
-    let exporter = Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), |_| {
-        Operations::default()
-    });
+    let exporter =
+        Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), &pace(), |_| {
+            Operations::default()
+        });
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
     tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
         .await

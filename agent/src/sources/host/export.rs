@@ -120,6 +120,13 @@ fn battery_reading(index: usize, battery: &Battery) -> BatteryReading {
     BatteryReading { attributes, charge: f64::from(battery.state_of_charge().value).clamp(0.0, 1.0) }
 }
 
+/// Whether the machine runs on battery.
+pub(in crate::sources) fn runs_on_battery() -> bool {
+    let found = Manager::new().and_then(|manager| manager.batteries());
+    let states = found.into_iter().flatten().filter_map(Result::ok).map(|battery| battery.state());
+    external_power(states) == Some(false)
+}
+
 /// Whether the machine runs on external power, from the states of its batteries: one that discharges says no.
 fn external_power(states: impl Iterator<Item = State>) -> Option<bool> {
     states.fold(None, |known, state| match state {

@@ -24,6 +24,7 @@ use crate::config::HostSettings;
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
+pub(in crate::sources) use self::export::runs_on_battery;
 pub(crate) use self::machine::logical_cpus;
 pub(in crate::sources) use self::tally::GAP_INTERVALS;
 pub use self::tally::{HostFigures, Space};
