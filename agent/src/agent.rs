@@ -24,7 +24,6 @@ pub use service::Service;
 use start::Sources;
 
 use crate::config::{Loaded, PolicySettings, Protocol, SettingLine, Settings};
-use crate::connect::folders;
 use crate::consent::{Consent, LogKind};
 use crate::control::{Answer, Reply, Request, Server};
 use crate::hour::{LOOK_INTERVAL, Recorder};
@@ -36,7 +35,6 @@ use crate::pipeline::exporter::{ClientError, Clients, Delivery, Exporter, Pace, 
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueStats, QueueThread, StoreError};
 use crate::pipeline::spans::Spans;
-use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
 use crate::sources::focus::FocusSource;
 use crate::sources::host::{HostSource, logical_cpus};
@@ -123,15 +121,7 @@ impl Agent {
         let session = resource.get(SESSION_ID).to_owned();
         let Sources { host, processes, focus } =
             Sources::start(&provider, settings, data, &pause, &session).map_err(thread)?;
-        let log_context = LogContext {
-            settings: settings.logs.clone(),
-            user_data: folders::user_data(&settings.connect),
-            queue: queue.clone(),
-            resource: resource.to_protobuf(),
-            redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
-            pause: pause.clone(),
-            zone: jiff::tz::TimeZone::system(),
-        };
+        let log_context = start::log_context(settings, &queue, &resource, &pause);
         let shares_logs = consent.shares(LogKind::Applications);
         let receiver = start::receiver(settings, data, &log_context, &resource, &provider, shares_logs);
         let events = Events::new(queue.clone(), &resource.to_protobuf())?;

@@ -257,9 +257,14 @@ fn javascript_modules() -> Result<String> {
     Ok(folder.join("node_modules").display().to_string())
 }
 
-/// Servers that stand between an agent and its collector, for the tests of delivery.
+/// Servers that stand between an agent and its collector, and a store of credentials, for the tests of delivery.
 pub(crate) fn proxies() -> Result<()> {
-    packages(&[("nginx", "nginx-light"), ("tinyproxy", "tinyproxy-bin")])
+    packages(&[
+        ("nginx", "nginx-light"),
+        ("tinyproxy", "tinyproxy-bin"),
+        ("gnome-keyring-daemon", "gnome-keyring"),
+        ("secret-tool", "libsecret-tools"),
+    ])
 }
 
 /// A browser, for the tests with pages that send.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::config::Settings;
+use crate::connect::folders;
 use crate::paths::DataDir;
 use crate::pause::Pause;
 use crate::pipeline::exporter::{Clients, Exporter, Operations, Pace};
 use crate::pipeline::queue::Queue;
+use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
 use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
 use crate::sources::focus::FocusSource;
@@ -49,6 +51,19 @@ impl Sources {
             processes: processes.transpose()?.map(Arc::new),
             focus: focus.transpose()?.map(Arc::new),
         })
+    }
+}
+
+/// What the log source works with.
+pub(super) fn log_context(settings: &Settings, queue: &Queue, resource: &Resource, pause: &Pause) -> LogContext {
+    LogContext {
+        settings: settings.logs.clone(),
+        user_data: folders::user_data(&settings.connect),
+        queue: queue.clone(),
+        resource: resource.to_protobuf(),
+        redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
+        pause: pause.clone(),
+        zone: jiff::tz::TimeZone::system(),
     }
 }
 

@@ -281,6 +281,12 @@ impl Secret {
     /// What is shown in place of a secret.
     pub const MASK: &'static str = "********";
 
+    /// A secret that does not stand in the settings.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The value itself, for the one place that needs it.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -380,7 +386,7 @@ serde_as_text!(
     StartAt: "`beginning`, `end`, a duration or a time, in quotes",
     Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
     ProxyChoice: "`system`, `none` or the address of a proxy, in quotes",
-    SecretSource: "`env:NAME` or `file:PATH`, in quotes",
+    SecretSource: "`env:NAME`, `file:PATH` or `store:NAME`, in quotes",
     Expression: "a regular expression in quotes",
     Pattern: "a regular expression in quotes"
 );
@@ -428,7 +434,7 @@ schema! {
     Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
     ProxyChoice: "`system`, `none` or address" { "type": "string", "examples": ["system", "none", "http://proxy.example.com:3128"] },
-    SecretSource: "place of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token"] },
+    SecretSource: "place of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token", "store:otlp"] },
     Secret: "secret text" { "type": "string" },
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
     Expression: "regular expression" { "type": "string" },

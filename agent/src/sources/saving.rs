@@ -42,7 +42,7 @@ impl SavingSource {
     }
 }
 
-/// The link to the network, as NetworkManager knows it (property `Metered` of `org.freedesktop.NetworkManager`, `NMMetered`).
+/// The link to the network, as `NetworkManager` knows it (property `Metered` of `org.freedesktop.NetworkManager`, `NMMetered`).
 #[cfg(target_os = "linux")]
 struct Link(Option<tokio::runtime::Runtime>);
 

@@ -21,8 +21,10 @@ pub struct CollectorSettings {
     pub protocol: Protocol,
     /// Headers (gRPC: metadata) sent with every request, for example `authorization`. Values are masked wherever they are shown.
     pub headers: BTreeMap<String, Secret>,
-    /// Headers whose values stand elsewhere: `env:NAME` is a variable of the environment, `file:PATH` a file of one line, which is
-    /// read anew for every request. They win over `collector.headers`.
+    /// Headers whose values stand elsewhere: `env:NAME` is a variable of the environment, `file:PATH` a file of one line,
+    /// `store:NAME` an entry of the operating system's store of credentials (Windows: the generic credential
+    /// `insights-agent/NAME` of the Credential Manager; Linux: the Secret Service's with `service` = `insights-agent` and
+    /// `username` = `NAME`). It is read anew for every request. They win over `collector.headers`.
     pub headers_from: BTreeMap<String, SecretSource>,
     /// Compression of the requests. Every OTLP receiver takes `gzip`; `zstd` is smaller and faster where it is taken.
     pub compression: Compression,
@@ -155,6 +157,8 @@ pub struct ProxySettings {
     pub user: Option<String>,
     /// The password that belongs to it.
     pub password: Option<Secret>,
+    /// Where that password stands instead, as in `collector.headers_from`. It is read anew for every connection.
+    pub password_from: Option<SecretSource>,
 }
 
 /// A token by OAuth 2.0, grant "client credentials" (RFC 6749, section 4.4).
@@ -167,6 +171,8 @@ pub struct OAuth2Settings {
     pub client_id: String,
     /// The secret that belongs to it.
     pub client_secret: Option<Secret>,
+    /// Where that secret stands instead, as in `collector.headers_from`. It is read anew for every token.
+    pub client_secret_from: Option<SecretSource>,
     /// What the token is for.
     pub scopes: Vec<String>,
     /// Further parameters of the request, for example `audience`.

@@ -136,10 +136,12 @@ fn show_masks_secrets() {
     collector.proxy.address                system                              default
     collector.proxy.user                   -                                   default
     collector.proxy.password               -                                   default
+    collector.proxy.password_from          -                                   default
     collector.saving_interval              5m                                  default
     collector.oauth2.token_url             -                                   default
     collector.oauth2.client_id             ""                                  default
     collector.oauth2.client_secret         -                                   default
+    collector.oauth2.client_secret_from    -                                   default
     collector.oauth2.scopes                []                                  default
     collector.oauth2.parameters            {}                                  default
     collector.metrics.endpoint             -                                   default
@@ -251,13 +253,15 @@ fn show_masks_secrets() {
       "proxy": {
         "address": "system",
         "user": null,
-        "password": null
+        "password": null,
+        "password_from": null
       },
       "saving_interval": "5m",
       "oauth2": {
         "token_url": null,
         "client_id": "",
         "client_secret": null,
+        "client_secret_from": null,
         "scopes": [],
         "parameters": {}
       },

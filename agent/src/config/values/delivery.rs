@@ -3,13 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a secret stands that is not in the settings: `env:NAME` or `file:PATH`.
+/// Where a secret stands that is not in the settings: `env:NAME`, `file:PATH`, `store:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// A variable of the environment.
     Environment(String),
     /// A file of one line.
     File(PathBuf),
+    /// The operating system's store of credentials.
+    Store(String),
 }
 
 impl std::str::FromStr for SecretSource {
@@ -19,9 +21,10 @@ impl std::str::FromStr for SecretSource {
         match text.split_once(':') {
             Some(("env", name)) if !name.trim().is_empty() => Ok(Self::Environment(name.to_owned())),
             Some(("file", path)) if !path.trim().is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("store", name)) if !name.trim().is_empty() => Ok(Self::Store(name.to_owned())),
             // Not repeated: it may be the secret itself.
-            _ => Err("the place of a secret is written as `env:NAME` or `file:PATH`; a secret itself belongs to \
-                      `collector.headers`"
+            _ => Err("the place of a secret is written as `env:NAME`, `file:PATH` or `store:NAME`; the secret itself \
+                      does not belong here"
                 .to_owned()),
         }
     }
@@ -32,6 +35,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::Environment(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Store(name) => write!(f, "store:{name}"),
         }
     }
 }

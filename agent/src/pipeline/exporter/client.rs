@@ -68,6 +68,9 @@ pub enum ClientError {
     /// A header.
     #[error("collector.headers: `{0}` is not a header that HTTP can carry")]
     Header(String),
+    /// The password of the proxy.
+    #[error("collector.proxy.password_from: {0}")]
+    ProxyPassword(String),
     /// The HTTP client itself.
     #[error("the HTTP client cannot be made: {0}")]
     Http(#[from] reqwest::Error),
@@ -127,6 +130,7 @@ impl Client {
                 Err(failure) => return Outcome::None(failure),
             };
             outcome = self.attempt(batch.signal, compression, payload.clone(), headers.clone()).await;
+            outcome.mask(&headers);
             let is_refused = matches!(
                 outcome,
                 Outcome::Http { status: 401, .. } | Outcome::Grpc { code: Code::Unauthenticated, .. }

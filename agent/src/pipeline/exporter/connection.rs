@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
 
 use super::client::ClientError;
+use super::secrets;
 use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, TlsVersion};
 
 /// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
@@ -127,8 +128,10 @@ fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result
         ProxyChoice::Address(address) => {
             let mut proxy = Proxy::all(address.as_str())?.no_proxy(NoProxy::from_env());
             if let Some(user) = &settings.proxy.user {
-                let password = settings.proxy.password.as_ref().map_or("", |password| password.reveal());
-                proxy = proxy.basic_auth(user, password);
+                let elsewhere = settings.proxy.password_from.as_ref().map(secrets::read).transpose();
+                let elsewhere = elsewhere.map_err(ClientError::ProxyPassword)?;
+                let password = elsewhere.as_ref().or(settings.proxy.password.as_ref());
+                proxy = proxy.basic_auth(user, password.map_or("", |password| password.reveal()));
             }
             Ok(builder.proxy(proxy))
         }

@@ -7,10 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::client::ClientError;
 use super::failure::Failure;
 use super::oauth2::Tokens;
+use super::secrets;
 use crate::config::{CollectorSettings, SecretSource};
-
-/// Longest file with a secret: tokens have some kilobytes.
-const LARGEST_FILE: u64 = 64 << 10;
 
 /// The headers of each request.
 #[derive(Debug, Clone)]
@@ -57,25 +55,10 @@ impl Credentials {
 
 async fn value(name: &HeaderName, source: &SecretSource) -> Result<HeaderValue, Failure> {
     let missing = |why: String| Failure::Credential { header: name.to_string(), why };
-    let text = match source {
-        SecretSource::Environment(variable) => {
-            std::env::var(variable).map_err(|_| missing(format!("there is no variable {variable}")))?
-        }
-        SecretSource::File(path) => {
-            let (path, shown) = (path.clone(), path.display().to_string());
-            // A disk in the network may take its time.
-            let read = tokio::task::spawn_blocking(move || {
-                let size = std::fs::metadata(&path)?.len();
-                if size > LARGEST_FILE { Ok(String::new()) } else { std::fs::read_to_string(&path) }
-            });
-            let read = read.await.map_err(|error| missing(error.to_string()))?;
-            read.map_err(|error| missing(format!("{shown} cannot be read: {error}")))?
-        }
-    };
-    let text = text.trim();
-    let mut value = HeaderValue::try_from(text)
+    let secret = secrets::read_soon(source).await.map_err(missing)?;
+    let mut value = HeaderValue::try_from(secret.reveal())
         .ok()
-        .filter(|_| !text.is_empty() && text.is_ascii())
+        .filter(|_| secret.reveal().is_ascii())
         .ok_or_else(|| missing(format!("what stands in {source} is no line of printable ASCII")))?;
     value.set_sensitive(true);
     Ok(value)

@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tonic::Code;
 
 use super::failure::Failure;
+use crate::config::Secret;
 
 /// First backoff; doubled with every failure.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -49,6 +51,20 @@ pub enum Outcome {
     None(Failure),
     /// It was not sent: what the queue holds cannot be read any more.
     Damaged(String),
+}
+
+impl Outcome {
+    /// Hides our own secrets in what the collector says: some repeat what they were asked with.
+    pub(super) fn mask(&mut self, headers: &HeaderMap) {
+        let (Self::Accepted { message, .. } | Self::Http { message, .. } | Self::Grpc { message, .. }) = self else {
+            return;
+        };
+        let values = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+        // A scheme stands before the secret, as in `Bearer`.
+        for secret in values.filter_map(|value| value.split_whitespace().last()) {
+            *message = message.replace(secret, Secret::MASK);
+        }
+    }
 }
 
 /// What to do with the batch.

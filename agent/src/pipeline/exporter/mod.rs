@@ -14,6 +14,7 @@ mod json;
 mod oauth2;
 mod operations;
 mod pace;
+mod secrets;
 mod sent;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::client::ClientError;
 use super::connection::{Connection, Speaks, is_here};
 use super::failure::{Failure, address};
+use super::secrets;
 use crate::config::{CollectorSettings, Endpoint, OAuth2Settings};
 
 /// How long a token is used that does not say how long it is good for.
@@ -93,7 +94,11 @@ impl Tokens {
         let wrong = |detail: String| Failure::TokenRefused { address: address(&self.url), detail };
         let url = TokenUrl::new(self.url.url().to_string()).map_err(|error| wrong(error.to_string()))?;
         let mut client = BasicClient::new(ClientId::new(of.client_id.clone())).set_token_uri(url);
-        if let Some(secret) = &of.client_secret {
+        let elsewhere = match &of.client_secret_from {
+            Some(source) => Some(secrets::read_soon(source).await.map_err(&wrong)?),
+            None => None,
+        };
+        if let Some(secret) = elsewhere.as_ref().or(of.client_secret.as_ref()) {
             client = client.set_client_secret(ClientSecret::new(secret.reveal().to_owned()));
         }
         let mut request = client.exchange_client_credentials();
