@@ -1,4 +1,4 @@
-//! A NetworkManager of the test's own, on the bus of a desktop: all it tells is whether the link is metered.
+//! A `NetworkManager` of the test's own, on the bus of a desktop: all it tells is whether the link is metered.
 
 use zbus::blocking::{Connection, connection};
 

@@ -77,13 +77,13 @@ impl Link {
 
 /// The link to the network, as Windows knows it (`INetworkCostManager`, `NLM_CONNECTION_COST`).
 #[cfg(windows)]
-struct Link(Option<windows::Win32::Networking::NetworkListManager::INetworkCostManager>);
+struct Link;
 
 #[cfg(windows)]
 #[allow(unsafe_code)]
 impl Link {
     const fn new() -> Self {
-        Self(None)
+        Self
     }
 
     fn is_metered(&mut self) -> bool {
@@ -96,17 +96,14 @@ impl Link {
             | NLM_CONNECTION_COST_VARIABLE.0
             | NLM_CONNECTION_COST_OVERDATALIMIT.0
             | NLM_CONNECTION_COST_ROAMING.0;
-        if self.0.is_none() {
-            // SAFETY: the object is made, used and released on this thread only, which enters COM's apartment before and never
-            // leaves it: it ends with the thread.
-            self.0 = unsafe {
-                let _ = CoInitializeEx(None, COINIT_MULTITHREADED);
-                CoCreateInstance::<_, INetworkCostManager>(&NetworkListManager, None, CLSCTX_ALL).ok()
-            };
-        }
         let mut cost = 0_u32;
-        // SAFETY: `cost` lives through the call; without an address the cost of the machine's link is asked for.
-        let asked = self.0.as_ref().map(|link| unsafe { link.GetCost(&raw mut cost, std::ptr::null()) });
-        matches!(asked, Some(Ok(()))) && cost & METERED.cast_unsigned() != 0
+        // SAFETY: the object is made, used and released on this thread, which enters COM's apartment before and leaves it only
+        // by its end; `cost` lives through the call. Without an address the cost of the machine's own link is asked for.
+        let asked = unsafe {
+            let _ = CoInitializeEx(None, COINIT_MULTITHREADED);
+            CoCreateInstance::<_, INetworkCostManager>(&NetworkListManager, None, CLSCTX_ALL)
+                .and_then(|link| link.GetCost(&raw mut cost, std::ptr::null()))
+        };
+        asked.is_ok() && cost & METERED.cast_unsigned() != 0
     }
 }

@@ -96,6 +96,11 @@ impl Client {
         Self { whole_address: true, ..self }
     }
 
+    #[cfg(test)]
+    pub(super) fn settings(&self) -> &CollectorSettings {
+        &self.settings
+    }
+
     /// Host and port, for messages.
     #[must_use]
     pub fn address(&self) -> String {

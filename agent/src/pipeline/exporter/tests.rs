@@ -1,5 +1,8 @@
 //! The exporter against real sockets: every way to fail has its own sentence, and every answer its effect on the queue.
 
+mod destinations;
+mod table;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
