@@ -42,6 +42,7 @@ struct Arrived {
     lines: Vec<Line>,
     events: Vec<Event>,
     metrics: usize,
+    scopes: BTreeMap<String, String>,
 }
 
 /// A running receiver. It ends when this is dropped.
@@ -95,6 +96,12 @@ impl Receiver {
         locked(&self.arrived).lines.clone()
     }
 
+    /// What has arrived last of each instrumentation scope's metrics, for looking for words in it.
+    #[must_use]
+    pub fn scopes(&self) -> BTreeMap<String, String> {
+        locked(&self.arrived).scopes.clone()
+    }
+
     /// The events that have arrived.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
@@ -127,9 +134,14 @@ struct Count(Arc<Mutex<Arrived>>);
 impl MetricsService for Count {
     async fn export(
         &self,
-        _: Request<ExportMetricsServiceRequest>,
+        request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        locked(&self.0).metrics += 1;
+        let mut arrived = locked(&self.0);
+        arrived.metrics += 1;
+        for of in request.get_ref().resource_metrics.iter().flat_map(|resource| &resource.scope_metrics) {
+            let name = of.scope.as_ref().map_or("", |scope| &scope.name);
+            arrived.scopes.insert(name.to_owned(), format!("{:?}", of.metrics));
+        }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

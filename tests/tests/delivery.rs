@@ -197,6 +197,36 @@ fn wrong_certificates_are_told_apart() {
     }
 }
 
+/// Guarantees: a server that speaks no newer version of TLS than 1.2 is refused where the settings want 1.3, with a sentence, and taken
+/// where they do not.
+#[test]
+fn an_old_version_of_tls_is_refused() {
+    let Some(backend) = Backend::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    authority.certificate("server", &["localhost"], 2100);
+    let port = free_port();
+    let (certificate, key) = (authority.file("server.pem"), authority.file("server.key"));
+    let servers = format!(
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2; ssl_certificate {certificate}; ssl_certificate_key {key};
+           location / {{ proxy_pass http://127.0.0.1:{}; }} }}",
+        backend.http
+    );
+    let (_nginx, _) = nginx(folder.path(), &servers, port);
+    let mut desk = desk_for(&format!("https://localhost:{port}"), "http/protobuf");
+    desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
+    desk.set("resource.attributes.department=old-tls");
+    desk.set("collector.min_tls_version=1.3");
+    let agent = desk.start();
+    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    assert!(problem(&status).contains("No secure connection"), "{}", problem(&status));
+    assert!(agent.stop());
+    desk.set("collector.min_tls_version=1.2");
+    let agent = desk.start();
+    wait_for_metrics(&backend, "old-tls");
+    assert!(agent.stop());
+}
+
 /// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without the password the status says so.
 #[test]
 fn a_forward_proxy_is_passed() {
@@ -234,7 +264,13 @@ fn a_forward_proxy_is_passed() {
         assert!(problem(&status).contains("wants a user and password"), "{}", problem(&status));
         assert!(agent.stop());
         desk.set("collector.proxy.user=desks");
-        desk.set("collector.proxy.password=s3cret-proxy");
+        if protocol == "grpc" {
+            desk.set("collector.proxy.password=s3cret-proxy");
+        } else {
+            let password = folder.path().join("password");
+            fs::write(&password, "s3cret-proxy\n").unwrap();
+            desk.set(format!("collector.proxy.password_from=file:{}", password.display()));
+        }
         let agent = desk.start();
         wait_for_metrics(&backend, &department);
         assert!(agent.stop());
@@ -323,7 +359,9 @@ fn tokens_are_fetched_and_renewed() {
     assert!(problem(&status).contains("gives no token: invalid_client: who are you"), "{}", problem(&status));
     assert!(agent.stop());
 
-    desk.set("collector.oauth2.client_secret=s3cret-client");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "s3cret-client\n").unwrap();
+    desk.set(format!("collector.oauth2.client_secret_from=file:{}", secret.display()));
     let agent = desk.start();
     wait_for_metrics(&backend, "tokens");
     // Three lanes may each have found out that the first token is not taken.

@@ -13,7 +13,7 @@ fn waiting(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()
 }
 
-/// Guarantees: on a metered link, as NetworkManager tells it, what waits is kept for the next moment of sending, which the status says and
+/// Guarantees: on a metered link, as `NetworkManager` tells it, what waits is kept for the next moment of sending, which the status says and
 /// nobody calls a fault; when the link is not metered any more, it goes at once.
 #[test]
 fn a_metered_link_is_spared() {

@@ -41,6 +41,11 @@ fn the_resource_follows_the_settings() {
     assert_eq!(found["service.name"], "desks");
     assert_eq!(found["deployment.environment.name"], "prod");
     assert!(!found.contains_key("user.name") && !found.contains_key("user.hash"));
+    let of_user = |key: &str| {
+        let hashed = settings(serde_json::json!({ "user": "hash", "user_hash_key": key }));
+        Resource::detect(&hashed, &data).get("user.hash").to_owned()
+    };
+    assert!(!of_user("one").is_empty() && of_user("one") == of_user("one") && of_user("one") != of_user("two"));
     for key in ["host.name", "host.arch", "os.type", "session.id", "service.version", "service.instance.id"] {
         assert!(found.contains_key(key), "{key} is missing");
     }

@@ -26,10 +26,9 @@ impl SavingSource {
     /// When the system gives no thread.
     pub fn start() -> io::Result<Self> {
         let (tell, saving) = watch::channel(None);
-        let mut link = Link::new();
+        let mut is_metered = metered();
         let sampler = Sampler::start("saving", LOOK_INTERVAL, move || {
-            let now =
-                if link.is_metered() { Some(Saving::Metered) } else { runs_on_battery().then_some(Saving::Battery) };
+            let now = if is_metered() { Some(Saving::Metered) } else { runs_on_battery().then_some(Saving::Battery) };
             tell.send_if_modified(|told| std::mem::replace(told, now) != now);
         })?;
         Ok(Self { saving, _sampler: sampler })
@@ -42,27 +41,16 @@ impl SavingSource {
     }
 }
 
-/// The link to the network, as `NetworkManager` knows it (property `Metered` of `org.freedesktop.NetworkManager`, `NMMetered`).
+/// Tells whether the link to the network is metered, as `NetworkManager` knows it (property `Metered` of
+/// `org.freedesktop.NetworkManager`, `NMMetered`). It is not started for that: a machine whose network is somebody else's has it
+/// installed at most.
 #[cfg(target_os = "linux")]
-struct Link(Option<tokio::runtime::Runtime>);
-
-#[cfg(target_os = "linux")]
-impl Link {
+fn metered() -> impl FnMut() -> bool + Send {
     /// Answers of `NMMetered`: it is, or most likely so.
     const METERED: [u32; 2] = [1, 3];
+    const NAME: &str = "org.freedesktop.NetworkManager";
 
-    fn new() -> Self {
-        Self(tokio::runtime::Builder::new_current_thread().enable_io().build().ok())
-    }
-
-    fn is_metered(&mut self) -> bool {
-        let answer = self.0.as_ref().and_then(|runtime| runtime.block_on(Self::ask()).ok());
-        answer.is_some_and(|answer| Self::METERED.contains(&answer))
-    }
-
-    /// Without starting it: a machine whose network is somebody else's has it installed at most.
     async fn ask() -> zbus::Result<u32> {
-        const NAME: &str = "org.freedesktop.NetworkManager";
         let connection = zbus::Connection::system().await?;
         let bus = zbus::fdo::DBusProxy::new(&connection).await?;
         if !bus.name_has_owner(NAME.try_into()?).await? {
@@ -73,29 +61,28 @@ impl Link {
             .get_property("Metered")
             .await
     }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok();
+    move || {
+        let answer = runtime.as_ref().and_then(|runtime| runtime.block_on(ask()).ok());
+        answer.is_some_and(|answer| METERED.contains(&answer))
+    }
 }
 
-/// The link to the network, as Windows knows it (`INetworkCostManager`, `NLM_CONNECTION_COST`).
-#[cfg(windows)]
-struct Link;
-
+/// Tells whether the link to the network is metered, as Windows knows it (`INetworkCostManager`, `NLM_CONNECTION_COST`).
 #[cfg(windows)]
 #[allow(unsafe_code)]
-impl Link {
-    const fn new() -> Self {
-        Self
-    }
-
-    fn is_metered(&mut self) -> bool {
-        use windows::Win32::Networking::NetworkListManager::{
-            INetworkCostManager, NLM_CONNECTION_COST_FIXED, NLM_CONNECTION_COST_OVERDATALIMIT,
-            NLM_CONNECTION_COST_ROAMING, NLM_CONNECTION_COST_VARIABLE, NetworkListManager,
-        };
-        use windows::Win32::System::Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx};
-        const METERED: i32 = NLM_CONNECTION_COST_FIXED.0
-            | NLM_CONNECTION_COST_VARIABLE.0
-            | NLM_CONNECTION_COST_OVERDATALIMIT.0
-            | NLM_CONNECTION_COST_ROAMING.0;
+fn metered() -> impl FnMut() -> bool + Send {
+    use windows::Win32::Networking::NetworkListManager::{
+        INetworkCostManager, NLM_CONNECTION_COST_FIXED, NLM_CONNECTION_COST_OVERDATALIMIT, NLM_CONNECTION_COST_ROAMING,
+        NLM_CONNECTION_COST_VARIABLE, NetworkListManager,
+    };
+    use windows::Win32::System::Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx};
+    const METERED: i32 = NLM_CONNECTION_COST_FIXED.0
+        | NLM_CONNECTION_COST_VARIABLE.0
+        | NLM_CONNECTION_COST_OVERDATALIMIT.0
+        | NLM_CONNECTION_COST_ROAMING.0;
+    || {
         let mut cost = 0_u32;
         // SAFETY: the object is made, used and released on this thread, which enters COM's apartment before and leaves it only
         // by its end; `cost` lives through the call. Without an address the cost of the machine's own link is asked for.

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::ByteSize;
+use crate::config::{ByteSize, Period};
 use crate::pipeline::codec;
 
 pub(super) fn settings(max_bytes: &str) -> QueueSettings {
@@ -162,9 +162,17 @@ fn data_older_than_the_limit_is_dropped_and_counted() {
     let opened = open(&file);
     runtime().block_on(opened.queue.append(batch(Signal::Traces, b"old"))).unwrap();
     opened.thread.stop();
-    rusqlite::Connection::open(&file).unwrap().execute("UPDATE batch SET enqueued_unix_ms = 5", []).unwrap();
+    let two_hours_ago = jiff::Timestamp::now().as_millisecond() - 2 * 3_600_000;
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute("UPDATE batch SET enqueued_unix_ms = ?1", [two_hours_ago])
+        .unwrap();
 
     let opened = open(&file);
+    assert!(runtime().block_on(opened.queue.next(Signal::Traces)).is_some(), "it is young enough");
+    opened.thread.stop();
+    let short = QueueSettings { max_age: Period::from_secs(3600), ..settings("64 MiB") };
+    let opened = Queue::open(&file, &short, Compression::Gzip).unwrap();
     assert_eq!(runtime().block_on(opened.queue.next(Signal::Traces)), None);
     assert_eq!(opened.queue.watch().borrow().counters["dropped.traces.too_old"], 2);
 }
