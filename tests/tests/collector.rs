@@ -99,8 +99,8 @@ fn the_real_collector_gets_logs_and_metrics() {
         let _one_renderer = of("ioconnect_process_count{ioconnect_process_role=\"renderer\", $} == 1");
         let memory = of("process_memory_usage_bytes{ioconnect_process_role=\"main\", $} > 0");
         assert!(memory[0].1 > 100_000.0, "{protocol}: {memory:?}");
-        let exporter = format!("otlp_{}_log_exporter", protocol.trim_end_matches("/protobuf"));
-        let exported = format!("otel_sdk_exporter_log_exported_total{{otel_component_type=\"{exporter}\", $}} >= 3");
+        let component = format!("otlp_{}_log_exporter", protocol.trim_end_matches("/protobuf"));
+        let exported = format!("otel_sdk_exporter_log_exported_total{{otel_component_type=\"{component}\", $}} >= 3");
         assert_eq!(of(&exported)[0].0["server_address"], "127.0.0.1", "{protocol}");
         assert!(of("insights_agent_logs_read_total{$} >= 3")[0].1 < 10.0, "{protocol}");
         assert!(of("otel_sdk_exporter_operation_duration_seconds_count{$} > 0")[0].1 > 0.0, "{protocol}");
