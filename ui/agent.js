@@ -15,6 +15,7 @@ export const settings = async () => (await ask("settings")).settings;
 export const welcomed = () => ask("welcomed");
 export const previewLogs = (kind) => invoke("preview_logs", { kind });
 export const redact = (text) => invoke("redact", { text });
+export const previewBundle = () => invoke("preview_bundle");
 export const saveBundle = () => invoke("save_bundle");
 export const autostart = () => invoke("autostart");
 export const setAutostart = (on) => invoke("set_autostart", { on });

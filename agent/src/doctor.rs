@@ -52,6 +52,24 @@ impl Report {
     }
 }
 
+/// What was found as a page of text.
+#[must_use]
+pub fn page(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.topic.len()).max().unwrap_or_default();
+    let line = |check: &Check| {
+        let mark = if check.good { "good" } else { "LOOK" };
+        // A setting's error has lines of its own.
+        let sentence = check.sentence.replace('\n', &format!("\n{:indent$}", "", indent = width + 8));
+        format!("{mark}  {:width$}  {sentence}\n", check.topic)
+    };
+    let summary = match checks.iter().filter(|check| !check.good).count() {
+        0 => "Everything is as it should be.".to_owned(),
+        1 => "1 line needs a look.".to_owned(),
+        bad => format!("{bad} lines need a look."),
+    };
+    format!("{}\n{summary}\n", checks.iter().map(line).collect::<String>())
+}
+
 /// Looks at everything. The only error is that this user has no place for data.
 ///
 /// # Errors

@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use insights_agent::bundle;
+use insights_agent::bundle::{self, Piece};
 use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request, ask};
@@ -46,9 +47,12 @@ pub(crate) enum Page {
 
 /// What the commands work on.
 struct Desk {
+    options: Options,
     data: DataDir,
     loaded: Loaded,
     redactor: Redactor,
+    /// What the user has looked at, and would save.
+    bundle: Mutex<Vec<Piece>>,
 }
 
 /// Shows the window until it is closed.
@@ -57,7 +61,7 @@ pub(crate) fn run(options: &Options, page: Page) -> Result<()> {
     gtk::init().context(crate::NO_DISPLAY)?;
     let loaded = options.settings(true)?;
     let redactor = Redactor::new(&loaded.settings.logs.redaction, &Person::current());
-    let desk = Desk { data: options.data()?, loaded, redactor };
+    let desk = Desk { options: options.clone(), data: options.data()?, loaded, redactor, bundle: Mutex::default() };
     let first = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     tauri::Builder::default()
         .manage(desk)
@@ -66,6 +70,7 @@ pub(crate) fn run(options: &Options, page: Page) -> Result<()> {
             preview_logs,
             redact,
             redaction_rules,
+            preview_bundle,
             save_bundle,
             autostart,
             set_autostart
@@ -139,19 +144,27 @@ fn redact(desk: State<'_, Desk>, text: &str) -> Result<Redacted, String> {
     Ok(Redacted { text, hidden })
 }
 
-/// Saves a diagnostics bundle among the user's downloads; returns where.
+/// Puts a diagnostics bundle together, for a look into it before it is saved.
+#[tauri::command]
+async fn preview_bundle(desk: State<'_, Desk>) -> Result<Vec<Piece>, String> {
+    let pieces = bundle::collect(&desk.options).await.map_err(|error| error.to_string())?;
+    desk.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&pieces);
+    Ok(pieces)
+}
+
+/// Saves the diagnostics bundle that was looked at, or a new one, among the user's downloads; returns where.
 #[tauri::command]
 async fn save_bundle(desk: State<'_, Desk>) -> Result<String, String> {
-    let reply = ask(&desk.data, &Request::Status).await;
-    let status = match &reply {
-        Ok(Reply::Status(status)) => Ok(&**status),
-        Ok(other) => Err(format!("the agent gave another answer: {other:?}")),
-        Err(error) => Err(error.to_string()),
+    let looked_at = std::mem::take(&mut *desk.bundle.lock().unwrap_or_else(PoisonError::into_inner));
+    let pieces = if looked_at.is_empty() {
+        bundle::collect(&desk.options).await.map_err(|error| error.to_string())?
+    } else {
+        looked_at
     };
     let dirs = directories::UserDirs::new().ok_or("This user has no home folder.")?;
     let folder = dirs.download_dir().filter(|folder| folder.is_dir()).unwrap_or_else(|| dirs.home_dir());
     let file = folder.join(bundle::file_name());
-    bundle::write(&file, &desk.data, &desk.loaded, status).map_err(|error| error.to_string())?;
+    bundle::write(&file, &pieces).map_err(|error| error.to_string())?;
     Ok(file.display().to_string())
 }
 

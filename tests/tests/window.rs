@@ -354,6 +354,12 @@ fn the_page_of_help_helps() {
         assert!(entry.contains("insights-tray"), "{entry}");
         window.click("#autostart").await;
         window.wait("it is off", "document.querySelector('#autostart[aria-checked=false]')").await;
+        window.click("#look").await;
+        window.wait("its pieces", "document.querySelectorAll('#inside details').length >= 7").await;
+        window.run("document.querySelector('#inside details').open = true").await;
+        window.shows("Collector").await;
+        std::fs::create_dir_all(screenshots()).unwrap();
+        std::fs::write(screenshots().join("window-help-bundle.png"), window.0.screenshot().await.unwrap()).unwrap();
         window.click("#bundle").await;
         window.shows("Saved as ").await;
         let said = window.run("return document.getElementById('saved').innerText").await;
@@ -365,6 +371,7 @@ fn the_page_of_help_helps() {
     assert!(unpacked.unwrap().success(), "{bundle}");
     let read = |name: &str| std::fs::read_to_string(desk.folder().join("bundle").join(name)).unwrap();
     assert!(read("status.txt").contains("127.0.0.1:1") && read("settings.txt").contains("collector.endpoint"));
+    assert!(read("doctor.txt").contains("LOOK  collector"), "{}", read("doctor.txt"));
     assert!(read("log-folders.txt").contains("application.log") && read("log/insights-agent.log").contains("started"));
     let all =
         Command::new("grep").args(["-r", "-E", "hunter2|s3cret|jane@"]).arg(desk.folder().join("bundle")).output();

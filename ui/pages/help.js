@@ -4,7 +4,7 @@ import * as format from "../format.js";
 import { licences } from "../licences.js";
 import { t } from "../texts.js";
 
-const COMMANDS = ["insights-agent status", "insights-agent queue", "insights-agent config show", "insights-agent config check"];
+const COMMANDS = ["insights-agent doctor", "insights-agent status", "insights-agent queue", "insights-agent config show", "insights-agent config check"];
 
 export function make(body) {
   const facts = h("div");
@@ -17,6 +17,18 @@ export function make(body) {
       saved.textContent = t("failed", { why });
     }
   } }, t("help.bundle"));
+  const inside = h("div", { id: "inside" });
+  const look = h("button", { id: "look", onclick: async () => {
+    saved.textContent = t("help.bundle.saving");
+    try {
+      const pieces = await agent.previewBundle();
+      saved.textContent = "";
+      replace(inside, ...pieces.map(({ name, text }) => h("details", {},
+        h("summary", {}, t("help.bundle.piece", { name, size: format.bytes(text.length) })), h("pre", { tabindex: "0" }, text))));
+    } catch (why) {
+      saved.textContent = t("failed", { why });
+    }
+  } }, t("help.bundle.look"));
   const startSaid = h("p", { class: "quiet", role: "status" });
   const start = h("button", { id: "autostart", role: "switch", "aria-checked": "false", "aria-labelledby": "name-autostart", disabled: true, onclick: async () => {
     try {
@@ -38,7 +50,7 @@ export function make(body) {
   }
   body.replaceChildren(h("h1", {}, t("help.title")), h("section", { class: "card" }, facts,
     h("div", { class: "row between" }, h("h2", { id: "name-autostart" }, t("help.autostart")), start), startSaid),
-  h("section", { class: "card" }, h("h2", {}, t("help.support")), h("p", {}, t("help.bundle.what")), bundle, saved,
+  h("section", { class: "card" }, h("h2", {}, t("help.support")), h("p", {}, t("help.bundle.what")), h("div", { class: "row" }, bundle, look), saved, inside,
     h("p", {}, t("help.support.what")), h("pre", { tabindex: "0" }, COMMANDS.join("\n"))),
   h("section", { class: "card" }, h("h2", {}, t("help.licences")), h("p", {}, t("help.licences.what", { count: format.count(licences.length) })),
     h("details", { id: "licences" }, h("summary", {}, t("help.licences.show")),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use insights_agent::agent::set_by_organisation;
-use insights_agent::bundle;
+use insights_agent::bundle::{self, Piece};
 use insights_agent::connect::folders;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{AskError, Reply, Request, ask};
@@ -155,16 +155,16 @@ pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCod
 }
 
 /// `bundle`.
-pub(super) fn bundle(common: &Options, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let (data, loaded) = (common.data()?, common.settings(true)?);
+pub(super) fn bundle(common: &Options, file: Option<PathBuf>, preview: bool) -> anyhow::Result<ExitCode> {
+    let pieces = block_on(async { Ok(bundle::collect(common).await?) })?;
+    if preview {
+        for Piece { name, text } in &pieces {
+            println!("== {name} ({})\n{text}", status::bytes(text.len() as u64));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let file = file.unwrap_or_else(|| bundle::file_name().into());
-    let reply = block_on(async { Ok(ask(&data, &Request::Status).await) })?;
-    let status = match &reply {
-        Ok(Reply::Status(status)) => Ok(&**status),
-        Ok(other) => Err(format!("the agent gave another answer: {other:?}")),
-        Err(error) => Err(error.to_string()),
-    };
-    bundle::write(&file, &data, &loaded, status)?;
+    bundle::write(&file, &pieces)?;
     println!("Saved {}", file.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -84,6 +84,9 @@ enum Command {
     Bundle {
         /// The file; by default one in this folder, named after the time.
         file: Option<PathBuf>,
+        /// Print what would be in it, and save nothing.
+        #[arg(long, conflicts_with = "file")]
+        preview: bool,
     },
     /// Look at the settings.
     #[command(subcommand)]
@@ -241,7 +244,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Queue { json } => ask::queue(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
         Command::Doctor { json } => doctor::doctor(&common, json),
-        Command::Bundle { file } => ask::bundle(&common, file),
+        Command::Bundle { file, preview } => ask::bundle(&common, file, preview),
         Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),
         Command::Config(ConfigCommand::Check) => settings::check(&common),
         Command::Config(ConfigCommand::Schema) => settings::schema(),
