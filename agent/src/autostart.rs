@@ -16,6 +16,19 @@ pub fn is_on() -> Result<bool, Error> {
     entry()?.is_enabled()
 }
 
+/// Whether whoever installed it lets it start with every user's session: the registry's `Run` key of the machine on Windows, an entry in
+/// `/etc/xdg/autostart` on Linux.
+#[must_use]
+pub fn is_on_for_all() -> bool {
+    #[cfg(windows)]
+    {
+        let run = windows_registry::LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Windows\CurrentVersion\Run");
+        run.and_then(|run| run.get_string(NAME)).is_ok()
+    }
+    #[cfg(not(windows))]
+    std::path::Path::new("/etc/xdg/autostart").join(format!("{NAME}.desktop")).exists()
+}
+
 /// Lets it, or not. For the tray program itself, whose path is written down.
 ///
 /// # Errors

@@ -307,13 +307,23 @@ fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
 }
 
 fn start(report: &mut Report) {
+    let topic = "autostart";
     match autostart::is_on() {
-        Ok(true) => report.add("autostart", true, "The tray program starts with this user's session."),
-        Ok(false) => report.add(
-            "autostart",
-            false,
-            "The tray program does not start with this user's session, unless something else starts it: switch it on in its window, or set `policy.autostart`.",
-        ),
-        Err(error) => report.add("autostart", false, format!("Whether the tray program starts with the session is not known: {error}.")),
+        _ if autostart::is_on_for_all() => {
+            report.add(topic, true, "The tray program starts with every user's session on this machine.");
+        }
+        Ok(true) => report.add(topic, true, "The tray program starts with this user's session."),
+        Ok(false) => {
+            let sentence = "The tray program does not start with this user's session: switch it on in its window, or set \
+                            `policy.autostart`.";
+            report.add(topic, false, sentence);
+        }
+        Err(error) => {
+            report.add(
+                topic,
+                false,
+                format!("Whether the tray program starts with the session is not known: {error}."),
+            );
+        }
     }
 }

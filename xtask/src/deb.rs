@@ -10,6 +10,9 @@ use crate::machine;
 use crate::step::{command, root, run, step, target};
 use crate::windows::Profile;
 
+/// JSON Schema of the settings file, from the root of the repository.
+pub(crate) const SCHEMA: &str = "installer/settings.schema.json";
+
 /// Libraries of the tray program, by Debian's names. The tray's is loaded while it runs.
 const DEPENDS: &str = "libc6, libgtk-3-0 | libgtk-3-0t64, libwebkit2gtk-4.1-0, libayatana-appindicator3-1";
 
@@ -45,6 +48,7 @@ pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
         (entry.clone(), "usr/share/applications/insights-agent.desktop", "644"),
         // The user's own entry has this name, too, and by that takes the place of this one.
         (entry, "etc/xdg/autostart/Insights Agent.desktop", "644"),
+        (root().join(SCHEMA), "usr/share/insights-agent/settings.schema.json", "644"),
         (root().join("icons/generated/icon.png"), "usr/share/icons/hicolor/256x256/apps/insights-agent.png", "644"),
     ];
     for (from, to, mode) in &files {

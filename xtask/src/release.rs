@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
+use crate::deb::SCHEMA;
 use crate::installer::{self, Scope};
 use crate::sign::Signer;
 use crate::step::{command, root, run, step};
@@ -54,6 +55,7 @@ pub(crate) fn run_release() -> Result<()> {
     }
     step("Policies, licences, bill of materials", || {
         run(command(&["cp", "-r"]).arg(root().join("installer/policy")).arg(&dist))?;
+        fs::copy(root().join(SCHEMA), dist.join("settings.schema.json"))?;
         fs::write(dist.join("THIRD-PARTY-LICENCES.txt"), licences()?)?;
         bill_of_materials(&dist)
     })?;

@@ -125,7 +125,7 @@ fn whole(path: &Path, kind: ErrorKind, message: String) -> ConfigError {
 pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError> {
     let json = strip(&text)
         .map_err(|(at, message)| error(path, &text, &Positions::default(), Fault::syntax(at..at + 1, message)))?;
-    let tree: Value = match serde_json::from_str(&json) {
+    let mut tree: Value = match serde_json::from_str(&json) {
         Ok(tree) => tree,
         Err(wrong) => {
             let fault = syntax_fault(&text, &json, &wrong);
@@ -133,6 +133,10 @@ pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError>
             return Err(error(path, &text, &positions, fault));
         }
     };
+    // By which editors know the schema; it is no setting.
+    if let Some(root) = tree.as_object_mut().filter(|root| root.get("$schema").is_some_and(Value::is_string)) {
+        root.shift_remove("$schema");
+    }
     let positions = Positions::of(&json);
     if let Err(finding) = check::check(&tree) {
         let fault = finding_fault(finding, &positions);

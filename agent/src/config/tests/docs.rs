@@ -22,6 +22,18 @@ fn documentation_is_current() {
     assert!(actual == expected, "docs/configuration.md is not current; run the tests with UPDATE_DOCS=1");
 }
 
+/// The schema that is shipped is that of the code.
+#[test]
+fn schema_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../installer/settings.schema.json");
+    let expected = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let actual = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+    assert!(actual == expected, "installer/settings.schema.json is not current; run the tests with UPDATE_DOCS=1");
+}
+
 /// The example of the documentation loads as it stands, and shows every setting there is.
 #[test]
 fn example_loads_and_is_complete() {
@@ -168,6 +180,9 @@ It need not be there. `insights-agent config show` tells which file is read. It 
 have comments (`// ...`, `/* ... */`) and trailing commas. An unknown key, a key that stands twice and a value that is not
 allowed are errors, shown with line and column. A running agent keeps a copy of the last file that worked: if the file
 breaks, the settings of that copy stay in force and the error is reported.
+
+Editors that know JSON Schema complete and check it: the schema is in the release as `settings.schema.json`, on Debian in
+`/usr/share/insights-agent`, and `insights-agent config schema` prints it. The file may name it under `$schema`.
 
 A running agent looks every 5 s whether its settings have changed, and carries out what has without losing anything: it ends
 its parts, and starts them with the new settings.

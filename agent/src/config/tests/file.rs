@@ -384,6 +384,14 @@ fn long_lines_are_cut() {
     assert!(error.len() < 2_000 && !error.contains('\u{1b}'), "{error}");
 }
 
+/// The key by which editors find the schema is no setting, and no fault.
+#[test]
+fn a_schema_may_be_named() {
+    let text = r#"{ "$schema": "settings.schema.json", "collector": { "timeout": "7s" } }"#;
+    assert!(super::super::file::parse(Path::new("config.json"), text.to_owned()).is_ok());
+    assert_eq!(error_of(r#"{ "$schema": 7 }"#).kind, ErrorKind::UnknownKey);
+}
+
 /// A file that is named must be there; the one at the default place need not.
 #[test]
 fn missing_file() {
