@@ -32,6 +32,7 @@ const EFFECTS: &[Shown] = &[
         &["collector.headers", "collector.oauth2.client_id", "collector.oauth2.client_secret"],
     ),
     ("tests/tests/secrets.rs", "secrets_stand_where_the_settings_say", &["collector.headers_from"]),
+    (EXPORTER, "a_machine_is_known_by_its_certificate", &["collector.client_certificate_thumbprint"]),
     (
         DELIVERY,
         "a_certificate_and_a_token_from_a_file_open_the_door",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-pub use delivery::{ProxyChoice, SecretSource};
+pub use delivery::{ProxyChoice, SecretSource, Thumbprint};
 pub use expressions::{Expression, Pattern};
 
 /// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
@@ -387,6 +387,7 @@ serde_as_text!(
     Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
     ProxyChoice: "`system`, `none` or the address of a proxy, in quotes",
     SecretSource: "`env:NAME`, `file:PATH` or `store:NAME`, in quotes",
+    Thumbprint: "a thumbprint in quotes",
     Expression: "a regular expression in quotes",
     Pattern: "a regular expression in quotes"
 );
@@ -435,6 +436,7 @@ schema! {
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
     ProxyChoice: "`system`, `none` or address" { "type": "string", "examples": ["system", "none", "http://proxy.example.com:3128"] },
     SecretSource: "place of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token", "store:otlp"] },
+    Thumbprint: "thumbprint" { "type": "string", "examples": ["a909502dd82ae41433e6f83886b00d4277a32a7b"] },
     Secret: "secret text" { "type": "string" },
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
     Expression: "regular expression" { "type": "string" },

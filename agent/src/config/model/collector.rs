@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Signal;
 
-use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource};
+use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource, Thumbprint};
 
 /// Where the data goes, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,9 @@ pub struct CollectorSettings {
     pub client_certificate: Option<PathBuf>,
     /// PEM file with that certificate's private key, if the key is not in the same file.
     pub client_key: Option<PathBuf>,
+    /// On Windows, in place of the files: thumbprint of that certificate in the store "Personal" of the user or of the machine. Its
+    /// private key need not be exportable.
+    pub client_certificate_thumbprint: Option<Thumbprint>,
     /// The oldest version of TLS that is spoken.
     pub min_tls_version: TlsVersion,
     /// Whether data may go to another machine without encryption, to an address with `http://`. Otherwise it stays in the queue, and
@@ -70,6 +73,7 @@ impl Default for CollectorSettings {
             certificate: None,
             client_certificate: None,
             client_key: None,
+            client_certificate_thumbprint: None,
             min_tls_version: TlsVersion::default(),
             allow_plain_http: false,
             proxy: ProxySettings::default(),

@@ -13,7 +13,7 @@ fn unknown_key() {
     3 |     "enpoint" ...
       |     ^^^^^^^^^
       = key: collector.enpoint
-      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
+      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, client_certificate_thumbprint, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
     "#);
     assert_snapshot!(error_of("{ \"colour\": { \"token\": \"hunter2\" } }"), @r#"
     there is no setting `colour`

@@ -121,118 +121,119 @@ fn show_masks_secrets() {
     assert!(!format!("{loaded:?}").contains("hunter2"));
     let shown = loaded.show().replace(&folder.path().join("config.json").display().to_string(), "[folder]/config.json");
     insta::assert_snapshot!(shown, @r#"
-    collector.endpoint                     https://collector.example.com:4317  file [folder]/config.json:3
-    collector.protocol                     grpc                                default
-    collector.headers.authorization        ********                            file [folder]/config.json:4
-    collector.headers.x-key                ********                            OTEL_EXPORTER_OTLP_HEADERS
-    collector.headers_from                 {}                                  default
-    collector.compression                  gzip                                default
-    collector.timeout                      10s                                 default
-    collector.certificate                  -                                   default
-    collector.client_certificate           -                                   default
-    collector.client_key                   -                                   default
-    collector.min_tls_version              1.2                                 default
-    collector.allow_plain_http             false                               default
-    collector.proxy.address                system                              default
-    collector.proxy.user                   -                                   default
-    collector.proxy.password               -                                   default
-    collector.proxy.password_from          -                                   default
-    collector.saving_interval              5m                                  default
-    collector.oauth2.token_url             -                                   default
-    collector.oauth2.client_id             ""                                  default
-    collector.oauth2.client_secret         -                                   default
-    collector.oauth2.client_secret_from    -                                   default
-    collector.oauth2.scopes                []                                  default
-    collector.oauth2.parameters            {}                                  default
-    collector.metrics.endpoint             -                                   default
-    collector.metrics.protocol             -                                   default
-    collector.metrics.headers              {}                                  default
-    collector.metrics.compression          -                                   default
-    collector.metrics.timeout              -                                   default
-    collector.metrics.certificate          -                                   default
-    collector.metrics.client_certificate   -                                   default
-    collector.metrics.client_key           -                                   default
-    collector.traces.endpoint              -                                   default
-    collector.traces.protocol              -                                   default
-    collector.traces.headers               {}                                  default
-    collector.traces.compression           -                                   default
-    collector.traces.timeout               -                                   default
-    collector.traces.certificate           -                                   default
-    collector.traces.client_certificate    -                                   default
-    collector.traces.client_key            -                                   default
-    collector.logs.endpoint                -                                   default
-    collector.logs.protocol                -                                   default
-    collector.logs.headers                 {}                                  default
-    collector.logs.compression             -                                   default
-    collector.logs.timeout                 -                                   default
-    collector.logs.certificate             -                                   default
-    collector.logs.client_certificate      -                                   default
-    collector.logs.client_key              -                                   default
-    collector.fallback.endpoint            -                                   default
-    collector.fallback.protocol            -                                   default
-    collector.fallback.headers             {}                                  default
-    collector.fallback.compression         -                                   default
-    collector.fallback.timeout             -                                   default
-    collector.fallback.certificate         -                                   default
-    collector.fallback.client_certificate  -                                   default
-    collector.fallback.client_key          -                                   default
-    resource.user                          hash                                default
-    resource.user_hash_key                 ********                            file [folder]/config.json:7
-    resource.environment                   -                                   default
-    resource.attributes.department         %DEPT?unknown%                      file [folder]/config.json:8
-    resource.attributes.odd                "\u{1b}[31m"                        file [folder]/config.json:8
-    host.enabled                           true                                default
-    host.export_interval                   1m                                  default
-    host.sample_interval                   5s                                  default
-    host.cpu_threshold                     0.9                                 default
-    host.memory_threshold                  0.9                                 default
-    host.one_per_machine                   true                                default
-    processes.enabled                      true                                default
-    processes.sample_interval              30s                                 default
-    internal_metrics.enabled               true                                default
-    focus.enabled                          true                                default
-    focus.idle_after                       3m                                  default
-    focus.poll_interval                    5s                                  default
-    focus.apps                             []                                  default
-    focus.app_definitions                  []                                  default
-    connect.user_data                      []                                  default
-    connect.process_names                  ["io-connect-desktop"]              file [folder]/config.json:11
-    connect.use_insights_settings          false                               default
-    connect.system_json                    -                                   default
-    logs.start_at                          end                                 default
-    logs.flush_interval                    500ms                               default
-    logs.poll_interval                     10s                                 default
-    logs.watch                             true                                default
-    logs.max_records_per_second            0                                   default
-    logs.layouts                           []                                  default
-    logs.filters                           []                                  default
-    logs.redaction.credentials             true                                default
-    logs.redaction.email                   true                                default
-    logs.redaction.payment_cards           true                                default
-    logs.redaction.ibans                   true                                default
-    logs.redaction.phone_numbers           true                                default
-    logs.redaction.user                    true                                default
-    logs.redaction.ip_addresses            false                               default
-    logs.redaction.patterns                []                                  default
-    receiver.enabled                       true                                default
-    receiver.grpc_port                     4317                                default
-    receiver.http_port                     4318                                default
-    receiver.allowed_origins               []                                  default
-    receiver.token                         -                                   default
-    receiver.redacted_attributes           []                                  default
-    receiver.request_views.enabled         false                               default
-    receiver.request_views.spans           ["*"]                               default
-    receiver.sampling.ratio                1.0                                 default
-    receiver.sampling.keep_errors          true                                default
-    receiver.sampling.keep_slower_than     -                                   default
-    queue.max_bytes                        256 MiB                             default
-    queue.min_free_disk                    1 GiB                               default
-    queue.max_age                          14d                                 default
-    program_log.level                      debug                               --set
-    policy.share_platform_logs             -                                   default
-    policy.share_application_logs          -                                   default
-    policy.allow_pause                     true                                default
-    policy.autostart                       -                                   default
+    collector.endpoint                       https://collector.example.com:4317  file [folder]/config.json:3
+    collector.protocol                       grpc                                default
+    collector.headers.authorization          ********                            file [folder]/config.json:4
+    collector.headers.x-key                  ********                            OTEL_EXPORTER_OTLP_HEADERS
+    collector.headers_from                   {}                                  default
+    collector.compression                    gzip                                default
+    collector.timeout                        10s                                 default
+    collector.certificate                    -                                   default
+    collector.client_certificate             -                                   default
+    collector.client_key                     -                                   default
+    collector.client_certificate_thumbprint  -                                   default
+    collector.min_tls_version                1.2                                 default
+    collector.allow_plain_http               false                               default
+    collector.proxy.address                  system                              default
+    collector.proxy.user                     -                                   default
+    collector.proxy.password                 -                                   default
+    collector.proxy.password_from            -                                   default
+    collector.saving_interval                5m                                  default
+    collector.oauth2.token_url               -                                   default
+    collector.oauth2.client_id               ""                                  default
+    collector.oauth2.client_secret           -                                   default
+    collector.oauth2.client_secret_from      -                                   default
+    collector.oauth2.scopes                  []                                  default
+    collector.oauth2.parameters              {}                                  default
+    collector.metrics.endpoint               -                                   default
+    collector.metrics.protocol               -                                   default
+    collector.metrics.headers                {}                                  default
+    collector.metrics.compression            -                                   default
+    collector.metrics.timeout                -                                   default
+    collector.metrics.certificate            -                                   default
+    collector.metrics.client_certificate     -                                   default
+    collector.metrics.client_key             -                                   default
+    collector.traces.endpoint                -                                   default
+    collector.traces.protocol                -                                   default
+    collector.traces.headers                 {}                                  default
+    collector.traces.compression             -                                   default
+    collector.traces.timeout                 -                                   default
+    collector.traces.certificate             -                                   default
+    collector.traces.client_certificate      -                                   default
+    collector.traces.client_key              -                                   default
+    collector.logs.endpoint                  -                                   default
+    collector.logs.protocol                  -                                   default
+    collector.logs.headers                   {}                                  default
+    collector.logs.compression               -                                   default
+    collector.logs.timeout                   -                                   default
+    collector.logs.certificate               -                                   default
+    collector.logs.client_certificate        -                                   default
+    collector.logs.client_key                -                                   default
+    collector.fallback.endpoint              -                                   default
+    collector.fallback.protocol              -                                   default
+    collector.fallback.headers               {}                                  default
+    collector.fallback.compression           -                                   default
+    collector.fallback.timeout               -                                   default
+    collector.fallback.certificate           -                                   default
+    collector.fallback.client_certificate    -                                   default
+    collector.fallback.client_key            -                                   default
+    resource.user                            hash                                default
+    resource.user_hash_key                   ********                            file [folder]/config.json:7
+    resource.environment                     -                                   default
+    resource.attributes.department           %DEPT?unknown%                      file [folder]/config.json:8
+    resource.attributes.odd                  "\u{1b}[31m"                        file [folder]/config.json:8
+    host.enabled                             true                                default
+    host.export_interval                     1m                                  default
+    host.sample_interval                     5s                                  default
+    host.cpu_threshold                       0.9                                 default
+    host.memory_threshold                    0.9                                 default
+    host.one_per_machine                     true                                default
+    processes.enabled                        true                                default
+    processes.sample_interval                30s                                 default
+    internal_metrics.enabled                 true                                default
+    focus.enabled                            true                                default
+    focus.idle_after                         3m                                  default
+    focus.poll_interval                      5s                                  default
+    focus.apps                               []                                  default
+    focus.app_definitions                    []                                  default
+    connect.user_data                        []                                  default
+    connect.process_names                    ["io-connect-desktop"]              file [folder]/config.json:11
+    connect.use_insights_settings            false                               default
+    connect.system_json                      -                                   default
+    logs.start_at                            end                                 default
+    logs.flush_interval                      500ms                               default
+    logs.poll_interval                       10s                                 default
+    logs.watch                               true                                default
+    logs.max_records_per_second              0                                   default
+    logs.layouts                             []                                  default
+    logs.filters                             []                                  default
+    logs.redaction.credentials               true                                default
+    logs.redaction.email                     true                                default
+    logs.redaction.payment_cards             true                                default
+    logs.redaction.ibans                     true                                default
+    logs.redaction.phone_numbers             true                                default
+    logs.redaction.user                      true                                default
+    logs.redaction.ip_addresses              false                               default
+    logs.redaction.patterns                  []                                  default
+    receiver.enabled                         true                                default
+    receiver.grpc_port                       4317                                default
+    receiver.http_port                       4318                                default
+    receiver.allowed_origins                 []                                  default
+    receiver.token                           -                                   default
+    receiver.redacted_attributes             []                                  default
+    receiver.request_views.enabled           false                               default
+    receiver.request_views.spans             ["*"]                               default
+    receiver.sampling.ratio                  1.0                                 default
+    receiver.sampling.keep_errors            true                                default
+    receiver.sampling.keep_slower_than       -                                   default
+    queue.max_bytes                          256 MiB                             default
+    queue.min_free_disk                      1 GiB                               default
+    queue.max_age                            14d                                 default
+    program_log.level                        debug                               --set
+    policy.share_platform_logs               -                                   default
+    policy.share_application_logs            -                                   default
+    policy.allow_pause                       true                                default
+    policy.autostart                         -                                   default
     "#);
     insta::assert_snapshot!(serde_json::to_string_pretty(&loaded.show_json()["collector"]).unwrap(), @r#"
     {
@@ -248,6 +249,7 @@ fn show_masks_secrets() {
       "certificate": null,
       "client_certificate": null,
       "client_key": null,
+      "client_certificate_thumbprint": null,
       "min_tls_version": "1.2",
       "allow_plain_http": false,
       "proxy": {

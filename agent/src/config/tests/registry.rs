@@ -99,7 +99,7 @@ fn a_wrong_value_is_reported_and_ignored() {
     there is no setting `hedders`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.hedders
       = key: collector.hedders
-      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
+      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, client_certificate_thumbprint, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
       = so: the value is ignored
     expected an object `{ ... }`, found text
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.headers

@@ -40,6 +40,46 @@ impl fmt::Display for SecretSource {
     }
 }
 
+/// Thumbprint of a certificate, as Windows shows it: 40 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thumbprint([u8; 20]);
+
+impl Thumbprint {
+    /// The SHA-1 of the certificate.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Thumbprint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no thumbprint; it has 40 hexadecimal digits, as in the details of a certificate on Windows"
+            )
+        };
+        // Windows' dialog shows blanks, and copies a mark of direction before the first digit.
+        let digits: Vec<u32> = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '\u{200e}')
+            .map(|c| c.to_digit(16))
+            .collect::<Option<_>>()
+            .ok_or_else(wrong)?;
+        let bytes: Vec<u8> =
+            digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect();
+        bytes.try_into().ok().filter(|_| digits.len() == 40).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Which proxy is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ProxyChoice {

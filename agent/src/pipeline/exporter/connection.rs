@@ -12,7 +12,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
 
 use super::client::ClientError;
 use super::secrets;
-use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, TlsVersion};
+use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, Thumbprint, TlsVersion};
 
 /// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
 const PING: Duration = Duration::from_secs(20);
@@ -113,6 +113,9 @@ fn build(settings: &CollectorSettings, speaks: Speaks) -> Result<reqwest::Client
         (Speaks::Http, _) => builder,
     };
     builder = through_proxy(builder, settings)?;
+    if let Some(thumbprint) = &settings.client_certificate_thumbprint {
+        return Ok(from_store(builder, settings, thumbprint, speaks)?.build()?);
+    }
     builder = authorities(builder, settings)?;
     if let Some(identity) = identity(settings)? {
         builder = builder.identity(identity);
@@ -136,6 +139,34 @@ fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result
             Ok(builder.proxy(proxy))
         }
     }
+}
+
+/// This machine's certificate out of the system's store.
+#[cfg(windows)]
+fn from_store(
+    builder: ClientBuilder,
+    settings: &CollectorSettings,
+    thumbprint: &Thumbprint,
+    speaks: Speaks,
+) -> Result<ClientBuilder, ClientError> {
+    let protocols: &[&[u8]] = match (speaks, settings.protocol) {
+        (Speaks::Otlp, Protocol::Grpc) => &[b"h2"],
+        (Speaks::Otlp, Protocol::HttpProtobuf | Protocol::HttpJson) => &[b"http/1.1"],
+        (Speaks::Http, _) => &[b"h2", b"http/1.1"],
+    };
+    super::cert_store::identify(builder, settings, thumbprint, protocols)
+}
+
+/// There is no such store here.
+#[cfg(not(windows))]
+fn from_store(
+    _: ClientBuilder,
+    _: &CollectorSettings,
+    thumbprint: &Thumbprint,
+    _: Speaks,
+) -> Result<ClientBuilder, ClientError> {
+    let help = "names a certificate of Windows' store; here it is a file (collector.client_certificate)";
+    Err(ClientError::ClientCertificate(format!("{thumbprint} {help}")))
 }
 
 fn authorities(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {

@@ -4,6 +4,8 @@
 //! the answer. So a collector without a pipeline for logs does not stop the metrics. What a lane is doing is published
 //! as a [`Delivery`] after every change.
 
+#[cfg(windows)]
+mod cert_store;
 mod client;
 mod clients;
 mod connection;

@@ -288,6 +288,9 @@ async fn a_machine_is_known_by_its_certificate() {
     assert!(alone.contains("desk.crt holds no certificate with its private key"), "{alone}");
     let keyless = why(serde_json::json!({ "client_key": key }));
     assert!(keyless.contains("collector.client_key is set"), "{keyless}");
+    let print = "a9 09 50 2d d8 2a e4 14 33 e6 f8 38 86 b0 0d 42 77 a3 2a 7b";
+    let absent = why(serde_json::json!({ "client_certificate_thumbprint": print }));
+    assert!(absent.contains("a909502dd82ae41433e6f83886b00d4277a32a7b"), "{absent}");
 }
 
 #[test]
