@@ -6,11 +6,16 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Folder name under the platform's places for data and settings.
 const NAME: &str = "insights-agent";
 /// File that a running agent locks, in every data folder.
 const LOCK: &str = "agent.lock";
+/// How long a start waits for a command that has the data folder for a moment: deleting withdrawn logs may take seconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks meanwhile.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The data folder and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,12 +133,19 @@ impl DataDir {
         self.0.join("control.sock")
     }
 
-    /// Makes the folder and takes it for this process. None if it cannot be written: no other process can either.
+    /// Makes the folder and takes it for this process, as soon as a command that has it for a moment lets it go. None if it cannot be
+    /// written: no other process can either.
     ///
     /// # Errors
     /// [`LockError::Taken`] while another process has it.
     pub fn take(&self) -> Result<Option<File>, LockError> {
-        match self.create().map_err(LockError::from).and_then(|()| self.lock()) {
+        let until = Instant::now() + LOCK_PATIENCE;
+        let mut lock = self.create().map_err(LockError::from).and_then(|()| self.lock());
+        while matches!(lock, Err(LockError::Taken(_))) && Instant::now() < until {
+            std::thread::sleep(LOCK_PAUSE);
+            lock = self.lock();
+        }
+        match lock {
             Ok(lock) => Ok(Some(lock)),
             Err(LockError::Io(error)) => {
                 tracing::error!(%error, "the data folder cannot be written");

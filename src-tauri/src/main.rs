@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use insights_agent::agent::Service;
 use insights_agent::autostart;
 use insights_agent::config::Loaded;
-use insights_agent::control::{Reply, Request, ask};
+use insights_agent::control::{Reply, Request, ask, is_answered};
 use insights_agent::ended::ended;
 use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
@@ -67,7 +67,11 @@ fn main() -> Result<()> {
     priority::lower();
     let data = options.data()?;
     let loaded = options.settings(true)?;
-    // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if runtime.block_on(is_answered(&data)) {
+        return show_running(&options, &data);
+    }
     match data.take() {
         Ok(lock) => drop(lock),
         // Whoever starts the program a second time wants to see something.

@@ -77,6 +77,22 @@ fn without_an_agent_status_says_so() {
     assert!(text(&output.stderr).contains("no agent is running"));
 }
 
+/// Guarantees: a decision that is made while the agent starts neither keeps it from starting nor is lost, whoever of the two is first.
+#[test]
+fn a_decision_and_a_start_at_the_same_time_both_happen() {
+    for round in 0..8 {
+        let mut desk = Desk::new();
+        desk.set("collector.endpoint=http://127.0.0.1:1");
+        let agent = desk.start();
+        let shared = round % 2 == 0;
+        let _ = desk.ok(&["logs", "share", if shared { "on" } else { "off" }]);
+        let status = desk.status();
+        assert_eq!(status["logs"]["shared"].as_array().unwrap().is_empty(), !shared, "{status}");
+        assert_eq!(status["process_id"], agent.id());
+        assert!(agent.stop());
+    }
+}
+
 /// A second agent on the same data leaves the first alone.
 #[test]
 fn a_second_agent_is_refused() {

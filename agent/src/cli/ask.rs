@@ -9,7 +9,7 @@ use insights_agent::agent::set_by_organisation;
 use insights_agent::bundle::{self, Piece};
 use insights_agent::connect::folders;
 use insights_agent::consent::{Consent, LogKind};
-use insights_agent::control::{AskError, Reply, Request, ask};
+use insights_agent::control::{Asked, Reply, Request, ask, ask_or_lock};
 use insights_agent::launch::Options;
 use insights_agent::paths::{LockError, user_config_file};
 use insights_agent::pause::PauseFor;
@@ -107,24 +107,23 @@ pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow
     let data = common.data()?;
     let request = Request::ShareLogs { kinds: kinds.to_vec(), shared };
     let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
-    match block_on(async { Ok(ask(&data, &request).await) })? {
-        Ok(Reply::LogsShared { deleted }) => tell(&names, shared, deleted),
-        Ok(Reply::Failed { why }) => bail!("{why}"),
-        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
-        Err(AskError::NotRunning(_)) => {
+    match block_on(async { Ok(ask_or_lock(&data, &request).await?) })? {
+        Asked::Answered(reply) => match *reply {
+            Reply::LogsShared { deleted } => tell(&names, shared, deleted),
+            Reply::Failed { why } => bail!("{why}"),
+            reply => bail!("the agent gave another answer: {reply:?}"),
+        },
+        Asked::Nobody(_lock) => {
             let policy = common.settings(true)?.settings.policy;
             if let Some(kind) = kinds.iter().find(|kind| policy.shares(**kind).is_some()) {
                 bail!("{}", set_by_organisation(*kind));
             }
-            data.create()?;
-            let _lock = data.lock()?;
             let mut consent = Consent::load(&data.consent());
             consent.decide(kinds, shared, jiff::Timestamp::now());
             consent.store(&data.consent())?;
             let deleted = if shared { 0 } else { queue::withdraw(&data.queue(), kinds)? };
             tell(&names, shared, deleted);
         }
-        Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use insights_agent::agent::Service;
 use insights_agent::collector;
+use insights_agent::control::is_answered;
 use insights_agent::ended::ended;
 use insights_agent::launch::Options;
+use insights_agent::paths::LockError;
 use insights_agent::{priority, program_log};
 
 use super::{CollectorArguments, block_on};
@@ -16,7 +18,10 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
     priority::lower();
     let data = common.data()?;
     let loaded = common.settings(true)?;
-    // Taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    if block_on(async { Ok(is_answered(&data).await) })? {
+        return Err(LockError::Taken(data.path().to_owned()).into());
+    }
     drop(data.take()?);
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!(%error, "the agent's log cannot be opened");

@@ -1,17 +1,22 @@
 //! Asking a running agent.
 
+use std::fs::File;
 use std::io;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Stream as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::time::Instant;
 
 use super::{MAX_LINE, Reply, Request, socket_name};
-use crate::paths::DataDir;
+use crate::paths::{DataDir, LockError};
 
 /// Longest wait for an answer. Withdrawing consent waits for the reader, which may be in the middle of a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause before an agent that is starting or ending is asked again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,42 @@ pub enum AskError {
 /// See [`AskError`].
 pub async fn ask(data: &DataDir, request: &Request) -> Result<Reply, AskError> {
     tokio::time::timeout(PATIENCE, exchange(data, request)).await.unwrap_or(Err(AskError::Silent))
+}
+
+/// Whether an agent runs on a data folder and answers.
+pub async fn is_answered(data: &DataDir) -> bool {
+    ask(data, &Request::Status).await.is_ok()
+}
+
+/// Asks the agent that runs on a data folder; if none does, takes the folder, so that none starts meanwhile. One that is
+/// starting or ending is waited for.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn ask_or_lock(data: &DataDir, request: &Request) -> Result<Asked, AskError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask(data, request).await {
+            Err(AskError::NotRunning(_)) => {}
+            answer => return answer.map(|reply| Asked::Answered(Box::new(reply))),
+        }
+        data.create()?;
+        match data.lock() {
+            Ok(lock) => return Ok(Asked::Nobody(lock)),
+            Err(LockError::Io(error)) => return Err(error.into()),
+            Err(LockError::Taken(_)) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(LockError::Taken(_)) => return Err(AskError::Silent),
+        }
+    }
+}
+
+/// Who was there to be asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// An agent, which said this.
+    Answered(Box<Reply>),
+    /// Nobody; none starts while this is held.
+    Nobody(File),
 }
 
 async fn exchange(data: &DataDir, request: &Request) -> Result<Reply, AskError> {

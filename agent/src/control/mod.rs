@@ -12,7 +12,7 @@ use std::io;
 use interprocess::local_socket::Name;
 use serde::{Deserialize, Serialize};
 
-pub use client::{AskError, ask};
+pub use client::{AskError, Asked, ask, ask_or_lock, is_answered};
 pub use server::{Answer, Server};
 
 use crate::config::SettingLine;
