@@ -13,7 +13,7 @@ use rustls_cng::signer::CngSigningKey;
 use rustls_cng::store::{CertStore, CertStoreType};
 use rustls_platform_verifier::Verifier;
 
-use super::client::ClientError;
+use super::error::ClientError;
 use crate::config::{CollectorSettings, Thumbprint, TlsVersion};
 
 /// Name of the store that people know as "Personal".

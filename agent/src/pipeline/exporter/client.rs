@@ -19,6 +19,7 @@ use tonic_types::StatusExt;
 use super::connection::{Connection, Speaks, is_here};
 use super::credentials::Credentials;
 use super::decision::{Outcome, retry_after};
+use super::error::ClientError;
 use super::failure::{self, Failure};
 use super::json;
 use crate::config::{CollectorSettings, Compression, Protocol};
@@ -49,31 +50,6 @@ pub struct Client {
     refused: Option<Failure>,
     /// By how many seconds the collector's clock is ahead of ours, as its last answer said.
     skew: Arc<Mutex<Option<i64>>>,
-}
-
-/// Why there is no client for these settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The file with certificates.
-    #[error("collector.certificate: {file} {problem}")]
-    Certificate {
-        /// The file.
-        file: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The certificate of this machine, or its key.
-    #[error("collector.client_certificate: {0}")]
-    ClientCertificate(String),
-    /// A header.
-    #[error("collector.headers: `{0}` is not a header that HTTP can carry")]
-    Header(String),
-    /// The password of the proxy.
-    #[error("collector.proxy.password_from: {0}")]
-    ProxyPassword(String),
-    /// The HTTP client itself.
-    #[error("the HTTP client cannot be made: {0}")]
-    Http(#[from] reqwest::Error),
 }
 
 impl Client {

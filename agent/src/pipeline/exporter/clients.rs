@@ -1,6 +1,7 @@
 //! Where each signal goes.
 
-use super::client::{Client, ClientError};
+use super::client::Client;
+use super::error::ClientError;
 use crate::config::{CollectorSettings, DestinationSettings};
 use crate::pipeline::Signal;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
 
-use super::client::ClientError;
+use super::error::ClientError;
 use super::secrets;
 use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, Thumbprint, TlsVersion};
 

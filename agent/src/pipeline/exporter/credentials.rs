@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::client::ClientError;
+use super::error::ClientError;
 use super::failure::Failure;
 use super::oauth2::Tokens;
 use super::secrets;

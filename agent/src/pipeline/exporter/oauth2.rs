@@ -8,8 +8,8 @@ use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use tokio::sync::Mutex;
 
-use super::client::ClientError;
 use super::connection::{Connection, Speaks, is_here};
+use super::error::ClientError;
 use super::failure::{Failure, address};
 use super::secrets;
 use crate::config::{CollectorSettings, Endpoint, OAuth2Settings};

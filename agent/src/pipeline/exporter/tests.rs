@@ -49,6 +49,11 @@ fn request(records: usize) -> Vec<u8> {
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
+fn new_batch(records: u32) -> NewBatch {
+    let (consent, payload) = (Some(LogKind::Platform), request(records as usize));
+    NewBatch { signal: Signal::Logs, consent, items: records, oldest_unix_nano: 0, newest_unix_nano: 0, payload }
+}
+
 fn batch() -> Batch {
     Batch {
         id: BatchId::default(),
@@ -356,15 +361,7 @@ async fn a_lane_delivers_through_trouble() {
     let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
     let queue = opened.queue;
     for records in [2, 3, 4] {
-        let batch = NewBatch {
-            signal: Signal::Logs,
-            consent: Some(LogKind::Platform),
-            items: records,
-            oldest_unix_nano: 0,
-            newest_unix_nano: 0,
-            payload: request(records as usize),
-        };
-        queue.append(batch).await.unwrap();
+        queue.append(new_batch(records)).await.unwrap();
     }
     let exporter = Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), &pace(), |_| {
         Operations::default()
@@ -389,15 +386,7 @@ async fn wrong_credentials_keep_the_data() {
     let denied = grpc_server(|_| Err(Status::unauthenticated("who are you"))).await;
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
-    let batch = NewBatch {
-        signal: Signal::Logs,
-        consent: None,
-        items: 2,
-        oldest_unix_nano: 0,
-        newest_unix_nano: 0,
-        payload: request(2),
-    };
-    opened.queue.append(batch).await.unwrap();
+    opened.queue.append(new_batch(2)).await.unwrap();
     let exporter =
         Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), &pace(), |_| {
             Operations::default()

@@ -35,15 +35,7 @@ async fn check(name: &str, settings: CollectorSettings, seen: &Seen, then: Then)
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
     let queue = opened.queue;
-    let batch = NewBatch {
-        signal: Signal::Logs,
-        consent: None,
-        items: 2,
-        oldest_unix_nano: 0,
-        newest_unix_nano: 0,
-        payload: request(2),
-    };
-    queue.append(batch).await.unwrap();
+    queue.append(new_batch(2)).await.unwrap();
     let clients = Clients::new(&settings).unwrap();
     let exporter = Exporter::start(&queue, &clients, &Pause::default(), &pace(), |_| Operations::default());
     if then == Held {
