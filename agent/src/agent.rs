@@ -302,7 +302,7 @@ fn start_receiver(
 ) -> Option<Receiver> {
     let context = settings.receiver.enabled.then(|| ReceiverContext {
         settings: settings.receiver.clone(),
-        collector: settings.collector.endpoint.clone(),
+        collector: settings.collector.clone(),
         queue: logs.queue.clone(),
         resource: resource.clone(),
         redactor: Arc::clone(&logs.redactor),

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod expressions;
+mod origin;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use delivery::{ProxyChoice, SecretSource};
 pub use expressions::{Expression, Pattern};
+pub use origin::OriginPattern;
 
 /// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -382,7 +384,8 @@ serde_as_text!(
     ProxyChoice: "`system`, `none` or the address of a proxy, in quotes",
     SecretSource: "`env:NAME` or `file:PATH`, in quotes",
     Expression: "a regular expression in quotes",
-    Pattern: "a regular expression in quotes"
+    Pattern: "a regular expression in quotes",
+    OriginPattern: "an origin in quotes, as in \"https://*.example.com\""
 );
 
 impl Serialize for ByteSize {
@@ -433,4 +436,5 @@ schema! {
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
     Expression: "regular expression" { "type": "string" },
     Pattern: "regular expression" { "type": "string" },
+    OriginPattern: "origin of web pages" { "type": "string", "examples": ["https://*.example.com"] },
 }
