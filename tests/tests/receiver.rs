@@ -68,11 +68,10 @@ fn io_insights_rides_along() {
     assert!(!written.contains("before consent") && !written.contains("hunter2"));
     for name in ["interopio.api.interop.invoke", "insights_trace_count"] {
         let mine = written.split("Resource SchemaURL").find(|part| part.contains(name)).unwrap();
-        for attribute in
-            ["machine: Str(PW052B0C)", "host.name: Str(PW052B0C)", "department: Str(trading)", "session.id: Str("]
-        {
+        for attribute in ["machine: Str(PW052B0C)", "host.name: Str(", "department: Str(trading)", "session.id: Str("] {
             assert!(mine.contains(attribute), "{attribute} is not in {mine}");
         }
+        assert!(!mine.contains("host.name: Str(PW052B0C)"), "this machine has one name, its own");
     }
     assert!(agent.stop());
     assert!(!desk.data().join("receiver.json").exists());
@@ -130,8 +129,8 @@ fn apps_of_javascript_send_in_three_ways() {
     let mut desk = Desk::new();
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
-    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
     let status = desk.status();
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new("node");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/js/send.cjs")).env("NODE_PATH", &modules);
@@ -258,6 +257,8 @@ fn io_connect_is_pointed_at_the_agent() {
     let words = ["connect", "setup", "--file", file.to_str().unwrap()];
     let shown = desk.ok(&words);
     assert!(shown.contains("// ours") && shown.contains("Bearer s3cret"), "{shown}");
+    let without = desk.run(&words);
+    assert!(text(&without.stderr).contains("No agent is running"), "{}", text(&without.stderr));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "only shown");
     let said = desk.ok(&[&words[..], &["--write"]].concat());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
@@ -274,6 +275,11 @@ fn io_connect_is_pointed_at_the_agent() {
     desk.set("receiver.http_port=0");
     let agent = desk.start();
     let address = receiver(&desk.status());
+    std::fs::write(&file, "{ \"insights\": { \"enabled\": false } }").unwrap();
+    let running = desk.run(&words);
+    assert!(text(&running.stdout).contains(&format!("http://{address}/v1/traces")), "{}", text(&running.stdout));
+    let told = text(&running.stderr);
+    assert!(told.contains("The running agent") && told.contains("`insights.enabled` is false"), "{told}");
     let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     assert_eq!(desk.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");

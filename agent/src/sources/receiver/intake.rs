@@ -16,8 +16,8 @@ use crate::pipeline::queue::{AppendError, Queue};
 use crate::sources::host::locked;
 
 /// Requests that are worked on at a time: what they hold, decompressed and decoded, is what the memory of the agent grows by.
-/// With the largest ones that is some 200 MB for a moment.
-const TURNS: usize = 2;
+/// With the largest one that is some 100 MB for a moment; and each thread that did such work keeps some of it.
+const TURNS: usize = 1;
 /// Bytes of prepared requests that wait for the queue: one of the largest, or many usual ones, which then share a transaction.
 const WAITING: usize = LARGEST_DECODED;
 

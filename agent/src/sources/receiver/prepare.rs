@@ -1,6 +1,6 @@
 //! A request as it came made one for the queue: decompressed, decoded within bounds, thinned, redacted, enriched, parted.
 //!
-//! This is the work of a request. It blocks, so it has a thread of its own kind, and only a few are done at a time.
+//! This is the work of a request. It blocks, so it is done on another thread, and one at a time.
 
 use std::sync::Arc;
 
