@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -24,6 +25,7 @@ use crate::pipeline::queue::{Opened, QueueThread};
 use crate::redaction::Person;
 
 mod bounds;
+mod hiding;
 mod json;
 mod listen;
 mod pages;
@@ -259,6 +261,11 @@ async fn log_records_wait_for_consent() {
     assert_eq!(status_of(&answer), "200", "{answer}");
     assert!(answer.contains(r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"the user"#), "{answer}");
     assert!(desk.queue.next(Signal::Logs).await.is_none());
+    let mut client = LogsServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let sent = ExportLogsServiceRequest::decode(super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let partial = client.export(sent).await.unwrap().into_inner().partial_success.unwrap();
+    assert_eq!(partial.rejected_log_records, 2, "over gRPC the same");
+    assert!(partial.error_message.contains("does not share"), "{partial:?}");
 
     desk.receiver.share_logs(true).await;
     let answer = post().await;
@@ -273,7 +280,7 @@ async fn log_records_wait_for_consent() {
     desk.receiver.share_logs(false).await;
     assert_eq!(desk.queue.withdraw(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
     let status = desk.receiver.status();
-    assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (2, 4));
+    assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (4, 4));
     desk.end().await;
 }
 
@@ -299,22 +306,6 @@ fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
     json!({ "resourceSpans": [{ "resource": { "attributes": resource }, "scopeSpans": [scope] }] })
         .to_string()
         .into_bytes()
-}
-
-/// Guarantees: of the attributes of spans and their events, those that are named are redacted, and no others.
-#[tokio::test]
-async fn named_attributes_of_spans_are_redacted() {
-    let redacted_attributes = vec!["args.*".to_owned()];
-    let desk = Desk::with(ReceiverSettings { redacted_attributes, ..ReceiverSettings::default() });
-    let attributes = [("args.login", "password=hunter2"), ("note", "password=swordfish")];
-    let body = trace(&[], &[span("login", &attributes, 1, false)]);
-    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
-    assert_eq!(status_of(&answer), "200", "{answer}");
-    let queued = desk.queued(Signal::Traces).await;
-    let text = String::from_utf8_lossy(&queued);
-    assert!(!text.contains("hunter2"), "neither in the span nor in its event");
-    assert_eq!(text.matches("password=swordfish").count(), 2);
-    desk.end().await;
 }
 
 /// Guarantees: a company that samples keeps a share of the traces, and those with a failed or a slow span whole; what is left
@@ -350,16 +341,45 @@ async fn errors_and_slow_traces_survive_sampling() {
     desk.end().await;
 }
 
+/// Guarantees: what io.Insights says of an app is told by the names of our own signals too, and nothing that a resource says of
+/// itself is replaced; the machine has its own name, whatever the sender calls it.
+#[tokio::test]
+async fn io_insights_keys_are_mapped() {
+    let desk = Desk::usual();
+    let own =
+        [("tracingAppName", "blotter"), ("tracingAppInstanceId", "848_6"), ("env", "PROD"), ("machine", "elsewhere")];
+    let told = [("ioconnect.app.name", "mine"), ("host.name", "theirs"), ("tracingAppName", "blotter")];
+    for resource in [&own[..], &told] {
+        let body = trace(resource, &[span("here", &[], 1, false)]);
+        let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+        assert_eq!(status_of(&answer), "200", "{answer}");
+        let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+        let said = said(arrived.resource_spans[0].resource.as_ref());
+        let is = |key: &str, value: &str| assert!(said[key].contains(&format!("\"{value}\"")), "{key}: {said:?}");
+        for (key, value) in resource {
+            is(key, value);
+        }
+        if resource == &own {
+            is("ioconnect.app.name", "blotter");
+            is("ioconnect.instance.id", "848_6");
+            is("deployment.environment.name", "PROD");
+            is("host.name", &sysinfo::System::host_name().unwrap());
+        }
+    }
+    desk.end().await;
+}
+
 /// Guarantees: when the queue is nearly full, what is sent is refused over HTTP and gRPC with the time to come again, and nothing
-/// that was acknowledged gives way to it; when there is room again it is taken.
+/// that was acknowledged gives way to it; when there is room again it is taken. What was refused is counted nowhere else.
 #[tokio::test]
 async fn a_full_queue_pushes_back() {
-    let settings = ReceiverSettings { grpc_port: 0, http_port: 0, ..ReceiverSettings::default() };
+    let sampling = serde_json::from_value(json!({ "ratio": 0.000_001, "keep_errors": true })).unwrap();
+    let settings = ReceiverSettings { grpc_port: 0, http_port: 0, sampling, ..ReceiverSettings::default() };
     let queue = serde_json::from_value(json!({ "max_bytes": "1 MiB" })).unwrap();
     let desk = Desk::start(settings, CollectorSettings::default(), &queue);
     let noise = || (0..60_000).map(|_| fastrand::alphanumeric()).collect::<String>();
     let post = async || {
-        let body = trace(&[], &[span(&noise(), &[], 1, false)]);
+        let body = trace(&[], &[span(&noise(), &[], 1, true), span("left out", &[], 1, false)]);
         desk.post("/v1/traces", &["Content-Type: application/json"], &body).await
     };
     let mut taken = 0;
@@ -373,13 +393,13 @@ async fn a_full_queue_pushes_back() {
     assert_eq!(status_of(&refused), "429", "{refused}");
     assert!(refused.contains("retry-after: 5\r\n") && refused.contains("the queue is full"), "{refused}");
     let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
-    let body: ExportTraceServiceRequest =
-        serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, false)])).unwrap();
+    let body: ExportTraceServiceRequest = serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, true)])).unwrap();
     let refused = client.export(body).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
     assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some(), "{refused}");
     let stats = desk.queue.watch().borrow().clone();
     assert_eq!(stats.of(Signal::Traces).items, taken);
+    assert_eq!(desk.receiver.status().sampled_out, taken, "what is refused comes again, and is counted then");
     for _ in 0..2 {
         let _ = desk.queued(Signal::Traces).await;
     }

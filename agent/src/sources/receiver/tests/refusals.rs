@@ -39,10 +39,27 @@ async fn what_cannot_be_taken_is_refused() {
         *counted.entry(reason.to_owned()).or_default() += 1;
         assert_eq!(desk.receiver.status().refused, counted, "{path} {headers:?}");
     }
+    let web = desk.post("/v1/traces", &["Content-Type: application/grpc-web+proto"], b"").await;
+    assert_eq!(status_of(&web), "415", "another protocol than gRPC: {web}");
+    let call = desk.post(
+        "/opentelemetry.proto.collector.profiles.v1.Profiles/Export",
+        &["Content-Type: application/grpc"],
+        b"",
+    );
+    assert!(call.await.contains("grpc-status: 12\r\n"), "UNIMPLEMENTED");
+    let long = format!("Host: {}.evil.test", "x".repeat(10_000));
+    let long =
+        desk.raw(format!("POST / HTTP/1.1\r\n{long}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes());
+    let long = long.await;
+    assert!(status_of(&long) == "403" && long.len() < 1000, "its name is not all repeated: {long}");
     let rebound = b"POST /v1/traces HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(status_of(&desk.raw(rebound.to_vec()).await), "403");
     let read = b"GET /v1/traces HTTP/1.1\r\nHost: [::1]:4318\r\nConnection: close\r\n\r\n";
     assert_eq!(status_of(&desk.raw(read.to_vec()).await), "405");
+    for (reason, count) in [("media_type", 1), ("call", 1), ("host", 2), ("method", 1)] {
+        *counted.entry(reason.to_owned()).or_default() += count;
+    }
+    assert_eq!(desk.receiver.status().refused, counted);
     assert_eq!(desk.receiver.status().refused_origin.as_deref(), Some("null"));
 
     let empty = desk.post("/v1/metrics", &[json], b"{\"resourceMetrics\":[]}").await;
