@@ -285,3 +285,21 @@ fn io_connect_is_pointed_at_the_agent() {
     assert_eq!(desk.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
     assert!(agent.stop());
 }
+
+/// Guarantees: the two lines of docs/own-data.md, as they stand there, send a span.
+#[test]
+fn the_two_lines_of_the_document_work() {
+    let Some(backend) = Backend::start() else { return };
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/own-data.md")).unwrap();
+    let start = text.find("curl http").unwrap();
+    let lines = &text[start..start + text[start..].find("\n```").unwrap()];
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    let lines = lines.replace("127.0.0.1:4318", &receiver(&desk.status()));
+    let sent = output(Command::new("sh").args(["-c", &lines]));
+    assert_eq!(sent.stdout, b"{}", "{}", insights_agent_tests::program::text(&sent.stderr));
+    wait_for("the span", || backend.written().contains("Name           : hello").then_some(()));
+    assert!(agent.stop());
+}

@@ -359,7 +359,7 @@ async fn io_insights_keys_are_mapped() {
         for (key, value) in resource {
             is(key, value);
         }
-        if resource == &own {
+        if *resource == own {
             is("ioconnect.app.name", "blotter");
             is("ioconnect.instance.id", "848_6");
             is("deployment.environment.name", "PROD");

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use super::*;
 use crate::sources::receiver::body::{LARGEST_BODY, ROOM};
 use crate::sources::receiver::prepare::{LARGEST_BATCH, LARGEST_REQUEST};
+use crate::sources::receiver::serve::MOST_CONNECTIONS;
 
 /// Guarantees: a request whose parts would take much more memory than its bytes is refused before it is decoded, in every form,
 /// and so is one whose resources would become large by what is added to them.
@@ -71,6 +72,40 @@ async fn large_requests_are_parted() {
     }
     assert!(parts > 2, "{parts} parts");
     assert_eq!(names, (0..7000).map(|number| format!("{number:05}")).collect::<Vec<_>>());
+    desk.end().await;
+}
+
+/// Guarantees: there are no more than 256 connections, of both ports together; one more is answered when another ends.
+#[tokio::test]
+async fn no_more_than_256_connections() {
+    let desk = Desk::usual();
+    let grpc = desk.receiver.status().grpc.unwrap();
+    let grpc: SocketAddr = grpc.strip_prefix("http://").unwrap().parse().unwrap();
+    let addresses = [desk.http, grpc];
+    let told = tokio::task::spawn_blocking(move || {
+        let ask = |stream: &mut TcpStream| {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        };
+        let is_answered = |stream: &mut TcpStream, limit: Duration| {
+            stream.set_read_timeout(Some(limit)).unwrap();
+            stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0)
+        };
+        let limit = Duration::from_mins(1);
+        let mut all: Vec<TcpStream> = (0..MOST_CONNECTIONS)
+            .map(|number| {
+                let mut stream = TcpStream::connect(addresses[number % 2]).unwrap();
+                ask(&mut stream);
+                assert!(is_answered(&mut stream, limit), "number {number}");
+                stream
+            })
+            .collect();
+        let mut more = TcpStream::connect(addresses[0]).unwrap();
+        ask(&mut more);
+        let early = is_answered(&mut more, Duration::from_millis(300));
+        drop(all.pop());
+        (early, is_answered(&mut more, limit))
+    });
+    assert_eq!(told.await.unwrap(), (false, true));
     desk.end().await;
 }
 
