@@ -93,7 +93,8 @@ fn what_is_acknowledged_survives_a_kill() {
     assert!(agent.stop());
 }
 
-/// Guarantees: an app with OpenTelemetry's own SDK sends through the agent, over gRPC and over HTTP, and says who it is itself.
+/// Guarantees: an app with OpenTelemetry's own SDK sends all three signals through the agent, over gRPC and over HTTP with
+/// protobuf and with JSON, and says who it is itself.
 #[test]
 fn apps_send_with_the_sdk_that_they_know() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
@@ -101,10 +102,11 @@ fn apps_send_with_the_sdk_that_they_know() {
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
     let status = desk.status();
-    for protocol in ["grpc", "http"] {
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new(&python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol);
-        let sent = output(command.arg(status["receiver"][protocol].as_str().unwrap()));
+        let sent = output(command.arg(status["receiver"][port].as_str().unwrap()));
         assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
         let span = wait_for("the span", || {
             let written = backend.written();
@@ -113,9 +115,10 @@ fn apps_send_with_the_sdk_that_they_know() {
         });
         assert!(span.contains(&format!("service.name: Str(python-{protocol})")), "{span}");
         assert!(span.contains("session.id: Str("), "{span}");
-        let found = wait_for("the counter", || {
-            Some(backend.query(&format!("count_over_{protocol}_total"))).filter(|found| !found.is_empty())
-        });
+        let record = format!("Body: Str(record over {protocol})");
+        wait_for("the record", || backend.written().contains(&record).then_some(()));
+        let counter = format!("count_over_{}_total", protocol.replace('-', "_"));
+        let found = wait_for("the counter", || Some(backend.query(&counter)).filter(|found| !found.is_empty()));
         assert!((found[0].1 - 3.0).abs() < f64::EPSILON, "{found:?}");
     }
     assert!(agent.stop());
