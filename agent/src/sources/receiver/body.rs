@@ -30,6 +30,13 @@ pub(super) struct Held {
     _room: Option<OwnedSemaphorePermit>,
 }
 
+impl From<Bytes> for Held {
+    /// A body that takes nobody's room.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, _room: None }
+    }
+}
+
 impl Room {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(ROOM)))

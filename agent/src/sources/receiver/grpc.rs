@@ -19,7 +19,7 @@ use crate::config::Compression;
 use crate::pipeline::Signal;
 
 /// What is before a message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity,gzip,zstd"));
@@ -37,7 +37,7 @@ pub(super) async fn export(intake: &Intake, request: Request<Incoming>) -> Resul
 }
 
 /// How the one message of a call is compressed, which follows its prefix.
-fn framing(encoding: &str, mut body: &[u8]) -> Result<Compression, Refusal> {
+pub(super) fn framing(encoding: &str, mut body: &[u8]) -> Result<Compression, Refusal> {
     let malformed = |what: &str| Refusal::Malformed(what.to_owned());
     if body.len() < PREFIX {
         return Err(malformed("the call has no message"));

@@ -7,6 +7,7 @@ use prost::Message;
 use tokio::sync::{RwLock, Semaphore};
 
 use super::body::Room;
+use super::enrich::Enrichment;
 use super::prepare::{Arrived, LARGEST_DECODED, Prepared, Preparer};
 use super::refusal::Refusal;
 use super::{ReceiverContext, ReceiverStatus};
@@ -55,9 +56,12 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(context: &ReceiverContext, shares_logs: bool, status: Arc<Mutex<ReceiverStatus>>) -> Self {
+        let enrichment = Enrichment::new(&context.resource);
+        let redactor = Arc::clone(&context.redactor);
+        let preparer = Preparer::new(&context.settings, enrichment, redactor, &context.provider);
         Self {
             queue: context.queue.clone(),
-            preparer: Arc::new(Preparer::new(context)),
+            preparer: Arc::new(preparer),
             pause: context.pause.clone(),
             shares_logs: RwLock::new(shares_logs),
             room: Room::new(),

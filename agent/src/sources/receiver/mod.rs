@@ -28,6 +28,7 @@ mod refusal;
 mod sampling;
 mod schema;
 mod serve;
+pub mod trial;
 mod views;
 pub mod wire;
 

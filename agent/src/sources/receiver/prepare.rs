@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prost::Message;
 
 use super::body::Held;
@@ -14,8 +15,8 @@ use super::enrich::Enrichment;
 use super::refusal::Refusal;
 use super::sampling::Sampler;
 use super::views::{Measurement, Views};
-use super::{ReceiverContext, hide, json, schema};
-use crate::config::Compression;
+use super::{hide, json, schema};
+use crate::config::{Compression, ReceiverSettings};
 use crate::consent::LogKind;
 use crate::pipeline::queue::NewBatch;
 use crate::pipeline::split::into_parts;
@@ -93,13 +94,17 @@ impl Items {
 }
 
 impl Preparer {
-    pub(super) fn new(context: &ReceiverContext) -> Self {
-        let settings = &context.settings;
+    pub(super) fn new(
+        settings: &ReceiverSettings,
+        enrichment: Enrichment,
+        redactor: Arc<LazyRedactor>,
+        provider: &SdkMeterProvider,
+    ) -> Self {
         Self {
-            enrichment: Enrichment::new(&context.resource),
-            redactor: Arc::clone(&context.redactor),
+            enrichment,
+            redactor,
             redacted: settings.redacted_attributes.clone(),
-            views: Views::new(&settings.request_views, &context.provider),
+            views: Views::new(&settings.request_views, provider),
             sampler: Sampler::new(&settings.sampling),
         }
     }
