@@ -46,7 +46,6 @@ async fn the_ports_of_collectors_are_left_alone() {
     for port in [first, second] {
         assert!(!status.http.as_ref().unwrap().ends_with(&format!(":{port}")));
         assert!(!status.grpc.as_ref().unwrap().ends_with(&format!(":{port}")));
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     }
     desk.end().await;
 }
