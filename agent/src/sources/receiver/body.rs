@@ -42,6 +42,12 @@ impl Room {
         Self(Arc::new(Semaphore::new(ROOM)))
     }
 
+    /// Bytes that are still to be had.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.0.available_permits()
+    }
+
     /// Reads a body to its end.
     pub(super) async fn read<B>(&self, body: B) -> Result<Held, Refusal>
     where
