@@ -96,6 +96,16 @@ impl Redactor {
         self.rules.iter().map(|rule| rule.mark.as_str())
     }
 
+    /// What stands in the place of the value of a key, if it is the name of a credential, as in `password=...`.
+    #[must_use]
+    pub fn mark_of_value(&self, key: &str) -> Option<&str> {
+        const VALUE: &str = "a-value";
+        let text = format!("{key}={VALUE}");
+        let value = text.len() - VALUE.len()..text.len();
+        let found = self.find(&text).into_iter().find(|found| found.place == value)?;
+        self.rules.get(found.rule).map(|rule| rule.mark.as_str())
+    }
+
     /// The text with everything hidden that the rules find.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {

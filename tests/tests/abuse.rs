@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const REQUESTS: usize = 10_000;
 const SENDERS: usize = 8;
 /// Of so many requests one is large: the others would wait for these alone.
 const LARGE_EVERY: usize = 100;
-/// Connections that never send the rest of their request.
+/// Connections that never send the rest of their request, and as many that never send anything.
 const SLOW: usize = 64;
 /// What the memory may have grown by, MiB: less than one of the largest requests, decompressed and decoded.
 const GROWTH: u64 = 24;
@@ -95,7 +95,18 @@ fn large() -> Vec<Case> {
         status: "413",
         counted: Some("too_large"),
     };
+    // Parts of some bytes, each of which would be hundreds in memory.
+    let parts = |part: &str| [r#"{"resourceSpans":["#, &vec![part; 1 << 20].join(","), "]}"].concat();
+    let pieces = [b"1\r\n \r\n".repeat(1 << 16), b"1\r\n]\r\n0\r\n\r\n".to_vec()].concat();
     vec![
+        case(&[protobuf], &b"\x0a\x04\x12\x02\x12\x00".repeat(1 << 20)),
+        case(&[protobuf], &b"\x0a\x00".repeat(4 << 20)[..8 << 20]),
+        case(&["Content-Type: application/json"], parts("{}").as_bytes()),
+        Case {
+            request: post(&["Content-Type: application/json", "Transfer-Encoding: chunked"], &pieces),
+            status: "400",
+            counted: Some("malformed"),
+        },
         case(&[protobuf, "Content-Encoding: gzip"], &bomb),
         case(&[protobuf], &too_much),
         case(&[protobuf, "Transfer-Encoding: chunked"], &chunked),
@@ -136,8 +147,8 @@ fn private_memory(process: u32) -> u64 {
 }
 
 /// Guarantees: of ten thousand malformed, truncated, oversized and bomb-compressed requests each is answered with its status,
-/// and counted by its reason; senders that stop in the middle keep nobody waiting and are told so in the end, those that go away are forgotten; and the agent's
-/// memory is what it was.
+/// and counted by its reason; senders that stop in the middle keep nobody waiting and are told so in the end, those that go away are forgotten, those that say
+/// nothing are closed; and the agent's memory is what it was.
 #[test]
 fn ten_thousand_bad_requests_do_no_harm() {
     let desk = Desk::new();
@@ -149,6 +160,16 @@ fn ten_thousand_bad_requests_do_no_harm() {
             let mut stream = TcpStream::connect(&address).unwrap();
             let head = "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
             write!(stream, "{head}Content-Length: 1000000\r\n\r\n{{").unwrap();
+            stream
+        })
+        .collect();
+    let silent: Vec<TcpStream> = (0..SLOW)
+        .map(|number| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            if number % 2 == 0 {
+                // HTTP/2, without any request (RFC 9113, section 3.4: the preface and empty settings).
+                stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+            }
             stream
         })
         .collect();
@@ -177,6 +198,11 @@ fn ten_thousand_bad_requests_do_no_harm() {
                         assert!(
                             told == case.status || (told.is_empty() && case.request.len() > 1 << 20),
                             "{number}: {answer}"
+                        );
+                        let reason = answer.split_once("\r\n\r\n").is_some_and(|(_, body)| !body.is_empty());
+                        assert!(
+                            case.counted.is_none() || told.is_empty() || reason || answer.contains("grpc-message: "),
+                            "{number} is told no reason: {answer}"
                         );
                     }
                 });
@@ -208,6 +234,12 @@ fn ten_thousand_bad_requests_do_no_harm() {
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
     assert_eq!(refused(&desk)["slow"], SLOW as u64);
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        // Its end, or that it was cut off: a client of HTTP/2 that answers nothing is closed at once.
+        let end = stream.read_to_end(&mut Vec::new());
+        assert!(end.as_ref().map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true), "{end:?}");
+    }
     let good = send(&address, &post(&["Content-Type: application/json"], b"{\"resourceSpans\":[]}"));
     assert!(good.starts_with("HTTP/1.1 200"), "{good}");
     assert!(agent.stop());

@@ -32,6 +32,13 @@ const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] 
 navigator.sendBeacon(url, body);
 fetch(url, { method: "POST", mode: "no-cors", body }).then((answer) => done(answer.type), (error) => done(error.name));
 "#;
+/// How a page sends what it has when it is left.
+const BEACON: &str = r#"
+const [url, name, done] = arguments;
+const span = { traceId: "60b65c7d441f766d13ac328f70397ba6", spanId: "a1733095f300ac7a", name };
+const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] });
+done(navigator.sendBeacon(url, new Blob([body], { type: "application/json" })));
+"#;
 /// Reads where the receiver would tell something if it told anything.
 const READ: &str = r#"
 const [url, done] = arguments;
@@ -45,10 +52,13 @@ fn pages() -> u16 {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let request = BufReader::new(stream.try_clone().unwrap());
-            let _ = request.lines().map_while(Result::ok).find(String::is_empty);
-            // The browser may have gone.
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<!doctype html>");
+            // Each by itself: a browser connects before it has something to ask.
+            std::thread::spawn(move || {
+                let request = BufReader::new(stream.try_clone().unwrap());
+                let _ = request.lines().map_while(Result::ok).find(String::is_empty);
+                // The browser may have gone.
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<!doctype html>");
+            });
         }
     });
     port
@@ -88,7 +98,7 @@ fn refused(desk: &Desk) -> Value {
     desk.status()["receiver"]["refused"].clone()
 }
 
-/// Guarantees: a page of an allowed origin sends and is answered; a page of any other origin is refused whichever way it tries,
+/// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of any other origin is refused whichever way it tries,
 /// learns nothing, and its origin is named in the status; so is a page whose name was bound to this machine.
 #[tokio::test]
 async fn pages_send_if_their_origin_is_allowed() {
@@ -107,7 +117,11 @@ async fn pages_send_if_their_origin_is_allowed() {
     assert_eq!(sent, "200 {}");
     wait_for("the span", || backend.written().contains("of an allowed page").then_some(()));
     assert_eq!(page.execute_async(READ, vec![json!(traces)]).await.unwrap(), "405 OTLP over HTTP is sent with POST\n");
-    assert_eq!(refused(&desk), json!({}));
+    assert_eq!(refused(&desk), json!({ "method": 1 }));
+    // With credentials, whether there are any or not: a browser asks first whether it may.
+    let sent = page.execute_async(BEACON, vec![json!(traces), json!("as the page is left")]).await.unwrap();
+    assert_eq!(sent, true);
+    wait_for("the span", || backend.written().contains("as the page is left").then_some(()));
 
     let other = format!("http://127.0.0.1:{port}");
     page.goto(&other).await.unwrap();

@@ -134,7 +134,7 @@ const EFFECTS: &[Shown] = &[
     ),
     (RECEIVER, "a_port_that_is_taken_is_replaced", &["receiver.grpc_port", "receiver.http_port"]),
     ("tests/tests/browser.rs", "pages_send_if_their_origin_is_allowed", &["receiver.allowed_origins"]),
-    (RECEIVER, "programs_say_the_token", &["receiver.token"]),
+    (RECEIVER, "everybody_says_the_token", &["receiver.token"]),
     (RECEIVER, "named_attributes_of_spans_are_redacted", &["receiver.redacted_attributes"]),
     (
         "tests/tests/receiver.rs",

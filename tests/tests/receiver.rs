@@ -68,11 +68,10 @@ fn io_insights_rides_along() {
     assert!(!written.contains("before consent") && !written.contains("hunter2"));
     for name in ["interopio.api.interop.invoke", "insights_trace_count"] {
         let mine = written.split("Resource SchemaURL").find(|part| part.contains(name)).unwrap();
-        for attribute in
-            ["machine: Str(PW052B0C)", "host.name: Str(PW052B0C)", "department: Str(trading)", "session.id: Str("]
-        {
+        for attribute in ["machine: Str(PW052B0C)", "host.name: Str(", "department: Str(trading)", "session.id: Str("] {
             assert!(mine.contains(attribute), "{attribute} is not in {mine}");
         }
+        assert!(!mine.contains("host.name: Str(PW052B0C)"), "this machine has one name, its own");
     }
     assert!(agent.stop());
     assert!(!desk.data().join("receiver.json").exists());
@@ -94,7 +93,8 @@ fn what_is_acknowledged_survives_a_kill() {
     assert!(agent.stop());
 }
 
-/// Guarantees: an app with OpenTelemetry's own SDK sends through the agent, over gRPC and over HTTP, and says who it is itself.
+/// Guarantees: an app with OpenTelemetry's own SDK sends all three signals through the agent, over gRPC and over HTTP with
+/// protobuf and with JSON, and says who it is itself.
 #[test]
 fn apps_send_with_the_sdk_that_they_know() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
@@ -102,10 +102,11 @@ fn apps_send_with_the_sdk_that_they_know() {
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
     let status = desk.status();
-    for protocol in ["grpc", "http"] {
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new(&python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol);
-        let sent = output(command.arg(status["receiver"][protocol].as_str().unwrap()));
+        let sent = output(command.arg(status["receiver"][port].as_str().unwrap()));
         assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
         let span = wait_for("the span", || {
             let written = backend.written();
@@ -114,9 +115,10 @@ fn apps_send_with_the_sdk_that_they_know() {
         });
         assert!(span.contains(&format!("service.name: Str(python-{protocol})")), "{span}");
         assert!(span.contains("session.id: Str("), "{span}");
-        let found = wait_for("the counter", || {
-            Some(backend.query(&format!("count_over_{protocol}_total"))).filter(|found| !found.is_empty())
-        });
+        let record = format!("Body: Str(record over {protocol})");
+        wait_for("the record", || backend.written().contains(&record).then_some(()));
+        let counter = format!("count_over_{}_total", protocol.replace('-', "_"));
+        let found = wait_for("the counter", || Some(backend.query(&counter)).filter(|found| !found.is_empty()));
         assert!((found[0].1 - 3.0).abs() < f64::EPSILON, "{found:?}");
     }
     assert!(agent.stop());
@@ -130,8 +132,8 @@ fn apps_of_javascript_send_in_three_ways() {
     let mut desk = Desk::new();
     desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let agent = desk.start();
-    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
     let status = desk.status();
+    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new("node");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/js/send.cjs")).env("NODE_PATH", &modules);
@@ -258,6 +260,8 @@ fn io_connect_is_pointed_at_the_agent() {
     let words = ["connect", "setup", "--file", file.to_str().unwrap()];
     let shown = desk.ok(&words);
     assert!(shown.contains("// ours") && shown.contains("Bearer s3cret"), "{shown}");
+    let without = desk.run(&words);
+    assert!(text(&without.stderr).contains("No agent is running"), "{}", text(&without.stderr));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "only shown");
     let said = desk.ok(&[&words[..], &["--write"]].concat());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
@@ -274,8 +278,31 @@ fn io_connect_is_pointed_at_the_agent() {
     desk.set("receiver.http_port=0");
     let agent = desk.start();
     let address = receiver(&desk.status());
+    std::fs::write(&file, "{ \"insights\": { \"enabled\": false } }").unwrap();
+    let running = desk.run(&words);
+    assert!(text(&running.stdout).contains(&format!("http://{address}/v1/traces")), "{}", text(&running.stdout));
+    let told = text(&running.stderr);
+    assert!(told.contains("The running agent") && told.contains("`insights.enabled` is false"), "{told}");
     let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     assert_eq!(desk.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
+    assert!(agent.stop());
+}
+
+/// Guarantees: the two lines of docs/own-data.md, as they stand there, send a span.
+#[test]
+fn the_two_lines_of_the_document_work() {
+    let Some(backend) = Backend::start() else { return };
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/own-data.md")).unwrap();
+    let start = text.find("curl http").unwrap();
+    let lines = &text[start..start + text[start..].find("\n```").unwrap()];
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let mut desk = Desk::new();
+    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = desk.start();
+    let lines = lines.replace("127.0.0.1:4318", &receiver(&desk.status()));
+    let sent = output(Command::new("sh").args(["-c", &lines]));
+    assert_eq!(sent.stdout, b"{}", "{}", insights_agent_tests::program::text(&sent.stderr));
+    wait_for("the span", || backend.written().contains("Name           : hello").then_some(()));
     assert!(agent.stop());
 }

@@ -14,7 +14,7 @@ pub(crate) fn run(lines: u64, idle_seconds: u64) -> Result<()> {
         let packages = ["--package", "insights-agent", "--package", "insights-tray"];
         run_command(&mut command(&[&["cargo", "build", "--quiet", "--release"], &packages[..]].concat()))
     })?;
-    let words = ["cargo", "run", "--quiet", "--package", "insights-agent-tests", "--bin", "bench", "--"];
+    let words = ["cargo", "run", "--quiet", "--release", "--package", "insights-agent-tests", "--bin", "bench", "--"];
     run_command(
         command(&words)
             .args([lines.to_string(), idle_seconds.to_string()])

@@ -11,7 +11,7 @@ const MOST_BYTES: u32 = 4096;
 const SLOW: u32 = 10;
 
 /// Every target in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 5] = ["framing", "layout", "redaction", "preview", "receiver"];
+const TARGETS: [&str; 6] = ["framing", "layout", "redaction", "preview", "receiver", "requests"];
 
 /// Runs one target, or all. A finding is an error; its input lies in fuzz/artifacts.
 pub(crate) fn run(only: Option<&str>, seconds: u64) -> Result<()> {

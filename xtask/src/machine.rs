@@ -9,8 +9,14 @@ use anyhow::{Context, Result, bail};
 use crate::step::{command, root, run, step};
 
 /// What Python's standard library lacks for the independent decoder, and the SDK that apps send with.
-const PYTHON_PACKAGES: [&str; 4] =
-    ["opentelemetry-proto==1.45.2", "grpcio", "opentelemetry-sdk", "opentelemetry-exporter-otlp==1.45.2"];
+/// Those of one release: the exporter of JSON wants the others as they were with it.
+const PYTHON_PACKAGES: [&str; 5] = [
+    "opentelemetry-proto==1.45.1",
+    "grpcio",
+    "opentelemetry-sdk==1.45.1",
+    "opentelemetry-exporter-otlp==1.45.1",
+    "opentelemetry-exporter-otlp-json-http==0.66b1",
+];
 
 /// Version of axe-core.
 const AXE_VERSION: &str = "4.11.0";

@@ -95,7 +95,7 @@ pub(super) fn receiver(
 ) -> Option<Receiver> {
     let context = settings.receiver.enabled.then(|| ReceiverContext {
         settings: settings.receiver.clone(),
-        collector: settings.collector.endpoint.clone(),
+        collector: settings.collector.clone(),
         queue: logs.queue.clone(),
         resource: resource.clone(),
         redactor: Arc::clone(&logs.redactor),

@@ -8,8 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use insights_agent::config::{ReceiverSettings, Secret};
-use insights_agent::connect::setup::{pointed_at, usual_file};
+use insights_agent::connect::setup::{Pointed, pointed_at, usual_file};
+use insights_agent::control::{AskError, Reply, Request, ask};
 use insights_agent::launch::Options;
+
+use super::block_on;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Connect {
@@ -33,15 +36,21 @@ pub(super) fn setup(common: &Options, setup: &Setup) -> anyhow::Result<ExitCode>
     if !receiver.enabled {
         bail!("the agent takes nothing: its receiver is off (receiver.enabled)");
     }
+    let address = address(common, &receiver)?;
+    let token = receiver.token.as_ref().map(Secret::reveal);
     let Some(file) = setup.file.clone().or_else(usual_file) else {
         if setup.write {
             bail!("io.Connect's system.json is not in the usual place; name it with --file");
         }
-        print!("{}", changed("{}\n", &receiver)?);
+        print!("{}", pointed_at("{}\n", &address, token)?.text);
         return Ok(ExitCode::SUCCESS);
     };
     let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let new = changed(&text, &receiver).with_context(|| format!("{} cannot be changed", file.display()))?;
+    let changed = pointed_at(&text, &address, token);
+    let Pointed { text: new, off } = changed.with_context(|| format!("{} cannot be changed", file.display()))?;
+    for place in off {
+        eprintln!("`{place}` is false in {}, and stays so: what it switches off is not sent.", file.display());
+    }
     if !setup.write {
         print!("{new}");
     } else if new == text {
@@ -54,12 +63,35 @@ pub(super) fn setup(common: &Options, setup: &Setup) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn changed(text: &str, receiver: &ReceiverSettings) -> anyhow::Result<String> {
-    if receiver.http_port == 0 {
-        bail!("the receiver takes another port at every start; give it one with receiver.http_port");
+/// Where the running agent takes OTLP; while none runs, where the settings want it. Says which.
+fn address(common: &Options, receiver: &ReceiverSettings) -> anyhow::Result<String> {
+    let data = common.data()?;
+    let wanted = format!("http://127.0.0.1:{}", receiver.http_port);
+    match block_on(async { Ok(ask(&data, &Request::Status).await) })? {
+        Ok(Reply::Status(status)) => {
+            let Some(here) = status.receiver.and_then(|receiver| receiver.http) else {
+                bail!("the running agent takes nothing: its receiver is off, or cannot listen");
+            };
+            eprintln!("The running agent takes OTLP at {here}.");
+            if here != wanted {
+                eprintln!(
+                    "The settings want another port (receiver.http_port): it may be another one after the next start."
+                );
+            }
+            Ok(here)
+        }
+        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
+        Err(AskError::NotRunning(_)) if receiver.http_port == 0 => {
+            bail!(
+                "the receiver takes another port at every start; give it one with receiver.http_port, or start the agent"
+            )
+        }
+        Err(AskError::NotRunning(_)) => {
+            eprintln!("No agent is running; the settings want {wanted}.");
+            Ok(wanted)
+        }
+        Err(error) => Err(error.into()),
     }
-    let token = receiver.token.as_ref().map(Secret::reveal);
-    Ok(pointed_at(text, &format!("http://127.0.0.1:{}", receiver.http_port), token)?)
 }
 
 /// Replaces a file in one step, with the rights that it had; returns where its old content is.

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod expressions;
+mod origin;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use delivery::{ProxyChoice, SecretSource, Thumbprint};
 pub use expressions::{Expression, Pattern};
+pub use origin::OriginPattern;
 
 /// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -389,7 +391,8 @@ serde_as_text!(
     SecretSource: "`env:NAME`, `file:PATH` or `store:NAME`, in quotes",
     Thumbprint: "a thumbprint in quotes",
     Expression: "a regular expression in quotes",
-    Pattern: "a regular expression in quotes"
+    Pattern: "a regular expression in quotes",
+    OriginPattern: "an origin in quotes, as in \"https://*.example.com\""
 );
 
 impl Serialize for ByteSize {
@@ -441,4 +444,5 @@ schema! {
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
     Expression: "regular expression" { "type": "string" },
     Pattern: "regular expression" { "type": "string" },
+    OriginPattern: "origin of web pages" { "type": "string", "examples": ["https://*.example.com"] },
 }

@@ -2,7 +2,7 @@
 //!
 //! io.Insights stands there under `insights`, or under `otel`, which all versions take (docs.interop.io, Insights >
 //! Configuration; schema 10.2 of io.Connect). Comments and layout of the file stay, and so does what the company has decided:
-//! an `enabled` that is there is not touched.
+//! an `enabled` that is there is not touched, but told if it is `false`.
 
 use std::path::PathBuf;
 
@@ -35,28 +35,38 @@ pub fn usual_file() -> Option<PathBuf> {
     file.exists().then_some(file)
 }
 
+/// A changed `system.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointed {
+    /// The file's new text.
+    pub text: String,
+    /// What is switched off in it, and stays so: `otel.enabled`, for example.
+    pub off: Vec<String>,
+}
+
 /// The text of `system.json` with io.Insights on and its addresses those of the receiver at `http` (`http://127.0.0.1:4318`),
 /// which `token` lets in, if it wants one.
 ///
 /// # Errors
 /// See [`SetupError`].
-pub fn pointed_at(text: &str, http: &str, token: Option<&str>) -> Result<String, SetupError> {
+pub fn pointed_at(text: &str, http: &str, token: Option<&str>) -> Result<Pointed, SetupError> {
     let root =
         CstRootNode::parse(text, &ParseOptions::default()).map_err(|error| SetupError::Syntax(error.to_string()))?;
     let file = root.object_value().ok_or_else(|| SetupError::NoObject("the file".to_owned()))?;
     let key = KEYS.into_iter().find(|key| file.get(key).is_some()).unwrap_or(KEYS[1]);
     let insights = object(&file, key, key)?;
-    set_missing(&insights, "enabled", json!(true));
+    let mut off = Vec::new();
+    off.extend(switched_off(&insights, key));
     if let Some(token) = token {
         let headers = object(&insights, "headers", &format!("{key}.headers"))?;
         set(&headers, "authorization", json!(format!("Bearer {token}")));
     }
     for signal in SIGNALS {
         let section = object(&insights, signal, &format!("{key}.{signal}"))?;
-        set_missing(&section, "enabled", json!(true));
+        off.extend(switched_off(&section, &format!("{key}.{signal}")));
         set(&section, "url", json!(format!("{http}/v1/{signal}")));
     }
-    Ok(root.to_string())
+    Ok(Pointed { text: root.to_string(), off })
 }
 
 fn object(above: &CstObject, key: &str, place: &str) -> Result<CstObject, SetupError> {
@@ -72,10 +82,14 @@ fn set(object: &CstObject, key: &str, value: CstInputValue) {
     }
 }
 
-fn set_missing(object: &CstObject, key: &str, value: CstInputValue) {
-    if object.get(key).is_none() {
-        object.append(key, value);
-    }
+/// Switches a section on, unless it is said whether it is; returns the place where it is off.
+fn switched_off(section: &CstObject, place: &str) -> Option<String> {
+    let Some(enabled) = section.get("enabled") else {
+        section.append("enabled", json!(true));
+        return None;
+    };
+    let is_on = enabled.value().and_then(|value| value.as_boolean_lit()).is_none_or(|value| value.value());
+    (!is_on).then(|| format!("{place}.enabled"))
 }
 
 #[cfg(test)]

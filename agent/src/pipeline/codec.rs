@@ -8,6 +8,9 @@ use crate::config::Compression;
 const GZIP_LEVEL: u32 = 4;
 /// Level of zstd: its fastest ordinary level.
 const ZSTD_LEVEL: i32 = 1;
+/// Largest window of zstd that is taken, as a power of two: 8 MiB, what every decoder has to take (RFC 8878, section 3.1.1.1.2);
+/// a frame may ask for gigabytes.
+const ZSTD_WINDOW_LOG: u32 = 23;
 
 impl Compression {
     /// `content-encoding` and `grpc-encoding`; also how the queue's file names it.
@@ -58,10 +61,15 @@ pub fn compress(compression: Compression, bytes: &[u8]) -> std::io::Result<Vec<u
 /// # Errors
 /// When the bytes are damaged, or would become more than `limit`.
 pub fn decompress(compression: Compression, bytes: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
+    let zstd = || {
+        let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+        std::io::Result::Ok(decoder)
+    };
     let reader: Box<dyn Read + '_> = match compression {
         Compression::None => Box::new(bytes),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(bytes)?),
+        Compression::Zstd => Box::new(zstd()?),
     };
     let mut out = Vec::new();
     reader.take(limit as u64 + 1).read_to_end(&mut out)?;

@@ -10,7 +10,7 @@ pub mod exporter;
 pub mod metrics;
 pub mod queue;
 pub mod spans;
-mod split;
+pub(crate) mod split;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;

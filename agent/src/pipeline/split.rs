@@ -1,4 +1,5 @@
-//! Halving an export request that a collector calls too large: the one place after the queue that decodes a payload.
+//! Halving an export request that a collector calls too large: the one place after the queue that decodes a payload. What
+//! apps send is halved before the queue, if a collector would call it too large.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -14,25 +15,37 @@ const LARGEST: usize = 64 << 20;
 /// Parts a request's items in the middle: `$first` keeps the front, the result is the rest with the same resources and
 /// scopes. Nothing if there are fewer than two.
 macro_rules! part {
-    ($first:ident, $resources:ident, $scopes:ident, $items:ident) => {{
+    ($request:ty, $first:ident, $resources:ident, $scopes:ident, $items:ident) => {{
         let count: usize = $first.$resources.iter().flat_map(|r| &r.$scopes).map(|s| s.$items.len()).sum();
         if count < 2 {
             return None;
         }
-        let mut second = $first.clone();
+        let mut second = <$request>::default();
         let mut keep = count / 2;
-        for (front, back) in $first.$resources.iter_mut().zip(&mut second.$resources) {
-            for (front, back) in front.$scopes.iter_mut().zip(&mut back.$scopes) {
-                let here = keep.min(front.$items.len());
-                front.$items.truncate(here);
-                back.$items.drain(..here);
+        for front in &mut $first.$resources {
+            let mut scopes = Vec::new();
+            for scope in &mut front.$scopes {
+                let here = keep.min(scope.$items.len());
                 keep -= here;
+                let items = scope.$items.split_off(here);
+                if !items.is_empty() {
+                    let kept = std::mem::take(&mut scope.$items);
+                    let mut back = scope.clone();
+                    scope.$items = kept;
+                    back.$items = items;
+                    scopes.push(back);
+                }
             }
             front.$scopes.retain(|scope| !scope.$items.is_empty());
-            back.$scopes.retain(|scope| !scope.$items.is_empty());
+            if !scopes.is_empty() {
+                let kept = std::mem::take(&mut front.$scopes);
+                let mut back = front.clone();
+                front.$scopes = kept;
+                back.$scopes = scopes;
+                second.$resources.push(back);
+            }
         }
         $first.$resources.retain(|resource| !resource.$scopes.is_empty());
-        second.$resources.retain(|resource| !resource.$scopes.is_empty());
         second
     }};
 }
@@ -40,27 +53,39 @@ macro_rules! part {
 /// Two requests, each with its count of items, that together hold what the one held, in order. None if the payload
 /// cannot be read, or holds fewer than two of the things that can be parted: log records, spans, metrics.
 pub(super) fn halve(signal: Signal, compression: Compression, payload: &[u8]) -> Option<[(usize, Vec<u8>); 2]> {
-    let bytes = codec::decompress(compression, payload, LARGEST).ok()?;
+    halve_plain(signal, &codec::decompress(compression, payload, LARGEST).ok()?)
+}
+
+/// A request, and what it holds of items, as parts of at most so many bytes each, in order. What cannot be parted stays
+/// as large as it is.
+pub(crate) fn into_parts(signal: Signal, items: usize, payload: Vec<u8>, most: usize) -> Vec<(usize, Vec<u8>)> {
+    let halves = if payload.len() > most { halve_plain(signal, &payload) } else { None };
+    let Some(halves) = halves else { return vec![(items, payload)] };
+    drop(payload);
+    halves.into_iter().flat_map(|(items, payload)| into_parts(signal, items, payload, most)).collect()
+}
+
+fn halve_plain(signal: Signal, bytes: &[u8]) -> Option<[(usize, Vec<u8>); 2]> {
     Some(match signal {
         Signal::Logs => {
-            let mut first = ExportLogsServiceRequest::decode(bytes.as_slice()).ok()?;
-            let second = part!(first, resource_logs, scope_logs, log_records);
+            let mut first = ExportLogsServiceRequest::decode(bytes).ok()?;
+            let second = part!(ExportLogsServiceRequest, first, resource_logs, scope_logs, log_records);
             [first, second].map(|request| {
                 let scopes = request.resource_logs.iter().flat_map(|r| &r.scope_logs);
                 (scopes.map(|s| s.log_records.len()).sum(), request.encode_to_vec())
             })
         }
         Signal::Traces => {
-            let mut first = ExportTraceServiceRequest::decode(bytes.as_slice()).ok()?;
-            let second = part!(first, resource_spans, scope_spans, spans);
+            let mut first = ExportTraceServiceRequest::decode(bytes).ok()?;
+            let second = part!(ExportTraceServiceRequest, first, resource_spans, scope_spans, spans);
             [first, second].map(|request| {
                 let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
                 (scopes.map(|s| s.spans.len()).sum(), request.encode_to_vec())
             })
         }
         Signal::Metrics => {
-            let mut first = ExportMetricsServiceRequest::decode(bytes.as_slice()).ok()?;
-            let second = part!(first, resource_metrics, scope_metrics, metrics);
+            let mut first = ExportMetricsServiceRequest::decode(bytes).ok()?;
+            let second = part!(ExportMetricsServiceRequest, first, resource_metrics, scope_metrics, metrics);
             [first, second].map(|request| (data_points(&request), request.encode_to_vec()))
         }
     })

@@ -293,6 +293,9 @@ const HEAD: &str = "\
 
 This is of the agent itself. What the platform and its apps report of their own work to its receiver (docs/own-data.md) is passed
 on as they made it, apart from log records, which wait for the sharing of applications' logs and go through the rules below.
+With `resource.user` at `hash` or `none` the agent's own data holds no user name; what io.Insights sends has its own attributes
+`user`, `user.id` and `osUser`, in clear text, unless its own settings shorten or drop them (`reduceModality` of the attribute in
+`publishingSettings`: 0 drops it).
 `receiver.enabled` off takes nothing.
 
 ## What is hidden in log records

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::values::{Period, Ratio, Secret};
+use crate::config::values::{OriginPattern, Period, Ratio, Secret};
 
 /// What the platform and its apps send by themselves: OTLP, to this machine's own addresses (`127.0.0.1` and `::1`). Both
 /// ports take gRPC and HTTP.
@@ -16,10 +16,11 @@ pub struct ReceiverSettings {
     pub grpc_port: u16,
     /// Port of OTLP/HTTP, in the same way.
     pub http_port: u16,
-    /// Origins of the web pages that may send, for example `https://*.example.com`, in which `*` stands for any characters.
-    /// Others are refused; programs that are no browsers have none.
-    pub allowed_origins: Vec<String>,
-    /// What programs have to say to be taken: `authorization: Bearer` and this token. Pages do not: their origin counts.
+    /// Origins of the web pages that may send, for example `https://*.example.com`: a scheme and a host, in which `*` stands for
+    /// any characters, and a port, for which `*` stands too. `null` is the origin of pages from files. Others are refused;
+    /// programs that are no browsers have none.
+    pub allowed_origins: Vec<OriginPattern>,
+    /// What everybody has to say to be taken, pages too: `authorization: Bearer` and this token.
     pub token: Option<Secret>,
     /// Names of attributes, in which `*` stands for any characters, of spans and their events whose texts are redacted as those
     /// of log records are, by `logs.redaction`. Of log records it is every attribute, whatever stands here.

@@ -138,3 +138,43 @@ fn an_expression_is_bounded_and_stands_for_something() {
     assert!(error(r"(\w{1000}){1000}").contains("256 KiB"), "{}", error(r"(\w{1000}){1000}"));
     assert!(r"\bACC-\d{6}\b".parse::<Expression>().unwrap().regex().is_match("of ACC-123456"));
 }
+
+/// Patterns of origins take the origins that browsers send and nothing around them; what can never be an origin is an error.
+#[test]
+fn origins_are_scheme_host_and_port() {
+    let takes = |pattern: &str, origin: &str| pattern.parse::<OriginPattern>().unwrap().matches(origin);
+    for (pattern, origin) in [
+        ("https://*.example.com", "https://desk.example.com"),
+        ("https://*.example.com", "https://a.b.Example.com"),
+        ("HTTPS://desk.example.com:443", "https://desk.example.com"),
+        ("http://localhost:*", "http://localhost:3000"),
+        ("http://localhost:*", "http://localhost"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("app://*", "app://desk"),
+        ("null", "null"),
+    ] {
+        assert!(takes(pattern, origin), "{pattern} {origin}");
+    }
+    for (pattern, origin) in [
+        ("https://*.example.com", "http://desk.example.com"),
+        ("https://*.example.com", "https://desk.example.com:8443"),
+        ("https://*.example.com", "https://evil.test/.example.com"),
+        ("https://*.example.com", "https://evil.test:1.example.com"),
+        ("https://desk.*", "null"),
+        ("null", "https://desk.example.com"),
+    ] {
+        assert!(!takes(pattern, origin), "{pattern} {origin}");
+    }
+    for wrong in [
+        "*",
+        "desk.example.com",
+        "https://desk.example.com/",
+        "https://desk.example.com/app",
+        "https://",
+        "https://a:b",
+        "://a",
+    ] {
+        let error = wrong.parse::<OriginPattern>().unwrap_err();
+        assert!(error.contains("no origin") && error.contains("https://*.example.com"), "{error}");
+    }
+}

@@ -11,12 +11,13 @@ fn a_file_stays_what_it_is() {
                 \"metrics\": { \"enabled\": false, \"url\": \"http://old\" }, # no\r\n  },\r\n}\r\n";
     assert!(matches!(pointed_at(text, HTTP, None), Err(SetupError::Syntax(_))), "`#` begins no comment there");
     let text = text.replace("# no", "// yes");
-    let changed = pointed_at(&text, HTTP, Some("s3cret")).unwrap();
+    let Pointed { text: changed, off } = pointed_at(&text, HTTP, Some("s3cret")).unwrap();
+    assert_eq!(off, ["otel.metrics.enabled"], "it is told");
     for kept in ["// ours\r\n", "/* kept */", "// yes\r\n", "\"enabled\": false"] {
         assert!(changed.contains(kept), "{kept} is not in {changed}");
     }
     assert!(!changed.contains("http://old") && !changed.replace("\r\n", "").contains('\n'), "{changed}");
-    let again = pointed_at(&changed, HTTP, Some("s3cret")).unwrap();
+    let again = pointed_at(&changed, HTTP, Some("s3cret")).unwrap().text;
     assert_eq!(again, changed, "a second time changes nothing");
     let mut json = changed;
     json_strip_comments::strip_comments_in_place(&mut json).unwrap();
@@ -34,7 +35,7 @@ fn a_file_stays_what_it_is() {
 #[test]
 fn the_key_is_that_of_the_file() {
     for (text, key) in [("{}", "otel"), ("{\"otel\":{}}", "otel"), ("{\"otel\":{},\"insights\":{}}", "insights")] {
-        let file: Value = serde_json::from_str(&pointed_at(text, HTTP, None).unwrap()).unwrap();
+        let file: Value = serde_json::from_str(&pointed_at(text, HTTP, None).unwrap().text).unwrap();
         assert_eq!(file[key]["logs"]["url"], "http://127.0.0.1:4318/v1/logs", "{text}");
     }
 }

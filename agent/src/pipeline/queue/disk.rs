@@ -15,8 +15,8 @@ use super::clock::Clock;
 use super::rows::StoredBatch;
 use super::salvage::{self, Known};
 use super::stats::{AsideReason, QueueStats, SetAside};
-use super::store::Store;
-use super::types::{DropReason, FileState, LogCounter};
+use super::store::{Entry, Store};
+use super::types::{DropReason, FileState};
 use super::{aside, place};
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
@@ -321,18 +321,13 @@ impl Disk {
         self.fault = Some(Fault { sentence, retry: Some(now + self.retry) });
     }
 
-    /// Puts a batch in, moves file positions and counts, in one transaction, after all that is owed.
-    pub(super) fn append(
-        &mut self,
-        now: Instant,
-        batch: Option<&StoredBatch>,
-        files: &[FileState],
-        counts: &BTreeMap<LogCounter, u64>,
-    ) -> Result<(), StoreError> {
-        let result = self.settle(now).and_then(|()| self.write(now, |store| store.append(batch, files, counts)));
+    /// Puts batches in, moves file positions and counts, in one transaction, after all that is owed.
+    pub(super) fn append(&mut self, now: Instant, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        let result = self.settle(now).and_then(|()| self.write(now, |store| store.append(entries)));
         self.accepted(result)?;
         if let Some(known) = &mut self.files {
-            known.extend(files.iter().map(|file| ((file.volume, file.index), file.clone())));
+            let files = entries.iter().flat_map(|entry| entry.files);
+            known.extend(files.map(|file| ((file.volume, file.index), file.clone())));
         }
         Ok(())
     }

@@ -55,8 +55,8 @@ pub use error::{AppendError, StoreError};
 pub use stats::{AsideReason, QueueStats, SetAside, SignalStats};
 pub use types::{Batch, BatchId, DropReason, FileState, HandOver, LogCounter, NewBatch};
 
-/// Commands that may wait: a few per task that talks to the queue.
-const WAITING_COMMANDS: usize = 16;
+/// Commands that may wait: a few per task that talks to the queue, and as many requests of apps as share a transaction.
+const WAITING_COMMANDS: usize = 64;
 /// Part of the byte limit that log batches may fill; the rest is kept for what cannot be read again.
 pub const LOG_SHARE_PERCENT: u64 = 90;
 /// Compressed bytes held in memory while they cannot be put on disk: hours of metrics, and little beside the budget of
@@ -131,21 +131,21 @@ impl Queue {
     /// # Errors
     /// See [`AppendError`].
     pub async fn append(&self, batch: NewBatch) -> Result<(), AppendError> {
-        self.put_in(batch, Again::Never).await
+        self.put_in(vec![batch], Again::Never).await
     }
 
-    /// Puts in a batch whose sender keeps it until it is acknowledged; it is on disk when this returns. It is refused where
-    /// log files have to wait: then its sender is the buffer.
+    /// Puts in, all or none, what its sender keeps until it is acknowledged; it is on disk when this returns. It is refused
+    /// where log files have to wait: then its sender is the buffer. What waits at the same time shares one transaction.
     ///
     /// # Errors
     /// See [`AppendError`].
-    pub async fn offer(&self, batch: NewBatch) -> Result<(), AppendError> {
-        self.put_in(batch, Again::Later).await
+    pub async fn offer(&self, batches: Vec<NewBatch>) -> Result<(), AppendError> {
+        self.put_in(batches, Again::Later).await
     }
 
-    async fn put_in(&self, batch: NewBatch, again: Again) -> Result<(), AppendError> {
+    async fn put_in(&self, batches: Vec<NewBatch>, again: Again) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Append { what: HandOver { batch: Some(batch), ..HandOver::default() }, again, reply };
+        let command = Command::Append { what: HandOver { batches, ..HandOver::default() }, again, reply };
         self.commands.send(command).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,9 +13,9 @@ use super::accounts::{dropped, queued};
 use super::disk::{Disk, Owed};
 use super::rows::StoredBatch;
 use super::space::Space;
-use super::store::Store;
+use super::store::{Entry, Store};
 use super::{AppendError, Batch, BatchId, DropReason, FileState, HandOver, LOG_SHARE_PERCENT, MEMORY_BYTES};
-use super::{QueueStats, StoreError};
+use super::{LogCounter, QueueStats, StoreError};
 use crate::config::{Compression, QueueSettings};
 use crate::consent::LogKind;
 use crate::pipeline::{Signal, codec, split};
@@ -29,6 +30,11 @@ const TIDY_STEP: Duration = Duration::from_millis(20);
 const LAST_TIDY: Duration = Duration::from_millis(100);
 /// How often what is held in memory is tried to be put on disk.
 const HELD_CHECK: Duration = Duration::from_secs(5);
+
+/// Most appends that share a transaction.
+const MOST_TOGETHER: usize = 32;
+/// Most bytes of them, before compression: what is compressed in some 50 ms, for which other commands wait.
+const MOST_BYTES_TOGETHER: usize = 8 << 20;
 
 /// Whether what is put in can be put in again later, if it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +60,8 @@ pub(super) enum Command {
     ForgetFile { key: (u64, u64) },
     Stop,
 }
+
+type Reply = oneshot::Sender<Result<(), AppendError>>;
 
 /// The owner of the file.
 #[derive(Debug)]
@@ -103,10 +111,20 @@ impl Owner {
 
     /// Works until it is told to stop, or nobody has a handle any more.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut next = None;
         loop {
             self.do_what_is_due(Instant::now());
-            match tokio::time::timeout_at(self.next_due().into(), inbox.recv()).await {
+            let command = match next.take() {
+                Some(command) => Ok(Some(command)),
+                None => tokio::time::timeout_at(self.next_due().into(), inbox.recv()).await,
+            };
+            match command {
                 Ok(None | Some(Command::Stop)) => break,
+                Ok(Some(Command::Append { what, again: Again::Later, reply })) => {
+                    let group;
+                    (group, next) = together((what, reply), &mut inbox);
+                    self.take_in(Instant::now(), group);
+                }
                 Ok(Some(command)) => self.carry_out(command),
                 Err(_) => {}
             }
@@ -149,8 +167,9 @@ impl Owner {
     fn carry_out(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Append { what, again, reply } => {
-                let result = self.append(now, &what, again);
+            Command::Append { what, again: Again::Later, reply } => self.take_in(now, vec![(what, reply)]),
+            Command::Append { what, again: Again::Never, reply } => {
+                let result = self.append(now, &what);
                 self.answer(reply, result);
             }
             Command::Next { signal, reply } => {
@@ -223,38 +242,70 @@ impl Owner {
         }
     }
 
-    fn append(&mut self, now: Instant, what: &HandOver, again: Again) -> Result<(), AppendError> {
-        let time = self.disk.time(now);
-        let stored = match &what.batch {
-            Some(batch) => Some(StoredBatch::new(batch, self.compression, time).map_err(StoreError::from)?),
-            None => None,
-        };
-        let limit = self.settings.max_bytes.get();
-        match &stored {
-            Some(batch) if again == Again::Never => {
-                if batch.bytes() > limit {
-                    return Err(AppendError::Full);
-                }
-                match self.put_on_disk(now, batch, what) {
-                    Ok(true) => Ok(()),
-                    Ok(false) | Err(_) => self.hold(now, batch, what),
-                }
-            }
-            waiting => {
-                if let Some(batch) = waiting {
-                    let wanted = self.disk.stats().bytes() + batch.bytes();
-                    if self.space.is_short(now) || wanted > limit / 100 * LOG_SHARE_PERCENT {
-                        return Err(AppendError::Full);
+    /// Puts in what its senders can put in again later: all in one transaction, or, if that fails, each in its own, so that
+    /// one does not keep out the others.
+    fn take_in(&mut self, now: Instant, group: Vec<(HandOver, Reply)>) {
+        let mut taken = self.disk.stats().bytes();
+        let mut fitting = Vec::with_capacity(group.len());
+        let mut answers = Vec::with_capacity(group.len());
+        for (what, reply) in group {
+            match self.stored(now, &what) {
+                Ok(stored) => {
+                    let bytes: u64 = stored.iter().map(StoredBatch::bytes).sum();
+                    if bytes > 0 && !self.has_room(now, taken + bytes) {
+                        answers.push((reply, Err(AppendError::Full)));
+                        continue;
                     }
+                    taken += bytes;
+                    fitting.push((what, stored, reply));
                 }
-                Ok(self.disk.append(now, stored.as_ref(), &what.files, &what.counts)?)
+                Err(error) => answers.push((reply, Err(error))),
             }
         }
+        let entries: Vec<_> = fitting.iter().map(|(what, stored, _)| entry(what, stored)).collect();
+        let are_in = entries.len() > 1 && self.disk.append(now, &entries).is_ok();
+        if !are_in && entries.len() > 1 {
+            self.disk.do_not_wait();
+        }
+        for (what, stored, reply) in fitting {
+            let own = if are_in { Ok(()) } else { self.disk.append(now, &[entry(&what, &stored)]) };
+            answers.push((reply, own.map_err(AppendError::from)));
+        }
+        self.publish();
+        for (reply, answer) in answers {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn stored(&mut self, now: Instant, what: &HandOver) -> Result<Vec<StoredBatch>, AppendError> {
+        let time = self.disk.time(now);
+        let stored = what.batches.iter().map(|batch| StoredBatch::new(batch, self.compression, time));
+        Ok(stored.collect::<std::io::Result<_>>().map_err(StoreError::from)?)
+    }
+
+    /// Whether there is room for so many bytes in all of what can be put in again later.
+    fn has_room(&mut self, now: Instant, wanted: u64) -> bool {
+        !self.space.is_short(now) && wanted <= self.settings.max_bytes.get() / 100 * LOG_SHARE_PERCENT
+    }
+
+    /// Puts in what is nowhere else.
+    fn append(&mut self, now: Instant, what: &HandOver) -> Result<(), AppendError> {
+        for batch in &self.stored(now, what)? {
+            if batch.bytes() > self.settings.max_bytes.get() {
+                return Err(AppendError::Full);
+            }
+            match self.put_on_disk(now, batch) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => self.hold(now, batch)?,
+            }
+        }
+        Ok(())
     }
 
     /// Puts a batch that cannot be read again on disk. False if there is no room for it, even when what is worth less has
     /// given way.
-    fn put_on_disk(&mut self, now: Instant, batch: &StoredBatch, what: &HandOver) -> Result<bool, StoreError> {
+    fn put_on_disk(&mut self, now: Instant, batch: &StoredBatch) -> Result<bool, StoreError> {
         self.put_held_on_disk(now)?;
         let held = self.disk.stats().bytes();
         let wanted = held + batch.bytes();
@@ -267,12 +318,12 @@ impl Owner {
         if wanted > limit && !self.disk.write(now, |store| store.make_room(batch.signal, wanted - limit, reason))? {
             return Ok(false);
         }
-        self.disk.append(now, Some(batch), &what.files, &what.counts)?;
+        self.disk.append(now, &[alone(batch)])?;
         Ok(true)
     }
 
     /// Keeps a batch in memory, where the oldest of what is worth no more gives way.
-    fn hold(&mut self, now: Instant, batch: &StoredBatch, what: &HandOver) -> Result<(), AppendError> {
+    fn hold(&mut self, now: Instant, batch: &StoredBatch) -> Result<(), AppendError> {
         if !self.disk.has_fault() && !self.space.is_short(now) {
             // Nothing is wrong with the disk: the queue is as large as it may become.
             return Err(AppendError::Full);
@@ -285,7 +336,7 @@ impl Owner {
         if wanted > MEMORY_BYTES && !memory.make_room(batch.signal, wanted - MEMORY_BYTES, DropReason::DiskFull)? {
             return Err(AppendError::Full);
         }
-        memory.append(Some(batch), &[], &what.counts)?;
+        memory.append(&[alone(batch)])?;
         self.held_due.get_or_insert(now + HELD_CHECK);
         Ok(())
     }
@@ -393,4 +444,34 @@ impl Owner {
         while now.elapsed() < LAST_TIDY && self.disk.tidy(now, TIDY_STEP) {}
         self.disk.close();
     }
+}
+
+/// What waits in the inbox and can be put in together with the first one; and the command that comes next, if it is another.
+fn together(
+    first: (HandOver, Reply),
+    inbox: &mut mpsc::Receiver<Command>,
+) -> (Vec<(HandOver, Reply)>, Option<Command>) {
+    let size = |what: &HandOver| what.batches.iter().map(|batch| batch.payload.len()).sum::<usize>();
+    let mut bytes = size(&first.0);
+    let mut group = vec![first];
+    while group.len() < MOST_TOGETHER && bytes < MOST_BYTES_TOGETHER {
+        match inbox.try_recv() {
+            Ok(Command::Append { what, again: Again::Later, reply }) => {
+                bytes += size(&what);
+                group.push((what, reply));
+            }
+            Ok(other) => return (group, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (group, None)
+}
+
+fn entry<'a>(what: &'a HandOver, batches: &'a [StoredBatch]) -> Entry<'a> {
+    Entry { batches, files: &what.files, counts: &what.counts }
+}
+
+fn alone(batch: &StoredBatch) -> Entry<'_> {
+    const NOTHING: &BTreeMap<LogCounter, u64> = &BTreeMap::new();
+    Entry { batches: std::slice::from_ref(batch), files: &[], counts: NOTHING }
 }

@@ -45,6 +45,14 @@ pub(super) const GREATEST_ID: i64 = 1 << 53;
 /// Signals by the worth of what cannot be read again, the least first.
 const BY_WORTH: [Signal; 3] = [Signal::Metrics, Signal::Traces, Signal::Logs];
 
+/// What one sender puts in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) batches: &'a [StoredBatch],
+    pub(super) files: &'a [FileState],
+    pub(super) counts: &'a BTreeMap<LogCounter, u64>,
+}
+
 /// The open file.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -145,33 +153,32 @@ impl Store {
         self.last_id
     }
 
-    /// Puts a batch in, moves file positions and counts, in one transaction.
-    pub(super) fn append(
-        &mut self,
-        batch: Option<&StoredBatch>,
-        files: &[FileState],
-        counts: &BTreeMap<LogCounter, u64>,
-    ) -> Result<(), StoreError> {
+    /// Puts batches in, moves file positions and counts, in one transaction.
+    pub(super) fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         let mut id = self.last_id;
-        if let Some(batch) = batch {
-            id = batch.insert(&transaction, None)?;
-            add(&transaction, &queued(batch.signal), u64::from(batch.items))?;
-        }
-        for file in files {
-            rows::put_file(&transaction, file)?;
-        }
-        for (counter, count) in counts {
-            add(&transaction, counter.name(), *count)?;
+        for entry in entries {
+            for batch in entry.batches {
+                id = batch.insert(&transaction, None)?;
+                add(&transaction, &queued(batch.signal), u64::from(batch.items))?;
+            }
+            for file in entry.files {
+                rows::put_file(&transaction, file)?;
+            }
+            for (counter, count) in entry.counts {
+                add(&transaction, counter.name(), *count)?;
+            }
         }
         transaction.commit()?;
         self.last_id = id;
         let mut count = |name: String, number| *self.stats.counters.entry(name).or_default() += number;
-        for (counter, number) in counts {
+        for (counter, number) in entries.iter().flat_map(|entry| entry.counts) {
             count(counter.name().to_owned(), *number);
         }
-        if let Some(batch) = batch {
+        for batch in entries.iter().flat_map(|entry| entry.batches) {
             count(queued(batch.signal), u64::from(batch.items));
+        }
+        for batch in entries.iter().flat_map(|entry| entry.batches) {
             let of = self.stats.of_mut(batch.signal);
             of.added(1, u64::from(batch.items), batch.bytes());
             of.oldest_unix_ms.get_or_insert(batch.enqueued_unix_ms);

@@ -27,7 +27,7 @@ pub(super) fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
 }
 
 pub(super) fn hand_over(batch: NewBatch, files: Vec<FileState>) -> HandOver {
-    HandOver { batch: Some(batch), files, ..HandOver::default() }
+    HandOver { batches: vec![batch], files, ..HandOver::default() }
 }
 
 pub(super) fn noise(bytes: usize) -> Vec<u8> {

@@ -107,11 +107,12 @@ impl LogCounter {
     }
 }
 
-/// What was read of log files since the last hand-over: all of it is kept in one transaction, or nothing.
+/// What was read of log files since the last hand-over, or what an app has sent: all of it is kept in one transaction, or
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HandOver {
-    /// The records, if there were any to be sent.
-    pub batch: Option<NewBatch>,
+    /// The requests, if there is anything to be sent.
+    pub batches: Vec<NewBatch>,
     /// How far the files have been read.
     pub files: Vec<FileState>,
     /// What happened on the way.

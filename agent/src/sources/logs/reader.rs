@@ -312,7 +312,7 @@ impl Reader {
             }
             let read = pending.counts.get(&LogCounter::Read).copied().unwrap_or_default();
             let counts = pending.counts.clone();
-            match self.context.queue.append_logs(HandOver { batch, files, counts }) {
+            match self.context.queue.append_logs(HandOver { batches: batch.into_iter().collect(), files, counts }) {
                 Ok(()) => {
                     self.status.waiting_for_room = false;
                     self.status.records += read;

@@ -203,7 +203,7 @@ impl Tracker {
             self.followed.insert(packed, file);
         }
         files.extend(copies);
-        self.keep(HandOver { files, counts: BTreeMap::from([(LogCounter::BegunAnew, 1)]), batch: None });
+        self.keep(HandOver { files, counts: BTreeMap::from([(LogCounter::BegunAnew, 1)]), batches: Vec::new() });
         Ok(())
     }
 

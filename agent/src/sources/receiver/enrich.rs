@@ -8,30 +8,17 @@
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource as Known;
-use opentelemetry_semantic_conventions::attribute::{DEPLOYMENT_ENVIRONMENT_NAME, HOST_NAME};
-use prost::encoding::{decode_varint, encode_varint};
-use prost::{DecodeError, Message};
+use opentelemetry_semantic_conventions::attribute::DEPLOYMENT_ENVIRONMENT_NAME;
+use prost::Message;
 
+use super::wire::{Field, Fields, WireError, put};
 use crate::resource::Resource;
-use crate::signals::logs::ENV_REGION;
+use crate::signals::logs::{APP_NAME, ENV_REGION, INSTANCE_ID};
 
 /// The field of interest in each message of the three.
-const FIELD: u32 = 1;
-/// Its tag: number and wire type 2 (length and bytes).
-const TAG: u64 = ((FIELD as u64) << 3) | 2;
+pub(super) const FIELD: u32 = 1;
 /// Attributes that say what sends, not where it runs.
 const OF_THE_SENDER: [&str; 3] = ["service.", "telemetry.", "process."];
-
-/// Why a request cannot be walked.
-#[derive(Debug, thiserror::Error)]
-pub enum WireError {
-    /// A part of it.
-    #[error("a field is longer than its message, or of a kind that does not exist")]
-    Field,
-    /// A resource.
-    #[error(transparent)]
-    Message(#[from] DecodeError),
-}
 
 /// The attributes to add.
 #[derive(Debug)]
@@ -52,6 +39,13 @@ impl Enrichment {
         Self(attributes)
     }
 
+    /// Bytes that it adds to each resource at most, but for what is mapped.
+    pub(super) fn size(&self) -> usize {
+        /// Tags and lengths of an attribute.
+        const AROUND: usize = 16;
+        self.0.iter().map(|(key, value)| key.len() + value.len() + AROUND).sum()
+    }
+
     /// A request with the attributes in each of its resources that these do not have.
     ///
     /// # Errors
@@ -61,7 +55,7 @@ impl Enrichment {
         for field in Fields(request) {
             match field? {
                 Field { number: FIELD, content: Some(of_resource), .. } => {
-                    put(&mut out, &self.with_resource(of_resource)?);
+                    put(FIELD, &self.with_resource(of_resource)?, &mut out);
                 }
                 other => out.extend_from_slice(other.whole),
             }
@@ -83,10 +77,10 @@ impl Enrichment {
         for (key, value) in self.missing(&known) {
             let value = Some(AnyValue { value: Some(Value::StringValue(value)) });
             let attribute = KeyValue { key: key.to_owned(), value, ..KeyValue::default() };
-            put(&mut resource, &attribute.encode_to_vec());
+            put(FIELD, &attribute.encode_to_vec(), &mut resource);
         }
         let mut out = Vec::with_capacity(of_resource.len() + 1024);
-        put(&mut out, &resource);
+        put(FIELD, &resource, &mut out);
         out.extend_from_slice(&rest);
         Ok(out)
     }
@@ -100,10 +94,12 @@ impl Enrichment {
             _ => None,
         };
         let env_region = said("env").zip(said("region")).map(|(env, region)| format!("{env}-{region}"));
+        // Not `machine`: what comes over loopback is of this machine, and its name is written in one way.
         let mapped = [
-            (HOST_NAME, said("machine").map(str::to_owned)),
             (DEPLOYMENT_ENVIRONMENT_NAME, said("env").map(str::to_owned)),
             (ENV_REGION, env_region),
+            (APP_NAME, said("tracingAppName").map(str::to_owned)),
+            (INSTANCE_ID, said("tracingAppInstanceId").map(str::to_owned)),
         ];
         let mut out: Vec<(&str, String)> = mapped.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         for (key, value) in &self.0 {
@@ -113,74 +109,5 @@ impl Enrichment {
         }
         out.retain(|(key, _)| own(key).is_none());
         out
-    }
-}
-
-fn put(out: &mut Vec<u8>, content: &[u8]) {
-    encode_varint(TAG, out);
-    encode_varint(content.len() as u64, out);
-    out.extend_from_slice(content);
-}
-
-/// A field on the wire.
-struct Field<'a> {
-    number: u32,
-    /// With its tag.
-    whole: &'a [u8],
-    /// What is in it, if it has a length.
-    content: Option<&'a [u8]>,
-}
-
-/// The fields of a message.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn read(&mut self) -> Result<Field<'a>, WireError> {
-        let start = self.0;
-        let tag = decode_varint(&mut self.0)?;
-        let number = u32::try_from(tag >> 3).map_err(|_| WireError::Field)?;
-        let mut content = None;
-        match tag & 7 {
-            0 => {
-                decode_varint(&mut self.0)?;
-            }
-            1 => {
-                self.take(8)?;
-            }
-            2 => {
-                let length = decode_varint(&mut self.0)?;
-                content = Some(self.take(length)?);
-            }
-            5 => {
-                self.take(4)?;
-            }
-            // Groups are from before proto3.
-            _ => return Err(WireError::Field),
-        }
-        let whole = start.get(..start.len() - self.0.len()).unwrap_or_default();
-        Ok(Field { number, whole, content })
-    }
-
-    fn take(&mut self, length: u64) -> Result<&'a [u8], WireError> {
-        let length = usize::try_from(length).map_err(|_| WireError::Field)?;
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(WireError::Field)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, WireError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.read();
-        if field.is_err() {
-            // What follows cannot be told apart.
-            self.0 = &[];
-        }
-        Some(field)
     }
 }

@@ -8,44 +8,36 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::intake::{Form, Intake, LARGEST_REQUEST, Refusal, Taken};
+use super::gate::text;
+use super::intake::{Intake, Taken};
+use super::prepare::{Arrived, Form};
+use super::refusal::Refusal;
 use crate::config::Compression;
-use crate::pipeline::{Signal, codec};
+use crate::pipeline::Signal;
 
 /// What is before a message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity,gzip,zstd"));
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Answers a call.
-pub(super) async fn answer(intake: &Intake, request: Request<Incoming>) -> Response<Body> {
-    let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.grpc_method() == request.uri().path()) else {
-        return Status::unimplemented("OTLP has the Export methods of metrics, traces and logs").into_http();
-    };
-    match export(intake, signal, request).await {
-        Ok(taken) => accepted(&taken),
-        Err(refusal) => {
-            intake.refused(&refusal);
-            refuse(&refusal)
-        }
-    }
-}
-
-async fn export(intake: &Intake, signal: Signal, request: Request<Incoming>) -> Result<Taken, Refusal> {
+/// Takes the message of a call.
+pub(super) async fn export(intake: &Intake, request: Request<Incoming>) -> Result<Taken, Refusal> {
+    let path = request.uri().path();
+    let signal = Signal::ALL.into_iter().find(|signal| signal.grpc_method() == path).ok_or(Refusal::Call)?;
     let (parts, body) = request.into_parts();
     let body = intake.room().read(body).await?;
-    let _turn = intake.turn().await;
-    let message = message(&parts.headers, &body.bytes)?;
-    intake.take(signal, Form::Protobuf, message).await
+    let compression = framing(text(&parts.headers, &ENCODING), &body.bytes)?;
+    let arrived = Arrived { signal: Some(signal), form: Form::Protobuf, compression, body, offset: PREFIX };
+    Ok(intake.take(arrived).await?.1)
 }
 
-/// The one message of a call.
-fn message(headers: &HeaderMap, mut body: &[u8]) -> Result<Vec<u8>, Refusal> {
+/// How the one message of a call is compressed, which follows its prefix.
+pub(super) fn framing(encoding: &str, mut body: &[u8]) -> Result<Compression, Refusal> {
     let malformed = |what: &str| Refusal::Malformed(what.to_owned());
     if body.len() < PREFIX {
         return Err(malformed("the call has no message"));
@@ -54,20 +46,16 @@ fn message(headers: &HeaderMap, mut body: &[u8]) -> Result<Vec<u8>, Refusal> {
     if usize::try_from(length) != Ok(body.len()) {
         return Err(malformed("the message of the call is not as long as it says"));
     }
-    let encoding = headers.get(ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match compressed {
-        0 => Ok(body.to_vec()),
-        1 => match Compression::from_token(encoding).filter(|of| *of != Compression::None) {
-            Some(of) => {
-                codec::decompress(of, body, LARGEST_REQUEST).map_err(|error| Refusal::of_compressed(of, &error))
-            }
-            None => Err(Refusal::MediaType("grpc-encoding has to be gzip, zstd or identity".to_owned())),
-        },
+        0 => Ok(Compression::None),
+        1 => Compression::from_token(encoding)
+            .filter(|of| *of != Compression::None)
+            .ok_or_else(|| Refusal::MediaType("grpc-encoding has to be gzip, zstd or identity".to_owned())),
         _ => Err(malformed("the message of the call is neither compressed nor not")),
     }
 }
 
-fn accepted(taken: &Taken) -> Response<Body> {
+pub(super) fn accepted(taken: &Taken) -> Response<Body> {
     let message = taken.to_protobuf();
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());
     framed.put_u8(0);
@@ -82,21 +70,10 @@ fn accepted(taken: &Taken) -> Response<Body> {
 
 /// The answer to a call that was not taken.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
-    let code = match refusal {
-        Refusal::Full | Refusal::Busy => Code::ResourceExhausted,
-        Refusal::Paused | Refusal::Unavailable(_) => Code::Unavailable,
-        Refusal::Slow => Code::DeadlineExceeded,
-        // Not OUT_OF_RANGE, which OTLP's clients send again.
-        Refusal::TooLarge | Refusal::Malformed(_) | Refusal::Path => Code::InvalidArgument,
-        Refusal::MediaType(_) => Code::Unimplemented,
-        Refusal::Host(_) | Refusal::Origin(_) => Code::PermissionDenied,
-        Refusal::Token => Code::Unauthenticated,
-    };
+    let (code, reason) = (refusal.grpc_code(), refusal.reason());
     let status = match refusal.retry_after() {
-        Some(later) => {
-            Status::with_error_details(code, refusal.to_string(), ErrorDetails::with_retry_info(Some(later)))
-        }
-        None => Status::new(code, refusal.to_string()),
+        Some(later) => Status::with_error_details(code, reason, ErrorDetails::with_retry_info(Some(later))),
+        None => Status::new(code, reason),
     };
     let mut response: Response<Body> = status.into_http();
     if matches!(refusal, Refusal::MediaType(_)) {

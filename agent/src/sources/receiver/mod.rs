@@ -1,41 +1,49 @@
 //! What the platform and its apps send by themselves: OTLP on loopback, into the queue.
 //!
 //! Both ports take OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on both loopback addresses and on no other. A request
-//! goes one way: [`serve`] (connections) to [`http`] (who may ask, in which form) or [`grpc`], [`body`], then [`intake`] (pause,
-//! consent; [`views`] makes metrics, [`sampling`] leaves out, [`hide`] redacts), then [`enrich`] (whose machine, user and
-//! session it is), then the queue. It is acknowledged once it is on disk, so whoever sends need not keep it any longer.
+//! goes one way: [`serve`] (connections) to [`gate`] (who may ask), [`http`] or [`grpc`] (in which form), [`body`], then
+//! [`intake`] (pause, consent) and there [`prepare`]: [`json`] is made protobuf, [`schema`] bounds what is decoded, [`views`]
+//! measures, [`sampling`] leaves out, [`hide`] redacts, [`enrich`] says whose machine, user and session it is. Then it goes into
+//! the queue, and is acknowledged once it is on disk, so whoever sends need not keep it any longer.
 //!
-//! Invariants: a payload stays byte for byte what it was but for the attributes that are added to its resources, for
-//! hidden texts, and for spans that are left out; nothing of a log record is kept unless the user shares the logs of applications.
+//! Invariants: a payload stays byte for byte what it was but for the attributes that are added to its resources; only where a
+//! text is hidden, spans are left out, or it has to be parted, is it encoded anew. Nothing of a log record is kept unless the
+//! user shares the logs of applications. What a request takes in memory is known before it is decoded.
 //!
 //! **`receiver.json`** in the data folder says where it listens, for programs that do not know the ports, as long as the
-//! agent runs: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317"}`.
+//! agent runs: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317", "pid": 4711}`. An agent that was killed leaves
+//! it behind; then there is no process of that number, or nobody answers.
 
 mod body;
 pub mod enrich;
+mod gate;
 mod grpc;
 mod hide;
 mod http;
 mod intake;
+mod json;
+mod listen;
+mod prepare;
+mod refusal;
 mod sampling;
+mod schema;
 mod serve;
+pub mod trial;
 mod views;
+pub mod wire;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::host::locked;
-use crate::config::{Endpoint, ReceiverSettings};
+use crate::config::{CollectorSettings, ReceiverSettings};
 use crate::paths::write_atomically;
 use crate::pause::Pause;
 use crate::pipeline::Signal;
@@ -43,8 +51,9 @@ use crate::pipeline::queue::Queue;
 use crate::redaction::LazyRedactor;
 use crate::resource::Resource;
 
-use self::http::Gate;
+use self::http::Server;
 use self::intake::Intake;
+use self::serve::MOST_CONNECTIONS;
 
 /// How long requests that are under way may take once the agent ends: a part of the 2 s that a logoff gives.
 const GRACE: Duration = Duration::from_millis(300);
@@ -75,8 +84,8 @@ pub struct ReceiverStatus {
 pub struct ReceiverContext {
     /// How.
     pub settings: ReceiverSettings,
-    /// Where the data goes in the end. That port is left alone, should it be one of this machine.
-    pub collector: Endpoint,
+    /// Where the data goes in the end. Those ports are left alone, should they be of this machine.
+    pub collector: CollectorSettings,
     /// The hand-off.
     pub queue: Queue,
     /// What is added to each resource.
@@ -98,6 +107,7 @@ pub struct Receiver {
     status: Arc<Mutex<ReceiverStatus>>,
     published: PathBuf,
     stop: watch::Sender<bool>,
+    places: Arc<Semaphore>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -109,16 +119,18 @@ impl Receiver {
         let status = Arc::new(Mutex::new(ReceiverStatus::default()));
         let intake = Arc::new(Intake::new(&context, shares_logs, Arc::clone(&status)));
         let ReceiverContext { settings, collector, published, .. } = context;
-        let gate = Arc::new(Gate::new(&settings, Arc::clone(&intake)));
+        let server = Arc::new(Server::new(&settings, Arc::clone(&intake)));
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let (stop, stopped) = watch::channel(false);
         let mut servers = Vec::new();
         let mut problems = Vec::new();
         let mut listen = |name: &str, wanted: u16| {
-            let (listeners, problem) = bind(wanted, taken_by_collector(&collector, wanted));
+            let (listeners, problem) = listen::bind(wanted, &collector);
             problems.extend(problem.map(|problem| format!("OTLP over {name}: {problem}")));
             let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
             for listener in listeners {
-                servers.push(tokio::spawn(serve::serve(listener, Arc::clone(&gate), stopped.clone())));
+                let answering = serve::serve(listener, Arc::clone(&server), Arc::clone(&places), stopped.clone());
+                servers.push(tokio::spawn(answering));
             }
             port.map(|port| format!("http://127.0.0.1:{port}"))
         };
@@ -128,12 +140,12 @@ impl Receiver {
         if let Some(problem) = &problem {
             tracing::warn!(problem, "the receiver");
         }
-        let places = serde_json::json!({ "http": http, "grpc": grpc });
-        if let Err(error) = write_atomically(&published, places.to_string().as_bytes()) {
+        let where_it_listens = serde_json::json!({ "http": http, "grpc": grpc, "pid": std::process::id() });
+        if let Err(error) = write_atomically(&published, where_it_listens.to_string().as_bytes()) {
             tracing::warn!(%error, "where the receiver listens could not be written down");
         }
         *locked(&status) = ReceiverStatus { http, grpc, problem, ..ReceiverStatus::default() };
-        Self { intake, status, published, stop, servers }
+        Self { intake, status, published, stop, places, servers }
     }
 
     /// How it is.
@@ -157,54 +169,17 @@ impl Receiver {
                 // It can only have been aborted.
                 let _ = server.await;
             }
+            let most = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+            // The semaphore is never closed.
+            let _ = self.places.acquire_many(most).await;
         };
-        let in_time = tokio::time::timeout(GRACE, all).await.is_ok();
-        if !in_time {
-            self.servers.iter().for_each(JoinHandle::abort);
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::debug!("requests to the receiver were under way when it ended");
         }
         if let Err(error) = std::fs::remove_file(&self.published) {
             tracing::debug!(%error, "the file that says where the receiver listens is gone already");
         }
     }
-}
-
-/// An agent that took its collector's port would send to itself.
-fn taken_by_collector(collector: &Endpoint, port: u16) -> bool {
-    let url = collector.url();
-    let is_here = match url.host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    is_here && url.port_or_known_default() == Some(port)
-}
-
-/// Listens on a port of both loopback addresses; on a free one if it is taken. IPv6 may be switched off.
-fn bind(wanted: u16, is_collectors: bool) -> (Vec<TcpListener>, Option<String>) {
-    let (port, mut problem) = match wanted {
-        0 => (0, None),
-        _ if is_collectors => (0, Some(format!("port {wanted} is the collector's, a free one is used instead."))),
-        _ => (wanted, None),
-    };
-    let first = listen(Ipv4Addr::LOCALHOST.into(), port).or_else(|error| {
-        problem = Some(format!("port {port} cannot be used ({error}), a free one is used instead."));
-        listen(Ipv4Addr::LOCALHOST.into(), 0)
-    });
-    match first {
-        Ok(first) => {
-            let same = first.local_addr().map_or(0, |address| address.port());
-            let second = listen(Ipv6Addr::LOCALHOST.into(), same);
-            (std::iter::once(first).chain(second.ok()).collect(), problem)
-        }
-        Err(error) => (Vec::new(), Some(format!("the system lets nobody listen: {error}."))),
-    }
-}
-
-fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(SocketAddr::new(address, port))?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -14,9 +15,8 @@ use serde_json::{Value, json};
 use tonic::codec::CompressionEncoding;
 
 use super::enrich::Enrichment;
-use super::intake::{LARGEST_BODY, LARGEST_REQUEST};
 use super::*;
-use crate::config::{Compression, QueueSettings, RedactionSettings, ResourceSettings};
+use crate::config::{CollectorSettings, Compression, QueueSettings, RedactionSettings, ResourceSettings};
 use crate::consent::LogKind;
 use crate::paths::DataDir;
 use crate::pause::PauseFor;
@@ -24,10 +24,14 @@ use crate::pipeline::codec;
 use crate::pipeline::queue::{Opened, QueueThread};
 use crate::redaction::Person;
 
-const ORIGIN: &str = "https://desk.example.com";
+mod bounds;
+mod hiding;
+mod json;
+mod listen;
+mod pages;
+mod refusals;
 
-/// Path, headers and body of a request; the status and the reason of its refusal.
-type Case<'a> = (&'a str, &'a [&'a str], &'a [u8], &'a str, &'a str);
+const ORIGIN: &str = "https://desk.example.com";
 
 /// A receiver with a real queue behind it.
 struct Desk {
@@ -41,7 +45,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn start(settings: ReceiverSettings, collector: &str, queue: &QueueSettings) -> Self {
+    fn start(settings: ReceiverSettings, collector: CollectorSettings, queue: &QueueSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::new(folder.path().join("data"));
         data.create().unwrap();
@@ -49,7 +53,7 @@ impl Desk {
         let pause = Pause::default();
         let context = ReceiverContext {
             settings,
-            collector: collector.parse().unwrap(),
+            collector,
             queue: queue.clone(),
             resource: Resource::detect(&ResourceSettings::default(), &data),
             redactor: Arc::new(LazyRedactor::new(&RedactionSettings::default(), Person::current())),
@@ -64,13 +68,13 @@ impl Desk {
     }
 
     fn usual() -> Self {
-        let allowed_origins = vec!["https://*.example.com".to_owned()];
+        let allowed_origins = vec!["https://*.example.com".parse().unwrap()];
         Self::with(ReceiverSettings { allowed_origins, ..ReceiverSettings::default() })
     }
 
     fn with(settings: ReceiverSettings) -> Self {
         let settings = ReceiverSettings { grpc_port: 0, http_port: 0, ..settings };
-        Self::start(settings, "http://127.0.0.1:1", &QueueSettings::default())
+        Self::start(settings, CollectorSettings::default(), &QueueSettings::default())
     }
 
     /// Sends bytes on a connection of their own; returns what comes until its end.
@@ -206,7 +210,7 @@ async fn recorded_requests_are_taken() {
             resources
         };
         assert!(sent.iter().all(|(key, value)| arrived.get(key) == Some(value)), "{sent:?} {arrived:?}");
-        assert_eq!(arrived["host.name"], sent["machine"]);
+        assert!(!arrived["host.name"].contains("PW052B0C"), "this machine has one name: {arrived:?}");
         assert_eq!(arrived["deployment.environment.name"], sent["env"]);
         assert!(arrived["ioconnect.env_region"].contains("DEMO-INTEROP.IO"), "{arrived:?}");
         assert!(arrived.contains_key("session.id") && arrived.contains_key("os.type"), "{arrived:?}");
@@ -257,6 +261,11 @@ async fn log_records_wait_for_consent() {
     assert_eq!(status_of(&answer), "200", "{answer}");
     assert!(answer.contains(r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"the user"#), "{answer}");
     assert!(desk.queue.next(Signal::Logs).await.is_none());
+    let mut client = LogsServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let sent = ExportLogsServiceRequest::decode(super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let partial = client.export(sent).await.unwrap().into_inner().partial_success.unwrap();
+    assert_eq!(partial.rejected_log_records, 2, "over gRPC the same");
+    assert!(partial.error_message.contains("does not share"), "{partial:?}");
 
     desk.receiver.share_logs(true).await;
     let answer = post().await;
@@ -271,85 +280,7 @@ async fn log_records_wait_for_consent() {
     desk.receiver.share_logs(false).await;
     assert_eq!(desk.queue.withdraw(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
     let status = desk.receiver.status();
-    assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (2, 4));
-    desk.end().await;
-}
-
-/// Guarantees: each kind of request that cannot be taken is refused with its status and a reason, is counted, and leaves
-/// nothing behind.
-#[tokio::test]
-async fn what_cannot_be_taken_is_refused() {
-    let desk = Desk::usual();
-    let (json, protobuf) = ("Content-Type: application/json", "Content-Type: application/x-protobuf");
-    let bomb = codec::compress(Compression::Gzip, &vec![0; LARGEST_REQUEST + 1]).unwrap();
-    let deep = [r#"{"resourceSpans":"#, &"[".repeat(100_000)].concat();
-    let large = vec![b' '; LARGEST_BODY + 1];
-    let gzip = "Content-Encoding: gzip";
-    let cases: [Case<'_>; 12] = [
-        ("/v1/traces", &[json], b"{\"resourceSpans\":", "400", "malformed"),
-        ("/v1/traces", &[json], deep.as_bytes(), "400", "malformed"),
-        ("/anything", &[json], b"{\"spans\":[]}", "400", "malformed"),
-        ("/v1/traces", &[protobuf], b"\x0a\xff", "400", "malformed"),
-        ("/v1/traces", &[protobuf, gzip], b"no gzip", "400", "malformed"),
-        ("/anything", &[protobuf], b"", "404", "path"),
-        ("/v1/traces", &["Content-Type: text/plain"], b"{}", "415", "media_type"),
-        ("/v1/traces", &[json, "Content-Encoding: br"], b"{}", "415", "media_type"),
-        ("/v1/traces", &[protobuf, gzip], &bomb, "413", "too_large"),
-        ("/v1/traces", &[protobuf], &large, "413", "too_large"),
-        ("/v1/traces", &[json, "Origin: https://evil.test"], b"{}", "403", "origin"),
-        ("/v1/traces", &[json, "Origin: null"], b"{}", "403", "origin"),
-    ];
-    let mut counted: BTreeMap<String, u64> = BTreeMap::new();
-    for (path, headers, body, status, reason) in cases {
-        let answer = desk.post(path, headers, body).await;
-        assert_eq!(status_of(&answer), status, "{path} {headers:?}: {answer}");
-        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
-        *counted.entry(reason.to_owned()).or_default() += 1;
-        assert_eq!(desk.receiver.status().refused, counted, "{path} {headers:?}");
-    }
-    let rebound = b"POST /v1/traces HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(status_of(&desk.raw(rebound.to_vec()).await), "403");
-    let read = b"GET /v1/traces HTTP/1.1\r\nHost: [::1]:4318\r\nConnection: close\r\n\r\n";
-    assert_eq!(status_of(&desk.raw(read.to_vec()).await), "405");
-    assert_eq!(desk.receiver.status().refused_origin.as_deref(), Some("null"));
-
-    let empty = desk.post("/v1/metrics", &[json], b"{\"resourceMetrics\":[]}").await;
-    assert_eq!(status_of(&empty), "200", "nothing is as good as taken: {empty}");
-    desk.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
-    let paused = desk.post("/v1/metrics", &[json], b"{\"resourceMetrics\":[]}").await;
-    assert!(status_of(&paused) == "503" && paused.contains("retry-after: 60"), "{paused}");
-    for signal in Signal::ALL {
-        assert!(desk.queue.next(signal).await.is_none());
-    }
-    desk.end().await;
-}
-
-/// Guarantees: with a token, programs are taken only if they say it, over HTTP and gRPC; pages of allowed origins need none.
-#[tokio::test]
-async fn programs_say_the_token() {
-    let token = Some(serde_json::from_value(json!("s3cret")).unwrap());
-    let allowed_origins = vec![ORIGIN.to_owned()];
-    let desk = Desk::with(ReceiverSettings { allowed_origins, token, ..ReceiverSettings::default() });
-    let (json, origin) = ("Content-Type: application/json", format!("Origin: {ORIGIN}"));
-    for (header, status) in [
-        ("Accept: */*", "401"),
-        ("Authorization: Bearer wrong", "401"),
-        ("Authorization: s3cret", "401"),
-        ("Authorization: Bearer s3cret", "200"),
-        (origin.as_str(), "200"),
-        ("Origin: https://evil.test", "403"),
-    ] {
-        let answer = desk.post("/v1/traces", &[json, header], b"{\"resourceSpans\":[]}").await;
-        assert_eq!(status_of(&answer), status, "{header}: {answer}");
-        assert!(!answer.contains("s3cret"), "{answer}");
-    }
-    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
-    let refused = client.export(ExportTraceServiceRequest::default()).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::Unauthenticated, "{refused}");
-    let mut known = tonic::Request::new(ExportTraceServiceRequest::default());
-    known.metadata_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
-    client.export(known).await.unwrap();
-    assert_eq!(desk.receiver.status().refused, [("origin".to_owned(), 1), ("token".to_owned(), 4)].into());
+    assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (4, 4));
     desk.end().await;
 }
 
@@ -375,22 +306,6 @@ fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
     json!({ "resourceSpans": [{ "resource": { "attributes": resource }, "scopeSpans": [scope] }] })
         .to_string()
         .into_bytes()
-}
-
-/// Guarantees: of the attributes of spans and their events, those that are named are redacted, and no others.
-#[tokio::test]
-async fn named_attributes_of_spans_are_redacted() {
-    let redacted_attributes = vec!["args.*".to_owned()];
-    let desk = Desk::with(ReceiverSettings { redacted_attributes, ..ReceiverSettings::default() });
-    let attributes = [("args.login", "password=hunter2"), ("note", "password=swordfish")];
-    let body = trace(&[], &[span("login", &attributes, 1, false)]);
-    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
-    assert_eq!(status_of(&answer), "200", "{answer}");
-    let queued = desk.queued(Signal::Traces).await;
-    let text = String::from_utf8_lossy(&queued);
-    assert!(!text.contains("hunter2"), "neither in the span nor in its event");
-    assert_eq!(text.matches("password=swordfish").count(), 2);
-    desk.end().await;
 }
 
 /// Guarantees: a company that samples keeps a share of the traces, and those with a failed or a slow span whole; what is left
@@ -426,16 +341,45 @@ async fn errors_and_slow_traces_survive_sampling() {
     desk.end().await;
 }
 
+/// Guarantees: what io.Insights says of an app is told by the names of our own signals too, and nothing that a resource says of
+/// itself is replaced; the machine has its own name, whatever the sender calls it.
+#[tokio::test]
+async fn io_insights_keys_are_mapped() {
+    let desk = Desk::usual();
+    let own =
+        [("tracingAppName", "blotter"), ("tracingAppInstanceId", "848_6"), ("env", "PROD"), ("machine", "elsewhere")];
+    let told = [("ioconnect.app.name", "mine"), ("host.name", "theirs"), ("tracingAppName", "blotter")];
+    for resource in [&own[..], &told] {
+        let body = trace(resource, &[span("here", &[], 1, false)]);
+        let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+        assert_eq!(status_of(&answer), "200", "{answer}");
+        let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+        let said = said(arrived.resource_spans[0].resource.as_ref());
+        let is = |key: &str, value: &str| assert!(said[key].contains(&format!("\"{value}\"")), "{key}: {said:?}");
+        for (key, value) in resource {
+            is(key, value);
+        }
+        if *resource == own {
+            is("ioconnect.app.name", "blotter");
+            is("ioconnect.instance.id", "848_6");
+            is("deployment.environment.name", "PROD");
+            is("host.name", &sysinfo::System::host_name().unwrap());
+        }
+    }
+    desk.end().await;
+}
+
 /// Guarantees: when the queue is nearly full, what is sent is refused over HTTP and gRPC with the time to come again, and nothing
-/// that was acknowledged gives way to it; when there is room again it is taken.
+/// that was acknowledged gives way to it; when there is room again it is taken. What was refused is counted nowhere else.
 #[tokio::test]
 async fn a_full_queue_pushes_back() {
-    let settings = ReceiverSettings { grpc_port: 0, http_port: 0, ..ReceiverSettings::default() };
+    let sampling = serde_json::from_value(json!({ "ratio": 0.000_001, "keep_errors": true })).unwrap();
+    let settings = ReceiverSettings { grpc_port: 0, http_port: 0, sampling, ..ReceiverSettings::default() };
     let queue = serde_json::from_value(json!({ "max_bytes": "1 MiB" })).unwrap();
-    let desk = Desk::start(settings, "http://127.0.0.1:1", &queue);
+    let desk = Desk::start(settings, CollectorSettings::default(), &queue);
     let noise = || (0..60_000).map(|_| fastrand::alphanumeric()).collect::<String>();
     let post = async || {
-        let body = trace(&[], &[span(&noise(), &[], 1, false)]);
+        let body = trace(&[], &[span(&noise(), &[], 1, true), span("left out", &[], 1, false)]);
         desk.post("/v1/traces", &["Content-Type: application/json"], &body).await
     };
     let mut taken = 0;
@@ -449,41 +393,18 @@ async fn a_full_queue_pushes_back() {
     assert_eq!(status_of(&refused), "429", "{refused}");
     assert!(refused.contains("retry-after: 5\r\n") && refused.contains("the queue is full"), "{refused}");
     let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
-    let body: ExportTraceServiceRequest =
-        serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, false)])).unwrap();
+    let body: ExportTraceServiceRequest = serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, true)])).unwrap();
     let refused = client.export(body).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
     assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some(), "{refused}");
     let stats = desk.queue.watch().borrow().clone();
     assert_eq!(stats.of(Signal::Traces).items, taken);
+    assert_eq!(desk.receiver.status().sampled_out, taken, "what is refused comes again, and is counted then");
     for _ in 0..2 {
         let _ = desk.queued(Signal::Traces).await;
     }
     assert_eq!(status_of(&post().await), "200");
     desk.end().await;
-}
-
-/// Guarantees: where a port is taken, or is the collector's, a free one is used and published; both loopback addresses
-/// are answered; and the file goes with the receiver.
-#[tokio::test]
-async fn a_port_that_is_taken_is_replaced() {
-    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = other.local_addr().unwrap().port();
-    let collectors = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let settings = ReceiverSettings { grpc_port: collectors, http_port: taken, ..ReceiverSettings::default() };
-    let desk = Desk::start(settings, &format!("http://localhost:{collectors}"), &QueueSettings::default());
-    let status = desk.receiver.status();
-    let published: Value = serde_json::from_slice(&std::fs::read(desk.data.receiver()).unwrap()).unwrap();
-    assert_eq!(published, json!({ "http": status.http, "grpc": status.grpc }));
-    let problem = status.problem.unwrap();
-    assert!(problem.contains(&format!("port {taken} cannot be used")), "{problem}");
-    assert!(problem.contains(&format!("port {collectors} is the collector's")), "{problem}");
-    assert!(![taken, collectors].contains(&desk.http.port()));
-    assert!(TcpStream::connect(("::1", desk.http.port())).is_ok() || TcpStream::connect("[::1]:1").is_err());
-    let (published, http) = (desk.data.receiver(), desk.http);
-    desk.end().await;
-    assert!(!published.exists());
-    assert!(TcpStream::connect(http).is_err(), "nobody listens any more");
 }
 
 /// Guarantees: fields that this program does not know stay, at every level, and in their order; what a resource says of

@@ -29,6 +29,13 @@ pub(super) struct Views {
     spans: Vec<String>,
 }
 
+/// What is counted of a span.
+#[derive(Debug)]
+pub(super) struct Measurement {
+    seconds: f64,
+    labels: Vec<Label>,
+}
+
 impl Views {
     /// None if they are switched off.
     pub(super) fn new(settings: &RequestViewSettings, provider: &impl MeterProvider) -> Option<Self> {
@@ -36,16 +43,25 @@ impl Views {
         settings.enabled.then(|| Self { duration: REQUEST_DURATION.histogram(&meter()), spans: settings.spans.clone() })
     }
 
-    /// Counts the spans of a request.
-    pub(super) fn record(&self, request: &ExportTraceServiceRequest) {
+    /// Measures the spans of a request.
+    pub(super) fn measure(&self, request: &ExportTraceServiceRequest) -> Vec<Measurement> {
+        let mut out = Vec::new();
         for of_resource in &request.resource_spans {
             let resource =
                 of_resource.resource.as_ref().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
             for span in of_resource.scope_spans.iter().flat_map(|of_scope| &of_scope.spans) {
                 if self.spans.iter().any(|pattern| glob_matches(pattern, &span.name)) {
-                    self.duration.record(duration(span), &labels(span, resource));
+                    out.push(Measurement { seconds: duration(span), labels: labels(span, resource) });
                 }
             }
+        }
+        out
+    }
+
+    /// Counts them, once their request was taken: what is refused comes again.
+    pub(super) fn record(&self, measurements: &[Measurement]) {
+        for measurement in measurements {
+            self.duration.record(measurement.seconds, &measurement.labels);
         }
     }
 }

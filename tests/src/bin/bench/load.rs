@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use insights_agent::sources::receiver::enrich::Enrichment;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -26,17 +27,47 @@ const SPAN_SENDERS: u64 = 1;
 const VARIANTS: u64 = 16;
 
 /// Requests with a single span, as an SDK without batches sends them: each is on disk before it is acknowledged.
-const SINGLES: u32 = 5000;
+const SINGLES: u32 = 2000;
+const SINGLE_SENDERS: u64 = 16;
+
+/// Everything of the receiver.
+pub(crate) fn all(time: Duration) {
+    receiver(time);
+    singles();
+    enrichment();
+}
+
+/// What it takes to say whose machine, user and session a request is of: 14 attributes, as usual.
+fn enrichment() {
+    const ROUNDS: u32 = 20_000;
+    let attributes = (0..14).map(|number| (format!("attribute.number.{number}"), "a usual value of one".to_owned()));
+    let enrichment = Enrichment::of(attributes.collect());
+    let request = spans(&mut fastrand::Rng::with_seed(7), ITEMS);
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        std::hint::black_box(enrichment.apply(std::hint::black_box(&request)).unwrap());
+    }
+    let each = begun.elapsed() / ROUNDS;
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        let decoded = ExportTraceServiceRequest::decode(std::hint::black_box(request.as_slice())).unwrap();
+        std::hint::black_box(decoded);
+    }
+    let decoding = begun.elapsed() / ROUNDS;
+    let microseconds = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6);
+    row("receiver: enrichment of a request of 100 spans", &microseconds(each), "");
+    row("receiver: decoding it, for comparison", &microseconds(decoding), "");
+}
 
 /// How many requests of one span are acknowledged in a second of the clock.
-pub(crate) fn singles() {
+fn singles() {
     let sink = Sink::default();
     let desk = plain_desk(&sink);
     let _agent = desk.start();
     let address = desk.status()["receiver"]["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
     let request = post(&address, "/v1/traces", &spans(&mut fastrand::Rng::with_seed(7), 1));
     let begun = Instant::now();
-    let senders: Vec<_> = (0..LOG_SENDERS)
+    let senders: Vec<_> = (0..SINGLE_SENDERS)
         .map(|_| {
             let (address, request) = (address.clone(), request.clone());
             std::thread::spawn(move || {
@@ -52,12 +83,13 @@ pub(crate) fn singles() {
     for sender in senders {
         sender.join().unwrap();
     }
-    let a_second = f64::from(SINGLES) * LOG_SENDERS as f64 / begun.elapsed().as_secs_f64();
-    row("receiver: requests of one span, a second", &format!("{a_second:.0}"), "");
+    let a_second = f64::from(SINGLES) * SINGLE_SENDERS as f64 / begun.elapsed().as_secs_f64();
+    let what = format!("receiver: requests of one span, a second, of {SINGLE_SENDERS} senders");
+    row(&what, &format!("{a_second:.0}"), "");
 }
 
 /// Sends for `time`, and waits for the last item to arrive.
-pub(crate) fn receiver(time: Duration) {
+fn receiver(time: Duration) {
     let sink = Sink::default();
     let desk = plain_desk(&sink);
     let _ = desk.ok(&["logs", "share", "on"]);

@@ -1,6 +1,7 @@
 //! The budgets of the design, measured on the built program, with peers beside it in the same run.
 //!
-//! `bench LINES IDLE_SECONDS`; `cargo xtask bench` builds and starts it. Figures are of this machine at this moment;
+//! `bench LINES IDLE_SECONDS [receiver]`, where the last word leaves out all but the receiver; `cargo xtask bench` builds and
+//! starts it. Figures are of this machine at this moment;
 //! what carries over is the ratio to the peers.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
@@ -33,9 +34,12 @@ const SILENCE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_mins(3);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().unwrap());
-    let lines = arguments.next().unwrap_or(1_000_000);
-    let idle = Duration::from_secs(arguments.next().unwrap_or(60));
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |usual| arguments.next().map_or(usual, |argument| argument.parse::<u64>().unwrap());
+    let (lines, idle) = (number(1_000_000), Duration::from_secs(number(60)));
+    if arguments.next().as_deref() == Some("receiver") {
+        return load::all(idle);
+    }
 
     let text = sample(lines);
     println!("{lines} lines, {:.0} MB, 120 bytes a line, one record in 25 with a second line", text.len() as f64 / 1e6);
@@ -45,8 +49,7 @@ fn main() {
     backlog_without_redaction(lines, &text);
     latency();
     start();
-    load::receiver(idle);
-    load::singles();
+    load::all(idle);
     idle_agent(idle);
     tray_and_window();
     println!();

@@ -38,8 +38,20 @@ impl Hand {
     }
 
     fn append(&mut self, batch: NewBatch) -> Result<(), AppendError> {
-        let again = if batch.consent.is_some() { Again::Later } else { Again::Never };
-        self.owner.append(self.now, &hand_over(batch, vec![]), again)
+        if batch.consent.is_none() {
+            return self.owner.append(self.now, &hand_over(batch, vec![]));
+        }
+        self.offer(vec![vec![batch]]).remove(0)
+    }
+
+    /// Offers what several senders hold, at the same time.
+    fn offer(&mut self, senders: Vec<Vec<NewBatch>>) -> Vec<Result<(), AppendError>> {
+        let offers =
+            senders.into_iter().map(|batches| (HandOver { batches, ..HandOver::default() }, oneshot::channel()));
+        let (group, mut answers): (Vec<_>, Vec<_>) =
+            offers.map(|(what, (reply, answer))| ((what, reply), answer)).unzip();
+        self.owner.take_in(self.now, group);
+        answers.iter_mut().map(|answer| answer.try_recv().unwrap()).collect()
     }
 
     /// So many bytes are free from now on, and enough time passes for it to be seen.
@@ -170,6 +182,66 @@ fn space_is_given_back_after_a_large_backlog() {
     }
     assert!(steps > 1, "in steps");
     assert!(queue.file_bytes() < 1 << 20, "{} bytes are left of 64 MiB", queue.file_bytes());
+}
+
+/// What several senders offer at the same time is in one transaction; one for which there is no room, or at which the disk is
+/// full, keeps out none of the others.
+#[test]
+fn what_waits_is_put_in_together() {
+    let mut queue = Hand::new("1 MiB");
+    let small = || vec![batch(Signal::Traces, &noise(1000))];
+    let large = || vec![batch(Signal::Traces, &noise(600_000)), batch(Signal::Traces, &noise(600_000))];
+    let changes = |queue: &mut Hand| {
+        let count = "PRAGMA data_version";
+        let other = rusqlite::Connection::open(queue.dir.path().join("queue.db")).unwrap();
+        let version = move || other.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap();
+        let _ = version();
+        version
+    };
+    let version = changes(&mut queue);
+    let before = version();
+    let answers = queue.offer(vec![small(), large(), small(), small()]);
+    let full = |answer: &Result<(), AppendError>| matches!(answer, Err(AppendError::Full));
+    assert_eq!(answers.iter().map(full).collect::<Vec<_>>(), [false, true, false, false]);
+    assert_eq!(version(), before + 1, "one transaction");
+    assert_eq!(queue.stats().traces.batches, 3, "all of a sender's or nothing");
+
+    let pages = |queue: &mut Hand, limit: i64| {
+        let now = queue.now;
+        queue
+            .owner
+            .disk
+            .write(now, |store| Ok(store.connection.pragma_update(None, "max_page_count", limit)?))
+            .unwrap();
+    };
+    let used: i64 = queue
+        .owner
+        .disk
+        .write(queue.now, |store| Ok(store.connection.pragma_query_value(None, "page_count", |row| row.get(0))?))
+        .unwrap();
+    pages(&mut queue, used + 8);
+    let answers = queue.offer(vec![small(), vec![batch(Signal::Traces, &noise(100_000))]]);
+    assert!(answers[0].is_ok() && matches!(answers[1], Err(AppendError::Store(_))), "{answers:?}");
+    assert_eq!(queue.stats().traces.batches, 4);
+}
+
+/// Appends that wait are taken out of the inbox up to the first other command, which comes next.
+#[test]
+fn another_command_keeps_its_place() {
+    let (sender, mut inbox) = mpsc::channel(16);
+    let offer = || (hand_over(batch(Signal::Traces, b"one"), vec![]), oneshot::channel().0);
+    for _ in 0..2 {
+        let (what, reply) = offer();
+        sender.try_send(Command::Append { what, again: Again::Later, reply }).unwrap();
+    }
+    sender.try_send(Command::Withhold { kind: LogKind::Platform }).unwrap();
+    let (what, reply) = offer();
+    sender.try_send(Command::Append { what, again: Again::Later, reply }).unwrap();
+    let (group, next) = together(offer(), &mut inbox);
+    assert_eq!(group.len(), 3);
+    assert!(matches!(next, Some(Command::Withhold { .. })), "{next:?}");
+    let (group, next) = together(offer(), &mut inbox);
+    assert!(group.len() == 2 && next.is_none());
 }
 
 /// What the queue holds is known from its index alone: so a start does not read the queue, however large it is.

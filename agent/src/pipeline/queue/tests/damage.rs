@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pipeline::queue::disk::Owed;
+use crate::pipeline::queue::store::Entry;
 
 const FILES: [&str; 3] = ["queue.db", "queue.db-wal", "queue.db-shm"];
 const PAUSE: Duration = Duration::from_secs(5);
@@ -20,7 +21,8 @@ fn disk(folder: &Path) -> Disk {
 
 fn put(disk: &mut Disk, batch: &NewBatch, files: &[FileState]) {
     let stored = rows::StoredBatch::new(batch, Compression::Zstd, 1).unwrap();
-    disk.append(Instant::now(), Some(&stored), files, &BTreeMap::new()).unwrap();
+    let entry = Entry { batches: &[stored], files, counts: &BTreeMap::new() };
+    disk.append(Instant::now(), &[entry]).unwrap();
 }
 
 fn acknowledge_one(disk: &mut Disk, signal: Signal) {

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::pipeline::queue::disk::Owed;
+use crate::pipeline::queue::store::Entry;
 
 const SOON: Duration = Duration::from_millis(20);
 /// For what happens within milliseconds, on a machine that is busy with something else.
@@ -168,12 +169,14 @@ fn a_full_disk_can_be_emptied() {
     let stored = |size| rows::StoredBatch::new(&batch(Signal::Traces, &noise(size)), Compression::Gzip, 1).unwrap();
     let none = std::collections::BTreeMap::new();
     let first = stored(100_000);
-    disk.append(now, Some(&first), &[], &none).unwrap();
+    let (batches, files) = ([stored(100_000)], [position("a", 5)]);
+    let entry = Entry { batches: &batches, files: &files, counts: &none };
+    disk.append(now, &[Entry { batches: std::slice::from_ref(&first), files: &[], counts: &none }]).unwrap();
     let pages = |disk: &mut Disk, limit: i64| {
         disk.write(now, |store| Ok(store.connection.pragma_update(None, "max_page_count", limit)?)).unwrap();
     };
     pages(&mut disk, 1);
-    assert!(disk.append(now, Some(&stored(100_000)), &[position("a", 5)], &none).is_err());
+    assert!(disk.append(now, &[entry]).is_err());
     assert!(disk.problems().next().unwrap().contains("full"));
     assert_eq!(disk.files().unwrap(), [], "the position did not move");
     let (row, read) = disk.next(now, Signal::Traces).unwrap().unwrap();
@@ -183,7 +186,7 @@ fn a_full_disk_can_be_emptied() {
     assert_eq!(disk.stats().traces.batches, 0);
     assert_eq!(disk.problems().count(), 1, "what was refused has not been accepted yet");
     pages(&mut disk, 1_000_000);
-    disk.append(later, Some(&stored(100_000)), &[position("a", 5)], &none).unwrap();
+    disk.append(later, &[entry]).unwrap();
     assert_eq!((disk.problems().count(), disk.files().unwrap().len()), (0, 1));
 }
 

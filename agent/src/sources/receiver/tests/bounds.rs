@@ -1,0 +1,189 @@
+//! How large a request may be, and how much is worked on at a time.
+
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Metric, ResourceMetrics, ScopeMetrics,
+};
+
+use super::*;
+use crate::sources::receiver::body::{LARGEST_BODY, ROOM};
+use crate::sources::receiver::prepare::{LARGEST_BATCH, LARGEST_REQUEST};
+use crate::sources::receiver::serve::MOST_CONNECTIONS;
+
+/// Guarantees: a request whose parts would take much more memory than its bytes is refused before it is decoded, in every form,
+/// and so is one whose resources would become large by what is added to them.
+#[tokio::test]
+async fn many_small_parts_are_refused() {
+    let desk = Desk::usual();
+    let (json, protobuf) = ("Content-Type: application/json", "Content-Type: application/x-protobuf");
+    let list = |element: &str| {
+        let count = LARGEST_BODY / 2 / element.len();
+        [r#"{"resourceSpans":["#, &vec![element; count].join(","), "]}"].concat().into_bytes()
+    };
+    let buckets = Buckets { offset: 0, bucket_counts: vec![0; 8_000_000] };
+    let point = ExponentialHistogramDataPoint { positive: Some(buckets), ..ExponentialHistogramDataPoint::default() };
+    let data = Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], ..Default::default() });
+    let scope = ScopeMetrics { metrics: vec![Metric { data: Some(data), ..Metric::default() }], ..Default::default() };
+    let of_resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+    let numbers = ExportMetricsServiceRequest { resource_metrics: vec![of_resource] }.encode_to_vec();
+    let cases = [
+        ("traces", protobuf, b"\x0a\x04\x12\x02\x12\x00".repeat(500_000)),
+        ("traces", protobuf, b"\x0a\x00".repeat(4_000_000)),
+        ("metrics", protobuf, numbers),
+        ("traces", json, list("{}")),
+        ("traces", json, list(r#"{"scopeSpans":[{"spans":[{},{},{},{}]}]}"#)),
+    ];
+    for (signal, kind, body) in cases {
+        let answer = desk.post(&format!("/v1/{signal}"), &[kind], &body).await;
+        assert_eq!(status_of(&answer), "413", "{answer}");
+        assert!(answer.contains("so many parts"), "{answer}");
+    }
+    assert_eq!(desk.receiver.status().refused, [("too_large".to_owned(), 5)].into());
+    desk.end().await;
+}
+
+/// Guarantees: what is larger than collectors take is parted before it is acknowledged: all items are there, each once, each
+/// part with its resource, and no part is too large.
+#[tokio::test]
+async fn large_requests_are_parted() {
+    let desk = Desk::usual();
+    let long = "x".repeat(1000);
+    let spans: Vec<Value> =
+        (0..7000).map(|number| span(&format!("{number:05}"), &[("note", &long)], 1, false)).collect();
+    let body = trace(&[("tracingAppName", "blotter")], &spans);
+    let compressed = codec::compress(Compression::Zstd, &body).unwrap();
+    assert!(body.len() > 2 * LARGEST_BATCH && body.len() < LARGEST_REQUEST);
+    let headers = ["Content-Type: application/json", "Content-Encoding: zstd"];
+    let answer = desk.post("/v1/traces", &headers, &compressed).await;
+    assert_eq!(status_of(&answer), "200", "{answer}");
+    assert_eq!(desk.receiver.status().taken[&Signal::Traces], 7000);
+    let mut names = Vec::new();
+    let mut parts = 0;
+    while desk.queue.next(Signal::Traces).await.is_some() {
+        let payload = desk.queued(Signal::Traces).await;
+        assert!(payload.len() <= LARGEST_BATCH, "{} bytes", payload.len());
+        let part = ExportTraceServiceRequest::decode(payload.as_slice()).unwrap();
+        let resource = said(part.resource_spans[0].resource.as_ref());
+        assert!(resource["ioconnect.app.name"].contains("blotter"), "{resource:?}");
+        let scopes = part.resource_spans.into_iter().flat_map(|of| of.scope_spans);
+        names.extend(scopes.flat_map(|of| of.spans).map(|span| span.name));
+        parts += 1;
+    }
+    assert!(parts > 2, "{parts} parts");
+    assert_eq!(names, (0..7000).map(|number| format!("{number:05}")).collect::<Vec<_>>());
+    desk.end().await;
+}
+
+/// Guarantees: there are no more than 256 connections, of both ports together; one more is answered when another ends.
+#[tokio::test]
+async fn no_more_than_256_connections() {
+    let desk = Desk::usual();
+    let grpc = desk.receiver.status().grpc.unwrap();
+    let grpc: SocketAddr = grpc.strip_prefix("http://").unwrap().parse().unwrap();
+    let addresses = [desk.http, grpc];
+    let told = tokio::task::spawn_blocking(move || {
+        let ask = |stream: &mut TcpStream| {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        };
+        let is_answered = |stream: &mut TcpStream, limit: Duration| {
+            stream.set_read_timeout(Some(limit)).unwrap();
+            stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0)
+        };
+        let limit = Duration::from_mins(1);
+        let mut all: Vec<TcpStream> = (0..MOST_CONNECTIONS)
+            .map(|number| {
+                let mut stream = TcpStream::connect(addresses[number % 2]).unwrap();
+                ask(&mut stream);
+                assert!(is_answered(&mut stream, limit), "number {number}");
+                stream
+            })
+            .collect();
+        let mut more = TcpStream::connect(addresses[0]).unwrap();
+        ask(&mut more);
+        let early = is_answered(&mut more, Duration::from_millis(300));
+        drop(all.pop());
+        (early, is_answered(&mut more, limit))
+    });
+    assert_eq!(told.await.unwrap(), (false, true));
+    desk.end().await;
+}
+
+/// Guarantees: gzip and zstd are taken, over HTTP and gRPC; a frame of zstd that wants a window of gigabytes is refused.
+#[tokio::test]
+async fn compressed_requests_are_taken() {
+    let desk = Desk::usual();
+    let body = trace(&[], &[span("compressed", &[], 1, false)]);
+    let sent = ExportTraceServiceRequest::decode(super::super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    for (of, grpc) in [(Compression::Gzip, CompressionEncoding::Gzip), (Compression::Zstd, CompressionEncoding::Zstd)] {
+        for (kind, plain) in [("json", &body), ("x-protobuf", &sent.encode_to_vec())] {
+            let kind = format!("Content-Type: application/{kind}");
+            let encoding = format!("Content-Encoding: {}", of.token());
+            let answer = desk.post("/v1/traces", &[&kind, &encoding], &codec::compress(of, plain).unwrap()).await;
+            assert_eq!(status_of(&answer), "200", "{answer}");
+        }
+        let client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+        client.send_compressed(grpc).export(sent.clone()).await.unwrap();
+        for _ in 0..3 {
+            assert!(String::from_utf8_lossy(&desk.queued(Signal::Traces).await).contains("compressed"));
+        }
+    }
+    // A frame with a window of 2 GiB (RFC 8878, section 3.1.1.1.2), and a raw block of nothing.
+    let frame = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00";
+    let headers = ["Content-Type: application/x-protobuf", "Content-Encoding: zstd"];
+    let answer = desk.post("/v1/traces", &headers, frame).await;
+    assert!(status_of(&answer) == "400" && answer.contains("memory"), "{answer}");
+    desk.end().await;
+}
+
+/// Guarantees: who sends more at a time than there is room for is told to come again, over HTTP and gRPC, and those who are
+/// there are taken.
+#[tokio::test]
+async fn too_much_at_a_time_is_told_so() {
+    let desk = Desk::usual();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {LARGEST_BODY}\r\n\r\n"
+    );
+    let address = desk.http;
+    let count = ROOM / LARGEST_BODY;
+    let senders: Vec<TcpStream> = tokio::task::spawn_blocking(move || {
+        let start = |_| {
+            let mut sender = TcpStream::connect(address).unwrap();
+            sender.write_all(head.as_bytes()).unwrap();
+            sender.write_all(&vec![b' '; LARGEST_BODY - 2]).unwrap();
+            sender
+        };
+        (0..count).map(start).collect()
+    })
+    .await
+    .unwrap();
+    let body = trace(&[], &[span("late", &[("note", &"x".repeat(64 << 10))], 1, false)]);
+    let begun = std::time::Instant::now();
+    // What was written is not all read at once.
+    while desk.receiver.intake.room().free() > 2 * count {
+        assert!(begun.elapsed() < Duration::from_mins(1), "there is room without end");
+        tokio::task::yield_now().await;
+    }
+    let refused = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+    assert_eq!(status_of(&refused), "429", "{refused}");
+    assert!(refused.contains("retry-after: 5\r\n") && refused.contains("at this moment"), "{refused}");
+    let sent = ExportTraceServiceRequest::decode(super::super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let mut client = TraceServiceClient::connect(format!("http://{address}")).await.unwrap();
+    let busy = client.export(sent).await.unwrap_err();
+    assert_eq!(busy.code(), tonic::Code::ResourceExhausted, "{busy}");
+    assert!(tonic_types::StatusExt::get_details_retry_info(&busy).is_some(), "{busy}");
+    let answers = tokio::task::spawn_blocking(move || {
+        let finish = |mut sender: TcpStream| {
+            sender.write_all(b"{}").unwrap();
+            let mut answer = String::new();
+            sender.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        senders.into_iter().map(finish).collect::<Vec<_>>()
+    });
+    for answer in answers.await.unwrap() {
+        assert_eq!(status_of(&answer), "200", "{answer}");
+    }
+    desk.end().await;
+}

@@ -1,0 +1,93 @@
+//! Web pages, and who says the token.
+
+use super::*;
+use crate::sources::receiver::gate::is_this_machine;
+
+/// Guarantees: with a token, nobody is taken who does not say it, over HTTP and gRPC; also not who only says that it is a page
+/// of an allowed origin.
+#[tokio::test]
+async fn everybody_says_the_token() {
+    let token = Some(serde_json::from_value(json!("s3cret")).unwrap());
+    let allowed_origins = vec![ORIGIN.parse().unwrap()];
+    let desk = Desk::with(ReceiverSettings { allowed_origins, token, ..ReceiverSettings::default() });
+    let (json, origin) = ("Content-Type: application/json", format!("Origin: {ORIGIN}"));
+    for (header, status) in [
+        ("Accept: */*", "401"),
+        ("Authorization: Bearer wrong", "401"),
+        ("Authorization: s3cret", "401"),
+        ("Authorization: Bearer s3cret", "200"),
+        (origin.as_str(), "401"),
+        ("Origin: https://evil.test", "403"),
+    ] {
+        let answer = desk.post("/v1/traces", &[json, header], b"{\"resourceSpans\":[]}").await;
+        assert_eq!(status_of(&answer), status, "{header}: {answer}");
+        assert!(!answer.contains("s3cret"), "{answer}");
+    }
+    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let refused = client.export(ExportTraceServiceRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated, "{refused}");
+    let mut known = tonic::Request::new(ExportTraceServiceRequest::default());
+    known.metadata_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
+    client.export(known).await.unwrap();
+    assert_eq!(desk.receiver.status().refused, [("origin".to_owned(), 1), ("token".to_owned(), 5)].into());
+    desk.end().await;
+}
+
+/// Guarantees: a page of an allowed origin is told before it sends that it may, with the token and from another network too;
+/// it can read refusals, and when to come again.
+#[tokio::test]
+async fn pages_are_told_what_they_may() {
+    let token = Some(serde_json::from_value(json!("s3cret")).unwrap());
+    let allowed_origins = vec![ORIGIN.parse().unwrap(), "null".parse().unwrap()];
+    let desk = Desk::with(ReceiverSettings { allowed_origins, token, ..ReceiverSettings::default() });
+    for origin in [ORIGIN, "null"] {
+        let asked = format!(
+            "OPTIONS /v1/traces HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,content-type\r\n\
+             Access-Control-Request-Private-Network: true\r\nAccess-Control-Request-Local-Network: true\r\n\r\n"
+        );
+        let answer = desk.raw(asked.into_bytes()).await;
+        assert_eq!(status_of(&answer), "204", "{answer}");
+        for header in [
+            format!("access-control-allow-origin: {origin}\r\n").as_str(),
+            "access-control-allow-headers: authorization,content-type\r\n",
+            "access-control-allow-methods: POST\r\n",
+            "access-control-allow-private-network: true\r\n",
+            "access-control-allow-local-network: true\r\n",
+            "access-control-allow-credentials: true\r\n",
+        ] {
+            assert!(answer.contains(header), "{header}: {answer}");
+        }
+    }
+    let (json, origin) = ("Content-Type: application/json", format!("Origin: {ORIGIN}"));
+    let without = desk.post("/v1/traces", &[json, &origin], b"{}").await;
+    assert!(status_of(&without) == "401" && without.contains("access-control-allow-origin: https://desk"), "{without}");
+    desk.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
+    let said = [json, &origin, "Authorization: Bearer s3cret"];
+    let paused = desk.post("/v1/traces", &said, b"{}").await;
+    let told = "access-control-expose-headers: retry-after\r\n";
+    assert!(status_of(&paused) == "503" && paused.contains(told), "{paused}");
+    desk.end().await;
+}
+
+/// Guarantees: only a name that nobody else can have is a name of this machine.
+#[test]
+fn only_loopback_names_are_this_machine() {
+    for name in ["localhost", "LocalHost:4318", "127.0.0.1", "127.0.0.1:4318", "[::1]", "[::1]:4318"] {
+        assert!(is_this_machine(name), "{name}");
+    }
+    for name in [
+        "",
+        "localhost.evil.test",
+        "evil.test:4318",
+        "[::1].evil.com",
+        "127.0.0.1:x@evil.com",
+        "127.0.0.1.evil.com",
+        "localhost:4318:1",
+        "127.0.0.1:123456",
+        "[::1",
+        "::1",
+    ] {
+        assert!(!is_this_machine(name), "{name}");
+    }
+}

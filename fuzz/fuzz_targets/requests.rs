@@ -1,0 +1,51 @@
+//! Whatever is sent to the receiver, in whatever form, by whomever: it is refused with a reason, or each batch that it makes is
+//! a request with items, whose redaction changes nothing any more; and only names and origins that are meant may ask.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use insights_agent::config::{Compression, ReceiverSettings};
+use insights_agent::pipeline::Signal;
+use insights_agent::sources::receiver::trial::{Body, Trial};
+use libfuzzer_sys::fuzz_target;
+
+static TRIAL: LazyLock<Trial> = LazyLock::new(|| {
+    let settings = r#"{
+        "allowed_origins": ["https://*.example.com", "http://localhost:*"],
+        "redacted_attributes": ["*"],
+        "sampling": { "ratio": 0.5, "keep_slower_than": "1s" },
+        "request_views": { "enabled": true }
+    }"#;
+    Trial::new(&serde_json::from_str::<ReceiverSettings>(settings).expect("settings"))
+});
+
+fuzz_target!(|input: (u8, u8, &[u8], &[u8], &[u8])| {
+    let (signal, form, host, origin, bytes) = input;
+    if TRIAL.admits(host, origin) {
+        let (host, origin) = (String::from_utf8_lossy(host).to_lowercase(), String::from_utf8_lossy(origin).to_lowercase());
+        assert!(["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host.starts_with(name)), "{host}");
+        assert!(origin.starts_with("http://localhost") || origin.ends_with(".example.com"), "{origin}");
+    }
+    let signal = Signal::ALL[usize::from(signal % 3)];
+    let body = match form % 7 {
+        0 => Body::Grpc,
+        1 => Body::Protobuf(Compression::None),
+        2 => Body::Protobuf(Compression::Gzip),
+        3 => Body::Protobuf(Compression::Zstd),
+        4 => Body::Json(Compression::None),
+        5 => Body::Json(Compression::Gzip),
+        _ => Body::Json(Compression::Zstd),
+    };
+    match TRIAL.prepare(signal, body, bytes) {
+        Ok(batches) => {
+            for batch in batches {
+                assert!(batch.items > 0);
+                let again = TRIAL.prepare(batch.signal, Body::Protobuf(Compression::None), &batch.payload);
+                let again = again.expect("what was taken is taken again");
+                assert_eq!(again.len(), 1);
+                assert_eq!((again[0].items, &again[0].payload), (batch.items, &batch.payload));
+            }
+        }
+        Err(reason) => assert!(!reason.is_empty()),
+    }
+});
