@@ -132,10 +132,18 @@ const EFFECTS: &[Shown] = &[
         "patterns_of_the_company_are_rules",
         &["logs.redaction.patterns", "logs.redaction.patterns[].name", "logs.redaction.patterns[].pattern"],
     ),
-    (RECEIVER, "a_port_that_is_taken_is_replaced", &["receiver.grpc_port", "receiver.http_port"]),
+    (
+        "agent/src/sources/receiver/tests/listen.rs",
+        "a_port_that_is_taken_is_replaced",
+        &["receiver.grpc_port", "receiver.http_port"],
+    ),
     ("tests/tests/browser.rs", "pages_send_if_their_origin_is_allowed", &["receiver.allowed_origins"]),
-    (RECEIVER, "everybody_says_the_token", &["receiver.token"]),
-    (RECEIVER, "named_attributes_of_spans_are_redacted", &["receiver.redacted_attributes"]),
+    ("agent/src/sources/receiver/tests/pages.rs", "everybody_says_the_token", &["receiver.token"]),
+    (
+        "agent/src/sources/receiver/tests/hiding.rs",
+        "named_attributes_of_spans_are_redacted",
+        &["receiver.redacted_attributes"],
+    ),
     (
         "tests/tests/receiver.rs",
         "passing_spans_become_metrics",
