@@ -411,8 +411,7 @@ fn signals_go_their_own_ways() {
     assert!(!seen.contains("/v1/traces"), "{seen}");
 }
 
-/// Guarantees: while the first collector cannot be reached, data goes to the second one, and the status says both; when the first one is
-/// back nothing that the second one has is sent again.
+/// Guarantees: while the first collector cannot be reached, data goes to the second one, is acknowledged there, and the status says both.
 #[test]
 fn a_fallback_takes_over() {
     let Some(backend) = Backend::start() else { return };

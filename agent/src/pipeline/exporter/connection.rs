@@ -64,7 +64,7 @@ impl Connection {
         let worked = now.1.duration_since(open.used.1);
         let passed = now.0.duration_since(open.used.0).unwrap_or_default();
         open.used = now;
-        if worked >= LONGEST_REST || passed > worked + SLEPT {
+        if is_doubtful(worked, passed) {
             self.renew_in(&mut open);
         }
         open.client.clone()
@@ -81,6 +81,12 @@ impl Connection {
             Err(error) => tracing::warn!(%error, "the connection stays as it was"),
         }
     }
+}
+
+/// Whether the other end may have forgotten a connection that was used last so much time of the machine's work, and of the clock of the
+/// day, ago.
+fn is_doubtful(worked: Duration, passed: Duration) -> bool {
+    worked >= LONGEST_REST || passed > worked + SLEPT
 }
 
 /// Whether an address is this machine's own.
@@ -202,4 +208,27 @@ fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, C
     let what =
         "holds no certificate with its private key in PEM; the key can be in a file of its own (collector.client_key)";
     reqwest::Identity::from_pem(&pem).map(Some).map_err(|error| wrong(format!("{} {what}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guarantees: a connection is made anew after sleep, however short, and after a long rest; not in the course of work, nor because
+    /// the clock was corrected a little.
+    #[test]
+    fn what_may_have_been_forgotten_is_not_used() {
+        let seconds = Duration::from_secs;
+        for (worked, passed, doubtful) in [
+            (1, 1, false),
+            (290, 290, false),
+            (60, 64, false),
+            (60, 0, false),
+            (2, 40, true),
+            (2, 28_800, true),
+            (300, 300, true),
+        ] {
+            assert_eq!(is_doubtful(seconds(worked), seconds(passed)), doubtful, "{worked} s of {passed} s");
+        }
+    }
 }
