@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use insights_agent_tests::program::Desk;
 use insights_agent_tests::wine::Wine;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const MACHINE: &str = r"HKLM\SOFTWARE\Policies\InsightsAgent";
 const USER: &str = r"HKCU\SOFTWARE\Policies\InsightsAgent";
@@ -23,6 +23,7 @@ fn every_policy_is_read() {
     let mut example = EXAMPLE.to_owned();
     json_strip_comments::strip(&mut example).unwrap();
     let mut example: Value = serde_json::from_str(&example).unwrap();
+    complete(&mut example);
     let template = roxmltree::Document::parse(TEMPLATE).unwrap();
     let policies = template.descendants().filter(|node| node.tag_name().name() == "policy");
     let mut file = String::from("\u{feff}Windows Registry Editor Version 5.00\r\n");
@@ -54,6 +55,29 @@ fn every_policy_is_read() {
         }
         assert_eq!(is, wanted, "{key}");
     }
+}
+
+/// What the example leaves out or open, and is neither a text nor a switch.
+fn complete(example: &mut Value) {
+    let usual = json!({
+        "endpoint": "https://other.example.com:4317",
+        "protocol": "grpc",
+        "headers": { "x-tenant": "desks" },
+        "compression": "zstd",
+        "timeout": "5s",
+        "certificate": "other.pem",
+        "client_certificate": "desk.pem",
+        "client_key": "desk.key",
+    });
+    let collector = example["collector"].as_object_mut().unwrap();
+    for destination in ["metrics", "traces", "logs", "fallback"] {
+        let destination = collector[destination].as_object_mut().unwrap();
+        for (key, value) in usual.as_object().unwrap() {
+            destination.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    collector["proxy"]["password_from"] = "env:PROXY_PASSWORD".into();
+    collector["client_certificate_thumbprint"] = "a909502dd82ae41433e6f83886b00d4277a32a7b".into();
 }
 
 /// The setting of a policy, and what Group Policy writes for it when it is given the example's value.
