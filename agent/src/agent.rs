@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_semantic_conventions::attribute::{HOST_ID, SESSION_ID};
+use opentelemetry_semantic_conventions::attribute::{HOST_ID, HOST_NAME, SESSION_ID};
 use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
@@ -116,7 +116,9 @@ impl Agent {
             metrics::provider(queue.clone(), resource.to_sdk(), settings.host.export_interval.get(), &pause)?;
         let thread = |error| StartError::Io("a thread could not be started", error);
         let saving = SavingSource::start().map_err(thread)?;
-        let pace = Pace::new(settings, resource.get(HOST_ID), saving.watch());
+        // Desktops that are copies of one image share their id.
+        let machine = format!("{} {}", resource.get(HOST_ID), resource.get(HOST_NAME));
+        let pace = Pace::new(settings, &machine, saving.watch());
         let exporter = start::exporter(settings, &queue, &clients, &pause, &pace, &provider);
         let session = resource.get(SESSION_ID).to_owned();
         let Sources { host, processes, focus } =

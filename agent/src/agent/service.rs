@@ -66,9 +66,12 @@ impl Service {
                         }
                         continue;
                     }
-                    match Clients::new(&new.settings.collector) {
-                        Ok(_) => return new,
-                        Err(error) => self.agent.tell_problem(format!("{error}\n  = {UNCHANGED}")),
+                    let collector = new.settings.collector.clone();
+                    // Certificates and passwords may lie where reading takes time.
+                    match tokio::task::spawn_blocking(move || Clients::new(&collector).map(drop)).await {
+                        Ok(Ok(())) => return new,
+                        Err(error) => tracing::error!(%error, "the new settings could not be tried"),
+                        Ok(Err(error)) => self.agent.tell_problem(format!("{error}\n  = {UNCHANGED}")),
                     }
                 }
                 Ok(Err(error)) => {

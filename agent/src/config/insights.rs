@@ -4,7 +4,8 @@
 //! It stands in `system.json` under `insights`, in older versions under `otel` (docs.interop.io, Insights > Configuration;
 //! schema 10.2 of io.Connect). A layer between the defaults and everything that the agent itself is told; only what is
 //! hidden in logs, or left out of them, is added to the lists of the layers above. io.Insights sends JSON over HTTP to each
-//! signal's address as it is written, so that is what the agent does with it.
+//! signal's address as it is written, so that is what the agent does with it. Where the agent itself is told an address, neither
+//! addresses nor headers are taken: they are for another collector.
 
 use std::path::Path;
 
@@ -32,14 +33,19 @@ pub(super) struct Insights {
 }
 
 /// Reads the section of the file. `lookup` gives the environment's variables, `own_ports` are those of the receiver: an
-/// address there is the agent's own.
-pub(super) fn read(path: &Path, lookup: &dyn Fn(&str) -> Option<String>, own_ports: &[u16]) -> Insights {
+/// address there is the agent's own. `has_address` says whether the agent is told by itself where data goes.
+pub(super) fn read(
+    path: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    own_ports: &[u16],
+    has_address: bool,
+) -> Insights {
     let mut found = Insights {
         tree: Value::Object(Map::new()),
         additions: [("/logs/redaction/patterns", Vec::new()), ("/logs/filters", Vec::new())],
         problems: Vec::new(),
     };
-    let mut reader = Reader { path, lookup, own_ports, found: &mut found };
+    let mut reader = Reader { path, lookup, own_ports, has_address, found: &mut found };
     if let Err(problem) = reader.read() {
         found.problems.push(problem);
     }
@@ -50,6 +56,7 @@ struct Reader<'a> {
     path: &'a Path,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     own_ports: &'a [u16],
+    has_address: bool,
     found: &'a mut Insights,
 }
 
@@ -72,11 +79,13 @@ impl Reader<'_> {
         if section["enabled"] != true {
             return Err(self.problem(name, "io.Insights is off: `enabled` is not `true`".to_owned()));
         }
-        self.put("collector.headers", &format!("{name}.headers"), self.texts(&section["headers"]));
         let attributes = self.texts(&section["additionalResourceAttributes"]);
         self.put("resource.attributes", &format!("{name}.additionalResourceAttributes"), attributes);
-        for signal in Signal::ALL {
-            self.destination(signal, &section[signal.name()], &format!("{name}.{signal}"));
+        if !self.has_address {
+            self.put("collector.headers", &format!("{name}.headers"), self.texts(&section["headers"]));
+            for signal in Signal::ALL {
+                self.destination(signal, &section[signal.name()], &format!("{name}.{signal}"));
+            }
         }
         for (index, filter) in section["logs"]["filters"].as_array().into_iter().flatten().enumerate() {
             self.filter(index, filter, &format!("{name}.logs.filters[{index}]"));

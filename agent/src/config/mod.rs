@@ -154,7 +154,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     let (mut merged, mut found) = lay(inputs, file.as_ref(), policy.as_ref(), None)?;
     if let Some(path) = insights_file(inputs, &merged) {
         let lookup = |name: &str| inputs.environment.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone());
-        let insights = insights::read(&path, &lookup, &receiver_ports(&merged));
+        let insights = insights::read(&path, &lookup, &receiver_ports(&merged), has_address(&merged));
         (merged, found) = lay(inputs, file.as_ref(), policy.as_ref(), Some((&path, &insights)))?;
         found.extend(insights.problems);
     }
@@ -217,6 +217,12 @@ fn insights_file(inputs: &Inputs, merged: &Merged) -> Option<PathBuf> {
     let named = connect["system_json"].as_str().map(|path| PathBuf::from(Template::from(path).expand_env()));
     let usual = || inputs.system_json.clone();
     (connect["use_insights_settings"] == true).then(|| named.or_else(usual).unwrap_or_else(|| "system.json".into()))
+}
+
+/// Whether the agent is told by itself where data goes, of all signals or of one.
+fn has_address(merged: &Merged) -> bool {
+    let of = ["collector", "collector.metrics", "collector.traces", "collector.logs"];
+    of.iter().any(|room| *merged.origin(&KeyPath::from_dotted(room).key("endpoint")) != Origin::Default)
 }
 
 fn receiver_ports(merged: &Merged) -> Vec<u16> {

@@ -198,8 +198,8 @@ pub struct ConnectSettings {
     /// File names of the platform's program, without `.exe`, in any case. A rebranded platform has its own.
     pub process_names: Vec<String>,
     /// Whether what io.Connect's `system.json` says of io.Insights (`insights`, else `otel`) counts for the agent too, below
-    /// everything that the agent itself is told: addresses, headers, attributes of the resource, and what is hidden in logs or
-    /// left out of them.
+    /// everything that the agent itself is told: attributes of the resource, what is hidden in logs or left out of them, and, if
+    /// the agent itself is told no address, addresses and headers.
     pub use_insights_settings: bool,
     /// That file, if it is not in the usual place. `%VAR%` takes environment variables.
     pub system_json: Option<Template>,

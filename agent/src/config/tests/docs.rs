@@ -212,6 +212,9 @@ there. `%VAR%` and `%VAR?default%` are put in.
 | `logs.filters[].hideRegex` | added to `logs.redaction.patterns`, for all records |
 | `logs.filters[]` with `enabled: false`, by `categoryName` and `bodyRegex` only | added to `logs.filters` |
 
+Where the agent itself is told an address (`collector.endpoint`, or that of a signal), neither addresses nor headers are taken: they
+are for another collector.
+
 Nothing else is taken: its tokens of single sign-on (`useSSOAuth`) are not to be had outside of the platform.
 
 ## Settings

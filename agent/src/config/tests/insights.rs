@@ -75,6 +75,23 @@ fn io_insights_settings_are_a_layer() {
     assert!(!loaded.show().contains("s3cret"));
 }
 
+/// Guarantees: where the agent is told an address of its own, for all signals or for one, it goes there as it is told, and what io.Insights
+/// says to its own collector is not said there; the rest counts.
+#[test]
+fn an_address_of_its_own_is_not_mixed_with_others() {
+    let folder = tempfile::tempdir().unwrap();
+    for own in [
+        r#"{ "endpoint": "https://own.example.com:4317" }"#,
+        r#"{ "logs": { "endpoint": "https://own.example.com:4317" } }"#,
+    ] {
+        let loaded = load(&with_system(folder.path(), &format!("{{ {ON}, \"collector\": {own} }}"), SYSTEM)).unwrap();
+        let expected: CollectorSettings = serde_json::from_str(own).unwrap();
+        assert_eq!(loaded.settings.collector, expected);
+        assert!(loaded.settings.resource.attributes.contains_key("department"));
+        assert_eq!(loaded.settings.logs.redaction.patterns.len(), 1);
+    }
+}
+
 /// Guarantees: without the setting nothing of io.Connect's file counts; a file that is missing, broken, without the section or with
 /// io.Insights off is told, and nothing of it counts.
 #[test]

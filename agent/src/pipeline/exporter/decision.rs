@@ -60,9 +60,12 @@ impl Outcome {
             return;
         };
         let values = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
-        // A scheme stands before the secret, as in `Bearer`.
-        for secret in values.filter_map(|value| value.split_whitespace().last()) {
-            *message = message.replace(secret, Secret::MASK);
+        for value in values.filter(|value| !value.trim().is_empty()) {
+            *message = message.replace(value, Secret::MASK);
+            // A scheme stands before the secret, as in `Bearer`.
+            if let Some(secret) = value.split_whitespace().last() {
+                *message = message.replace(secret, Secret::MASK);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use super::connection::{Connection, Speaks, is_here};
 use super::error::ClientError;
 use super::failure::{Failure, address};
 use super::secrets;
-use crate::config::{CollectorSettings, Endpoint, OAuth2Settings};
+use crate::config::{CollectorSettings, Endpoint, OAuth2Settings, Secret};
 
 /// How long a token is used that does not say how long it is good for.
 const USUAL_LIFE: Duration = Duration::from_mins(5);
@@ -98,7 +98,8 @@ impl Tokens {
             Some(source) => Some(secrets::read_soon(source).await.map_err(&wrong)?),
             None => None,
         };
-        if let Some(secret) = elsewhere.as_ref().or(of.client_secret.as_ref()) {
+        let secret = elsewhere.as_ref().or(of.client_secret.as_ref()).filter(|secret| !secret.reveal().is_empty());
+        if let Some(secret) = secret {
             client = client.set_client_secret(ClientSecret::new(secret.reveal().to_owned()));
         }
         let mut request = client.exchange_client_credentials();
@@ -116,7 +117,11 @@ impl Tokens {
                 let host = self.url.url().host_str().unwrap_or_default();
                 Failure::of(&error, host, &address(&self.url), false)
             }
-            RequestTokenError::ServerResponse(answer) => wrong(answer.to_string()),
+            // Some repeat what they were asked with.
+            RequestTokenError::ServerResponse(answer) => wrong(match secret {
+                Some(secret) => answer.to_string().replace(secret.reveal(), Secret::MASK),
+                None => answer.to_string(),
+            }),
             RequestTokenError::Request(error @ ExchangeError::TooLong) => wrong(error.to_string()),
             RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
                 wrong("its answer is no token; check `collector.oauth2.token_url`".to_owned())
