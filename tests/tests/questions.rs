@@ -189,7 +189,7 @@ async fn every_question_has_its_answer() {
 
 /// A total over a range that begins while people work leaves out what was before: morning and afternoon are the day.
 fn parts_make_the_whole(asked: &Asked<'_>) {
-    let query = queries().into_iter().find(|query| query.panel == "Starts, by app").unwrap().text;
+    let query = queries().into_iter().find(|query| query.panel == "App starts by app").unwrap().text;
     let total = |end: Timestamp, range: &str| {
         let (query, end) = (filled(&query.replace("$__range", range)), end.as_second().to_string());
         let parameters = [("query", query.as_str()), ("time", end.as_str())];
@@ -244,16 +244,16 @@ fn variables_have_values(asked: &Asked<'_>) {
 fn usage(asked: &Asked<'_>, answers: &Answers) {
     let mut focus = answers.focus_by_app();
     focus.remove("other");
-    same("1, focus", &asked.panel("Time in focus, by app", &["ioconnect_app_name"]), &focus);
-    same("1, starts", &asked.panel("Starts, by app", &["ioconnect_app_name"]), &answers.starts);
+    same("1, focus", &asked.panel("Focus time by app", &["ioconnect_app_name"]), &focus);
+    same("1, starts", &asked.panel("App starts by app", &["ioconnect_app_name"]), &answers.starts);
 
     let often = answers.switches.iter().map(|(user, count)| (user.clone(), count / (answers.active[user] / 3600.0)));
-    same("2", &asked.panel("Switches per active hour, by user", &["user_name"]), &often.collect());
+    same("2", &asked.panel("App switches per active hour, by user", &["user_name"]), &often.collect());
 
     let by_app = answers.app_sessions.iter().map(|(app, of)| (app.clone(), ratio(of))).collect();
-    same("3, apps", &asked.panel("Mean session of an app", &["ioconnect_app_name"]), &by_app);
+    same("3, apps", &asked.panel("Mean app session duration", &["ioconnect_app_name"]), &by_app);
     let by_user = answers.user_sessions.iter().map(|(user, of)| (user.clone(), ratio(of))).collect();
-    same("3, users", &asked.panel("Mean session of a user", &["user_name"]), &by_user);
+    same("3, users", &asked.panel("Mean user session duration", &["user_name"]), &by_user);
 
     let mut shares = BTreeMap::new();
     for ((app, department), seconds) in answers.focus.iter().filter(|((app, _), _)| app != "other") {
@@ -261,56 +261,56 @@ fn usage(asked: &Asked<'_>, answers: &Answers) {
         let all: f64 = all.map(|(_, seconds)| seconds).sum();
         shares.insert(format!("{department} {app}"), seconds / all);
     }
-    same("4", &asked.panel("Share of a department's time, by app", &["department", "ioconnect_app_name"]), &shares);
+    same("4", &asked.panel("Share of department focus time, by app", &["department", "ioconnect_app_name"]), &shares);
 }
 
 fn troubleshooting(asked: &Asked<'_>, answers: &Answers) {
-    let failed = asked.panel("Failed calls, by action", &["method"]);
+    let failed = asked.panel("Failed calls by action", &["method"]);
     same("5", &failed, &answers.failures_by_action());
     let by_user = joined(&answers.actions, |calls| calls.failed);
-    same("5, for whom", &asked.panel("Failed calls, by action, user and machine", &["method", "user_name"]), &by_user);
+    same("5, for whom", &asked.panel("Failed calls by action, user and machine", &["method", "user_name"]), &by_user);
     assert_eq!(most(&failed).unwrap().0, "Prices.Subscribe");
     // Of one user only, as the variable has it.
-    let one = queries().into_iter().find(|query| query.panel == "Failed calls, by action").unwrap();
+    let one = queries().into_iter().find(|query| query.panel == "Failed calls by action").unwrap();
     let found = asked.ask(&one.text.replace(r#"$user_label=~"$user""#, r#"user_name=~"user000005""#), true);
     let of_one = answers.actions.iter().filter(|((_, user), _)| user == "user000005");
     let expected: f64 = of_one.map(|(_, calls)| calls.failed).sum();
     let counted: f64 = found.iter().map(|(_, points)| points[0].1).sum();
     assert!((counted - expected).abs() < TOLERANCE && counted > 0.0, "5, of a user: {counted} is not {expected}");
 
-    let errors = asked.panel("Errors, by machine", &["host_name"]);
+    let errors = asked.panel("App errors by machine", &["host_name"]);
     same("6, errors", &errors, &answers.errors);
-    let limit = asked.panel("Time at the CPU's limit, by machine", &["host_name"]);
-    let slow = asked.panel("Mean answer of backends, by machine", &["host_name"]);
+    let limit = asked.panel("Time at the CPU limit, by machine", &["host_name"]);
+    let slow = asked.panel("Mean backend response time, by machine", &["host_name"]);
     let starved = most(&answers.limit).unwrap().0;
     assert_eq!((&most(&errors).unwrap().0, &most(&limit).unwrap().0), (&starved, &starved), "tied to the machine");
     assert_ne!(most(&slow).unwrap().0, starved, "not to its network: {slow:?}");
 
-    let often = asked.panel("Calls of an action against the median of its users", &["method", "user_name"]);
+    let often = asked.panel("Calls of an action, relative to the median user", &["method", "user_name"]);
     let expected = against_median(&answers.actions, |calls| calls.count);
     let (adapter, times) = most(&expected).unwrap();
     let (found, counted) = most(&often).unwrap();
     assert_eq!(found, adapter, "7: {often:?}");
     assert!((counted / times - 1.0).abs() < TOLERANCE && counted > 5.0, "7: {counted} is not {times}");
-    let share = asked.panel("Share of calls that fail, by action and user", &["method", "user_name"]);
+    let share = asked.panel("Share of failed calls, by action and user", &["method", "user_name"]);
     assert_eq!(most(&share).unwrap().0, adapter, "7: {share:?}");
 }
 
 fn health(asked: &Asked<'_>, answers: &Answers) {
-    same("9", &asked.panel("Most memory of an app", &["application"]), &answers.memory);
-    same("10", &asked.panel("Time at the CPU's limit", &["host_name"]), &answers.limit);
-    let regularly = asked.panel("Hours with more than five minutes at the CPU's limit", &["host_name"]);
+    same("9", &asked.panel("Peak memory by app", &["application"]), &answers.memory);
+    same("10", &asked.panel("Time at the CPU limit", &["host_name"]), &answers.limit);
+    let regularly = asked.panel("Hours with more than five minutes at the CPU limit", &["host_name"]);
     let starved = most(&answers.limit).unwrap().0;
     assert!(regularly.keys().eq([&starved]) && regularly[&starved] > 4.0, "10: {regularly:?}");
 
-    let alike = asked.panel("A user's mean answer against the median of all users", &["url", "user_name"]);
+    let alike = asked.panel("Mean response time of a user, relative to the median of all users", &["url", "user_name"]);
     let expected = against_median(&answers.backends, |calls| calls.milliseconds / calls.count);
     let (slowest, times) = most(&expected).unwrap();
     let (found, counted) = most(&alike).unwrap();
     assert_eq!(found, slowest, "11: {alike:?}");
     assert!((counted / times - 1.0).abs() < TOLERANCE && counted > 5.0, "11: {counted} is not {times}");
 
-    let query = queries().into_iter().find(|query| query.panel == "Errors in an hour").unwrap();
+    let query = queries().into_iter().find(|query| query.panel == "App errors per hour").unwrap();
     let hours = asked.ask(&query.text, false);
     let (at, errors) = hours[0].1.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     // The hour that ends then.
@@ -323,7 +323,7 @@ fn health(asked: &Asked<'_>, answers: &Answers) {
 /// The break is found with its machine and session, and the log of that session tells what came before and after.
 fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
     let broken = answers.breaks.first().unwrap();
-    let breaks = asked.panel("Breaks", &["host_name", "session_id", "application"]);
+    let breaks = asked.panel("App crashes", &["host_name", "session_id", "application"]);
     let key = format!("{} {} {}", broken.host, broken.session, broken.app);
     assert_eq!(breaks, BTreeMap::from([(key, 1.0)]), "8");
 
@@ -428,8 +428,7 @@ fn signals(query: &str) -> BTreeSet<&str> {
 /// docs/dashboards.md has the table of questions, panels and queries. `UPDATE_DOCS=1` writes it.
 #[test]
 fn the_table_of_questions_is_up_to_date() {
-    const BEGIN: &str =
-        "<!-- Made from dashboards/*.json: `UPDATE_DOCS=1 cargo test -p insights-agent-tests --test questions`. -->\n";
+    const BEGIN: &str = "<!-- Generated from dashboards/*.json: `UPDATE_DOCS=1 cargo test -p insights-agent-tests --test questions`. -->\n";
     let mut all = queries();
     let number = |query: &Query| query.question.split_once(". ").and_then(|(n, _)| n.parse().ok()).unwrap_or(u32::MAX);
     all.sort_by_key(number);
