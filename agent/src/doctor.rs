@@ -8,14 +8,15 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::autostart;
 use crate::config::{CollectorSettings, ConfigError, Endpoint, Loaded, ProxyChoice, Settings};
-use crate::connect::folders;
 use crate::consent::{Consent, LogKind};
 use crate::control::{AskError, Reply, Request, ask};
+use crate::ioconnect::folders;
 use crate::launch::{LaunchError, Options};
 use crate::paths::{DataDir, write_atomically};
 use crate::pipeline::exporter::{Clients, probe};
 use crate::pipeline::queue::{self, QueueStats};
-use crate::status::{Health, Status, bytes};
+use crate::status::{Health, Status};
+use crate::units::bytes;
 
 /// Longest wait for a connection: what takes longer is no route for anybody who waits at a desk.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

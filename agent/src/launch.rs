@@ -6,7 +6,7 @@ mod registry;
 use std::path::PathBuf;
 
 use crate::config::{self, ConfigError, FileChoice, Inputs, Loaded};
-use crate::connect::setup::usual_file;
+use crate::ioconnect::setup::usual_file;
 use crate::paths::{self, DataDir};
 
 /// The organisation's policy on Unix.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::PolicySettings;
 use crate::consent::{Consent, LogKind};
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 use crate::pipeline::exporter::{Delivery, LaneState, Saving};
 use crate::pipeline::queue::QueueStats;
 use crate::sources::focus::FocusFigures;
@@ -19,6 +19,7 @@ use crate::sources::host::HostFigures;
 use crate::sources::logs::LogStatus;
 use crate::sources::processes::ProcessFigures;
 use crate::sources::receiver::ReceiverStatus;
+use crate::units::bytes;
 
 /// Data that waits longer than this without any acknowledgement means that delivery stands still, whatever a lane says
 /// of itself: longer than a request's timeout and one backoff together.
@@ -318,17 +319,6 @@ fn receiver(of: &ReceiverStatus) -> String {
     format!("{http} (HTTP){grpc}: {} taken{not_shared}{sampled_out}{refused}", count(taken, "item"))
 }
 
-/// Bytes for people.
-#[must_use]
-pub fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
-    }
-}
-
 fn count(number: u64, thing: &str) -> String {
     match (number, thing) {
         (1, _) => format!("1 {thing}"),
@@ -337,7 +327,7 @@ fn count(number: u64, thing: &str) -> String {
     }
 }
 
-/// The verb of so many things.
+/// The verb that fits the number.
 fn wait(number: u64) -> &'static str {
     if number == 1 { "waits" } else { "wait" }
 }
@@ -350,12 +340,6 @@ fn ago(milliseconds: i64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-/// The time, in Unix milliseconds.
-#[must_use]
-pub fn now_unix_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]

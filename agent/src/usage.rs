@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::paths::write_atomically;
-use crate::sources::focus::State;
+use crate::session::SessionState;
 
 /// Days that are kept, today included.
 pub const DAYS: i32 = 7;
@@ -45,7 +45,7 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Day {
     /// Seconds in each state.
-    pub states: BTreeMap<State, f64>,
+    pub states: BTreeMap<SessionState, f64>,
     /// Apps, by name.
     pub apps: BTreeMap<String, AppUsage>,
 }

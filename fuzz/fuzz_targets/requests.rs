@@ -4,8 +4,9 @@
 
 use std::sync::LazyLock;
 
-use insights_agent::config::{Compression, ReceiverSettings};
-use insights_agent::pipeline::Signal;
+use insights_agent::config::ReceiverSettings;
+use insights_agent::otlp::Compression;
+use insights_agent::otlp::Signal;
 use insights_agent::sources::receiver::trial::{Body, Trial};
 use libfuzzer_sys::fuzz_target;
 

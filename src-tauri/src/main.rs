@@ -16,11 +16,10 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use insights_agent::agent::Service;
+use insights_agent::agent::{Agent, Frontend, Service};
 use insights_agent::autostart;
-use insights_agent::config::Loaded;
+use insights_agent::config::{Loaded, Settings};
 use insights_agent::control::{Reply, Request, ask, is_answered};
-use insights_agent::ended::ended;
 use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
 use insights_agent::{priority, program_log};
@@ -86,7 +85,7 @@ fn main() -> Result<()> {
     gtk::init().context(NO_DISPLAY)?;
     #[cfg(windows)]
     if options == Options::default()
-        && let Err(error) = insights_agent::ended::start_again_after_update()
+        && let Err(error) = insights_agent::shutdown::start_again_after_update()
     {
         tracing::debug!(%error, "Windows will not start this program again after an update");
     }
@@ -145,8 +144,8 @@ fn start(
     options: Options,
     loaded: Loaded,
     data: DataDir,
-    mut view: TauriTray,
-    mut actions: UnboundedReceiver<Action>,
+    view: TauriTray,
+    actions: UnboundedReceiver<Action>,
 ) -> Result<JoinHandle<()>> {
     let app = view.app();
     let (started, wait) = std::sync::mpsc::channel();
@@ -155,28 +154,8 @@ fn start(
             Ok(runtime) => runtime,
             Err(error) => return drop(started.send(Err(error.into()))),
         };
-        let run = async {
-            // Before the start, so that an end that comes during it is not missed.
-            let mut ended = std::pin::pin!(ended()?);
-            let mut service = Service::start(options, data, loaded)?;
-            let _ = started.send(Ok(()));
-            tray::welcome(service.agent(), &mut view);
-            loop {
-                if let Err(error) = autostart::obey(service.settings().policy) {
-                    tracing::warn!(%error, "starting with the session could not be set");
-                }
-                let agent = service.agent();
-                let new = tokio::select! {
-                    () = tray::run(agent, &mut view, &mut actions, agent.window_wanted()) => break,
-                    () = &mut ended => break,
-                    () = agent.told_to_end() => break,
-                    new = service.changed() => new,
-                };
-                service = service.follow(new).await?;
-            }
-            service.stop().await;
-            anyhow::Ok(())
-        };
+        let frontend = Tray { view, actions, started: started.clone() };
+        let run = async { anyhow::Ok(Service::run(options, data, loaded, frontend).await?) };
         if let Err(error) = runtime.block_on(run) {
             let _ = started.send(Err(error));
         }
@@ -184,4 +163,27 @@ fn start(
     })?;
     wait.recv().map_err(|_| anyhow!("the agent's thread ended before it began"))??;
     Ok(thread)
+}
+
+/// The tray over the running agent.
+struct Tray {
+    view: TauriTray,
+    actions: UnboundedReceiver<Action>,
+    /// Tells the main thread that the agent has started.
+    started: std::sync::mpsc::Sender<Result<()>>,
+}
+
+impl Frontend for Tray {
+    fn started(&mut self, agent: &Agent) {
+        // The main thread waits for it once.
+        let _ = self.started.send(Ok(()));
+        tray::welcome(agent, &mut self.view);
+    }
+
+    async fn run(&mut self, agent: &Agent, settings: &Settings) {
+        if let Err(error) = autostart::obey(settings.policy) {
+            tracing::warn!("failed to apply the policy on autostart: {error:#}");
+        }
+        tray::run(agent, &mut self.view, &mut self.actions, agent.window_requests()).await;
+    }
 }

@@ -5,7 +5,8 @@
 
 use insights_agent::consent::LogKind;
 use insights_agent::pause::PauseFor;
-use insights_agent::status::{Health, Status, bytes};
+use insights_agent::status::{Health, Status};
+use insights_agent::units::bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

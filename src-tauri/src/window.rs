@@ -11,7 +11,6 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use insights_agent::bundle::{self, Piece};
 use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request, ask};
@@ -19,6 +18,7 @@ use insights_agent::launch::Options;
 use insights_agent::paths::DataDir;
 use insights_agent::redaction::{Person, Redactor};
 use insights_agent::sources::logs::preview::{self, Latest};
+use insights_agent::support_bundle::{self, Piece};
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
@@ -147,7 +147,7 @@ fn redact(desk: State<'_, Desk>, text: &str) -> Result<Redacted, String> {
 /// Puts a diagnostics bundle together, for a look into it before it is saved.
 #[tauri::command]
 async fn preview_bundle(desk: State<'_, Desk>) -> Result<Vec<Piece>, String> {
-    let pieces = bundle::collect(&desk.options).await.map_err(|error| error.to_string())?;
+    let pieces = support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?;
     desk.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&pieces);
     Ok(pieces)
 }
@@ -157,14 +157,14 @@ async fn preview_bundle(desk: State<'_, Desk>) -> Result<Vec<Piece>, String> {
 async fn save_bundle(desk: State<'_, Desk>) -> Result<String, String> {
     let looked_at = std::mem::take(&mut *desk.bundle.lock().unwrap_or_else(PoisonError::into_inner));
     let pieces = if looked_at.is_empty() {
-        bundle::collect(&desk.options).await.map_err(|error| error.to_string())?
+        support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?
     } else {
         looked_at
     };
     let dirs = directories::UserDirs::new().ok_or("This user has no home folder.")?;
     let folder = dirs.download_dir().filter(|folder| folder.is_dir()).unwrap_or_else(|| dirs.home_dir());
-    let file = folder.join(bundle::file_name());
-    bundle::write(&file, &pieces).map_err(|error| error.to_string())?;
+    let file = folder.join(support_bundle::file_name());
+    support_bundle::write(&file, &pieces).map_err(|error| error.to_string())?;
     Ok(file.display().to_string())
 }
 

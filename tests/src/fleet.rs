@@ -17,8 +17,8 @@ mod requests;
 use std::collections::BTreeMap;
 
 use insights_agent::config::CollectorSettings;
+use insights_agent::otlp::Signal;
 use insights_agent::paths::DataDir;
-use insights_agent::pipeline::Signal;
 use insights_agent::pipeline::events::Events;
 use insights_agent::pipeline::exporter::{Client, Outcome};
 use insights_agent::pipeline::queue::{NewBatch, Queue};

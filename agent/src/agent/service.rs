@@ -1,7 +1,7 @@
 //! An agent that follows its settings while it runs.
 //!
-//! Every [`LOOK_INTERVAL`] the settings are put together anew. When they have changed the agent is stopped and started with the
-//! new ones, so that every setting has its effect in one and the same way; nothing is lost, for stopping keeps everything. New
+//! The settings are loaded again every [`RELOAD_INTERVAL`]. When they have changed, the agent is stopped and started with the
+//! new ones, so every setting takes effect in the same way; nothing is lost, because a stop keeps everything on disk. New
 //! settings that cannot be used change nothing: the old ones stay in force, and the status says what is wrong.
 
 use std::time::Duration;
@@ -12,14 +12,36 @@ use crate::launch::{LaunchError, Options};
 use crate::paths::DataDir;
 use crate::pipeline::exporter::Clients;
 use crate::program_log;
+use crate::shutdown::shutdown_signal;
 
-/// Whoever saves the settings file looks for an effect after some seconds; looking takes a millisecond.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Short enough that a user who saves the settings file sees the effect at once; loading takes a millisecond.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What was done about settings that cannot be used.
-const UNCHANGED: &str = "so: the settings stay as they were";
+/// What the agent does about settings that cannot be used.
+const UNCHANGED: &str = "note: the previous settings stay in force";
 
-/// A running agent, what it was started with, and where that comes from.
+/// What a program shows of the agent while it runs: the tray, or nothing.
+pub trait Frontend {
+    /// Called once, after the first successful start.
+    fn started(&mut self, agent: &Agent);
+
+    /// Runs beside the agent, each time that it starts; completes when the user quits.
+    fn run(&mut self, agent: &Agent, settings: &Settings) -> impl Future<Output = ()>;
+}
+
+/// The frontend of a program that shows nothing.
+#[derive(Debug)]
+pub struct Headless;
+
+impl Frontend for Headless {
+    fn started(&mut self, _: &Agent) {}
+
+    async fn run(&mut self, _: &Agent, _: &Settings) {
+        std::future::pending().await
+    }
+}
+
+/// A running agent, with what it was started from.
 #[derive(Debug)]
 pub struct Service {
     agent: Agent,
@@ -31,47 +53,51 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the agent, on the current tokio runtime.
+    /// Runs the agent, on the current tokio runtime, until the system, another program or the user ends it. What could not
+    /// be sent is on disk when this returns.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(options: Options, data: DataDir, loaded: Loaded) -> Result<Self, StartError> {
+    pub async fn run(
+        options: Options,
+        data: DataDir,
+        loaded: Loaded,
+        mut frontend: impl Frontend,
+    ) -> Result<(), StartError> {
+        // Before the start, so that a signal that arrives during it is not missed.
+        let mut signal = std::pin::pin!(shutdown_signal().map_err(StartError::Signals)?);
+        let mut service = Self::start(options, data, loaded)?;
+        frontend.started(&service.agent);
+        loop {
+            let agent = &service.agent;
+            let new = tokio::select! {
+                () = frontend.run(agent, &service.loaded.settings) => break,
+                () = &mut signal => break,
+                () = agent.shutdown_requested() => break,
+                new = service.changed() => new,
+            };
+            service = service.restart(new).await?;
+        }
+        service.agent.stop().await;
+        Ok(())
+    }
+
+    fn start(options: Options, data: DataDir, loaded: Loaded) -> Result<Self, StartError> {
         let agent = started(&loaded, &data)?;
         Ok(Self { agent, loaded, options, data, unusable: None })
     }
 
-    /// The agent as it runs now.
-    #[must_use]
-    pub const fn agent(&self) -> &Agent {
-        &self.agent
-    }
-
-    /// The settings in force.
-    #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.loaded.settings
-    }
-
-    /// Completes when the settings have changed, with the new ones. What is wrong with them meanwhile is shown in the status.
-    pub async fn changed(&self) -> Loaded {
+    /// Completes when the settings have changed, with the new ones. Problems with them are shown in the status.
+    async fn changed(&self) -> Loaded {
         loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(RELOAD_INTERVAL).await;
             let options = self.options.clone();
             match tokio::task::spawn_blocking(move || options.settings(true)).await {
                 Ok(Ok(new)) => {
-                    let is_same = new.settings == self.loaded.settings;
-                    if is_same || self.unusable.as_deref() == Some(&new.settings) {
-                        if is_same {
-                            self.agent.tell_settings(&new);
-                        }
-                        continue;
-                    }
-                    let collector = new.settings.collector.clone();
-                    // Certificates and passwords may lie where reading takes time.
-                    match tokio::task::spawn_blocking(move || Clients::new(&collector).map(drop)).await {
-                        Ok(Ok(())) => return new,
-                        Err(error) => tracing::error!(%error, "the new settings could not be tried"),
-                        Ok(Err(error)) => self.agent.tell_problem(format!("{error}\n  = {UNCHANGED}")),
+                    if new.settings == self.loaded.settings {
+                        self.agent.control.status.report_settings(&new);
+                    } else if self.unusable.as_deref() != Some(&new.settings) && self.is_usable(&new.settings).await {
+                        return new;
                     }
                 }
                 Ok(Err(error)) => {
@@ -79,36 +105,42 @@ impl Service {
                         LaunchError::Settings(error) => error.to_string(),
                         LaunchError::NoDataFolder | LaunchError::NoSettingsFolder => error.to_string(),
                     };
-                    self.agent.tell_problem(format!("{what}\n  = {UNCHANGED}"));
+                    self.report_problem(&what);
                 }
-                Err(_) => tracing::error!("the settings could not be looked at"),
+                Err(_) => tracing::error!("loading the settings panicked"),
             }
         }
     }
 
-    /// Starts the agent again with these settings; if that fails, with the old ones.
-    ///
-    /// # Errors
-    /// When it cannot be started with the old ones any more either.
-    pub async fn follow(self, new: Loaded) -> Result<Self, StartError> {
+    /// Returns whether clients can be built. Certificates and passwords may be on a slow network drive.
+    async fn is_usable(&self, settings: &Settings) -> bool {
+        let collector = settings.collector.clone();
+        match tokio::task::spawn_blocking(move || Clients::new(&collector).map(drop)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => self.report_problem(&error.to_string()),
+            Err(_) => tracing::error!("checking the new settings panicked"),
+        }
+        false
+    }
+
+    fn report_problem(&self, problem: &str) {
+        self.agent.control.status.report_settings_problem(format!("{problem}\n  = {UNCHANGED}"));
+    }
+
+    /// Starts the agent again with new settings; if that fails, with the old ones.
+    async fn restart(self, new: Loaded) -> Result<Self, StartError> {
         let Self { agent, loaded, options, data, .. } = self;
-        tracing::info!("the settings have changed");
+        tracing::info!("the settings have changed, restarting the agent's parts");
         agent.stop().await;
         match started(&new, &data) {
             Ok(agent) => Ok(Self { agent, loaded: new, options, data, unusable: None }),
             Err(error) => {
                 let agent = started(&loaded, &data)?;
-                agent.tell_problem(format!(
-                    "the agent could not be started with the new settings: {error}\n  = {UNCHANGED}"
-                ));
-                Ok(Self { agent, loaded, options, data, unusable: Some(Box::new(new.settings)) })
+                let service = Self { agent, loaded, options, data, unusable: Some(Box::new(new.settings)) };
+                service.report_problem(&format!("the agent could not be started with the new settings: {error}"));
+                Ok(service)
             }
         }
-    }
-
-    /// Ends the agent; what could not be sent is on disk when this returns.
-    pub async fn stop(self) {
-        self.agent.stop().await;
     }
 }
 
@@ -116,7 +148,7 @@ fn started(loaded: &Loaded, data: &DataDir) -> Result<Agent, StartError> {
     program_log::set_level(loaded.settings.program_log.level);
     let agent = Agent::start(loaded, data)?;
     if let Err(error) = loaded.keep_as_last_good() {
-        tracing::warn!(%error, "a copy of the settings could not be kept");
+        tracing::warn!("failed to save a copy of the settings: {error:#}");
     }
     for problem in &loaded.problems {
         tracing::warn!("{problem}");

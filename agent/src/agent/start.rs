@@ -1,107 +1,93 @@
-//! The parts of the agent that are started with it, each if the settings want it.
+//! The first two phases of a start: storage and telemetry. The sources and the control socket follow in [`super::Agent`].
 
-use std::io;
+use std::fs::File;
 use std::sync::Arc;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_semantic_conventions::attribute::{HOST_ID, HOST_NAME};
 
+use super::{StartError, consent_service, self_telemetry};
 use crate::config::Settings;
-use crate::connect::folders;
+use crate::consent::{Consent, LogKind};
 use crate::paths::DataDir;
 use crate::pause::Pause;
 use crate::pipeline::exporter::{Clients, Exporter, Operations, Pace};
-use crate::pipeline::queue::Queue;
+use crate::pipeline::metrics;
+use crate::pipeline::queue::{Queue, QueueThread};
 use crate::redaction::{LazyRedactor, Person};
 use crate::resource::Resource;
 use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
-use crate::sources::focus::FocusSource;
-use crate::sources::host::HostSource;
-use crate::sources::internal;
-use crate::sources::logs::LogContext;
-use crate::sources::processes::ProcessSource;
-use crate::sources::receiver::{Receiver, ReceiverContext};
-use crate::usage::Usage;
+use crate::sources::SourceContext;
+use crate::sources::power_saving::SavingSource;
 
-/// The sources of metrics that the settings want.
-pub(super) struct Sources {
-    pub(super) host: Option<Arc<HostSource>>,
-    pub(super) processes: Option<Arc<ProcessSource>>,
-    pub(super) focus: Option<Arc<FocusSource>>,
+/// Phase 1: the data folder is locked, the consent record and the pause are loaded, the queue is open.
+pub(super) struct Storage {
+    /// None if the data folder cannot be written.
+    pub(super) lock: Option<File>,
+    pub(super) queue: Queue,
+    pub(super) thread: QueueThread,
+    pub(super) pause: Pause,
+    pub(super) consent: Consent,
 }
 
-impl Sources {
+impl Storage {
+    pub(super) fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
+        let lock = data.take()?;
+        let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
+        let pause = Pause::load(data.pause());
+        let consent = consent_service::load(&data.consent(), &settings.policy);
+        for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
+            // The program may have ended, or the disk been full, between the decision and the deletion.
+            opened.queue.withhold(kind);
+        }
+        Ok(Self { lock, queue: opened.queue, thread: opened.thread, pause, consent })
+    }
+}
+
+/// Phase 2: the meter provider that exports into the queue, and the exporter that empties it.
+pub(super) struct Telemetry {
+    pub(super) resource: Resource,
+    pub(super) provider: SdkMeterProvider,
+    pub(super) clients: Clients,
+    pub(super) exporter: Exporter,
+    pub(super) power_saving: SavingSource,
+}
+
+impl Telemetry {
     pub(super) fn start(
-        provider: &SdkMeterProvider,
         settings: &Settings,
         data: &DataDir,
-        pause: &Pause,
-        session: &str,
-    ) -> io::Result<Self> {
-        let host = settings.host.enabled.then(|| HostSource::start(provider, &settings.host, pause));
-        let processes = settings
-            .processes
-            .enabled
-            .then(|| ProcessSource::start(provider, &settings.processes, &settings.connect, pause));
-        let focus = settings.focus.enabled.then(|| {
-            let usage = Usage::load(&data.usage());
-            FocusSource::start(provider, &settings.focus, &settings.connect, pause, session, usage)
+        clients: Clients,
+        storage: &Storage,
+    ) -> Result<Self, StartError> {
+        let Storage { queue, pause, .. } = storage;
+        let resource = Resource::detect(&settings.resource, data);
+        let interval = settings.host.export_interval.get();
+        let provider = metrics::provider(queue.clone(), resource.to_sdk(), interval, pause)?;
+        let power_saving = SavingSource::start().map_err(StartError::Thread)?;
+        // Desktops that are copies of one image have the same host id.
+        let machine = format!("{} {}", resource.get(HOST_ID), resource.get(HOST_NAME));
+        let pace = Pace::new(settings, &machine, power_saving.watch());
+        let durations = settings.internal_metrics.enabled;
+        let durations = durations.then(|| EXPORT_DURATION.histogram(&meter(&provider, INTERNAL_SCOPE)));
+        let exporter = Exporter::start(queue, &clients, pause, &pace, |signal| {
+            let of = |durations| Operations::new(durations, self_telemetry::exporter(&settings.collector, signal));
+            durations.clone().map(of).unwrap_or_default()
         });
-        Ok(Self {
-            host: host.transpose()?.map(Arc::new),
-            processes: processes.transpose()?.map(Arc::new),
-            focus: focus.transpose()?.map(Arc::new),
-        })
+        Ok(Self { resource, provider, clients, exporter, power_saving })
     }
-}
 
-/// What the log source works with.
-pub(super) fn log_context(settings: &Settings, queue: &Queue, resource: &Resource, pause: &Pause) -> LogContext {
-    LogContext {
-        settings: settings.logs.clone(),
-        user_data: folders::user_data(&settings.connect),
-        queue: queue.clone(),
-        resource: resource.to_protobuf(),
-        redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
-        pause: pause.clone(),
-        zone: jiff::tz::TimeZone::system(),
+    /// Returns what the sources start from.
+    pub(super) fn context(&self, settings: &Settings, data: &DataDir, storage: &Storage) -> SourceContext {
+        SourceContext {
+            settings: settings.clone(),
+            data: data.clone(),
+            resource: self.resource.clone(),
+            queue: storage.queue.clone(),
+            provider: self.provider.clone(),
+            pause: storage.pause.clone(),
+            redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
+            consent: storage.consent.clone(),
+        }
     }
-}
-
-/// The exporter, which tells how long its requests take if the settings want that.
-pub(super) fn exporter(
-    settings: &Settings,
-    queue: &Queue,
-    clients: &Clients,
-    pause: &Pause,
-    pace: &Pace,
-    provider: &SdkMeterProvider,
-) -> Exporter {
-    let durations =
-        settings.internal_metrics.enabled.then(|| EXPORT_DURATION.histogram(&meter(provider, INTERNAL_SCOPE)));
-    Exporter::start(queue, clients, pause, pace, |signal| {
-        let operations = |durations| Operations::new(durations, internal::exporter(&settings.collector, signal));
-        durations.clone().map(operations).unwrap_or_default()
-    })
-}
-
-/// The receiver, if the settings want it.
-pub(super) fn receiver(
-    settings: &Settings,
-    data: &DataDir,
-    logs: &LogContext,
-    resource: &Resource,
-    provider: &SdkMeterProvider,
-    shares_logs: bool,
-) -> Option<Receiver> {
-    let context = settings.receiver.enabled.then(|| ReceiverContext {
-        settings: settings.receiver.clone(),
-        collector: settings.collector.clone(),
-        queue: logs.queue.clone(),
-        resource: resource.clone(),
-        redactor: Arc::clone(&logs.redactor),
-        provider: provider.clone(),
-        pause: logs.pause.clone(),
-        published: data.receiver(),
-    });
-    Some(Receiver::start(context?, shares_logs))
 }

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use insights_agent::agent::set_by_organisation;
-use insights_agent::bundle::{self, Piece};
-use insights_agent::connect::folders;
+use insights_agent::agent::consent_service::ConsentService;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{Asked, Reply, Request, ask, ask_or_lock};
+use insights_agent::ioconnect::folders;
 use insights_agent::launch::Options;
+use insights_agent::otlp::Signal;
 use insights_agent::paths::{LockError, user_config_file};
 use insights_agent::pause::PauseFor;
-use insights_agent::pipeline::Signal;
 use insights_agent::pipeline::queue;
 use insights_agent::sources::processes::is_running;
-use insights_agent::status;
+use insights_agent::support_bundle::{self, Piece};
+use insights_agent::{status, units};
 
 use super::block_on;
 
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// `stop`.
 pub(super) fn stop(common: &Options) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
-    let reply = block_on(async { Ok((ask(&data, &Request::Status).await?, ask(&data, &Request::End).await?)) })?;
+    let reply = block_on(async { Ok((ask(&data, &Request::Status).await?, ask(&data, &Request::Shutdown).await?)) })?;
     let (Reply::Status(status), Reply::Done) = reply else { bail!("the agent gave another answer: {reply:?}") };
     let until = Instant::now() + END_LIMIT;
     // The program as well, whose files an installer replaces.
@@ -89,7 +89,7 @@ pub(super) fn queue(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
             signal.name(),
             of.batches,
             of.items,
-            status::bytes(of.bytes),
+            units::bytes(of.bytes),
             oldest.unwrap_or_default()
         );
     }
@@ -97,7 +97,7 @@ pub(super) fn queue(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
         println!("{name}: {items}");
     }
     for aside in &stats.set_aside {
-        println!("{}, {}: {}", aside.reason.sentence(), status::bytes(aside.bytes), aside.path.display());
+        println!("{}, {}: {}", aside.reason.sentence(), units::bytes(aside.bytes), aside.path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,13 +115,8 @@ pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow
         },
         Asked::Nobody(_lock) => {
             let policy = common.settings(true)?.settings.policy;
-            if let Some(kind) = kinds.iter().find(|kind| policy.shares(**kind).is_some()) {
-                bail!("{}", set_by_organisation(*kind));
-            }
-            let mut consent = Consent::load(&data.consent());
-            consent.decide(kinds, shared, jiff::Timestamp::now());
-            consent.store(&data.consent())?;
-            let deleted = if shared { 0 } else { queue::withdraw(&data.queue(), kinds)? };
+            let service = ConsentService::without_agent(&data, policy);
+            let deleted = block_on(async { Ok(service.share_logs(kinds, shared).await?) })?;
             tell(&names, shared, deleted);
         }
     }
@@ -155,15 +150,15 @@ pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCod
 
 /// `bundle`.
 pub(super) fn bundle(common: &Options, file: Option<PathBuf>, preview: bool) -> anyhow::Result<ExitCode> {
-    let pieces = block_on(async { Ok(bundle::collect(common).await?) })?;
+    let pieces = block_on(async { Ok(support_bundle::collect(common).await?) })?;
     if preview {
         for Piece { name, text } in &pieces {
-            println!("== {name} ({})\n{text}", status::bytes(text.len() as u64));
+            println!("== {name} ({})\n{text}", units::bytes(text.len() as u64));
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let file = file.unwrap_or_else(|| bundle::file_name().into());
-    bundle::write(&file, &pieces)?;
+    let file = file.unwrap_or_else(|| support_bundle::file_name().into());
+    support_bundle::write(&file, &pieces)?;
     println!("Saved {}", file.display());
     Ok(ExitCode::SUCCESS)
 }

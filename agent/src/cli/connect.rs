@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use insights_agent::config::{ReceiverSettings, Secret};
-use insights_agent::connect::setup::{Pointed, pointed_at, usual_file};
 use insights_agent::control::{AskError, Reply, Request, ask};
+use insights_agent::ioconnect::setup::{Pointed, pointed_at, usual_file};
 use insights_agent::launch::Options;
 
 use super::block_on;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use insights_agent::control::{Reply, Request, ask};
 use insights_agent::launch::Options;
-use insights_agent::pipeline::Signal;
+use insights_agent::otlp::Signal;
 use insights_agent::pipeline::exporter::choose_cryptography;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

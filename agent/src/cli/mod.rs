@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use insights_agent::collector::Format;
 use insights_agent::config::ConfigError;
 use insights_agent::consent::LogKind;
 use insights_agent::control::AskError;
+use insights_agent::debug_collector::Format;
 use insights_agent::launch::Options;
 use insights_agent::pause::PauseFor;
 

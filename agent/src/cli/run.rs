@@ -3,12 +3,12 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use insights_agent::agent::Service;
-use insights_agent::collector;
+use insights_agent::agent::{Headless, Service};
 use insights_agent::control::is_answered;
-use insights_agent::ended::ended;
+use insights_agent::debug_collector;
 use insights_agent::launch::Options;
 use insights_agent::paths::LockError;
+use insights_agent::shutdown::shutdown_signal;
 use insights_agent::{priority, program_log};
 
 use super::{CollectorArguments, block_on};
@@ -27,18 +27,7 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
     block_on(async {
-        // Before the start, so that an end that comes during it is not missed.
-        let mut ended = std::pin::pin!(ended()?);
-        let mut service = Service::start(common.clone(), data, loaded)?;
-        loop {
-            let new = tokio::select! {
-                () = &mut ended => break,
-                () = service.agent().told_to_end() => break,
-                new = service.changed() => new,
-            };
-            service = service.follow(new).await?;
-        }
-        service.stop().await;
+        Service::run(common.clone(), data, loaded, Headless).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -46,13 +35,13 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
 /// `collector`.
 pub(super) fn collector(arguments: &CollectorArguments) -> anyhow::Result<ExitCode> {
     block_on(async {
-        let options = collector::Options {
+        let options = debug_collector::Options {
             grpc: arguments.grpc,
             http: arguments.http,
             format: arguments.format.into(),
             colour: std::io::stdout().is_terminal(),
         };
-        let collector = collector::bind(&options).await?;
+        let collector = debug_collector::bind(&options).await?;
         eprintln!(
             "A small collector for trying out and for tests: it keeps nothing and takes data from this machine only."
         );
@@ -61,7 +50,7 @@ pub(super) fn collector(arguments: &CollectorArguments) -> anyhow::Result<ExitCo
             collector.grpc_addr(),
             collector.http_addr()
         );
-        let ended = ended()?;
+        let ended = shutdown_signal()?;
         let print = |line: &str| {
             // Nobody reads any more: the end of the pipe ends the printing, not the program.
             let _ = writeln!(std::io::stdout(), "{line}");

@@ -16,7 +16,7 @@ use super::error::{ConfigError, ErrorKind, Place, Problem};
 use super::file;
 use super::key::KeyPath;
 use super::values::Template;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// Names of the section, the newer first.
 const SECTIONS: [&str; 2] = ["insights", "otel"];

@@ -16,9 +16,7 @@ use crate::consent::LogKind;
 
 use super::values::{ByteSize, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
 
-pub use collector::{
-    CollectorSettings, Compression, DestinationSettings, OAuth2Settings, Protocol, ProxySettings, TlsVersion,
-};
+pub use collector::{CollectorSettings, DestinationSettings, OAuth2Settings, Protocol, ProxySettings, TlsVersion};
 pub use receiver::{ReceiverSettings, RequestViewSettings, SamplingSettings};
 
 /// Everything that the agent can be told.

@@ -17,11 +17,11 @@ pub use server::{Answer, Server};
 
 use crate::config::SettingLine;
 use crate::consent::LogKind;
-use crate::hour::Hour;
+use crate::otlp::Signal;
 use crate::paths::DataDir;
 use crate::pause::PauseFor;
-use crate::pipeline::Signal;
 use crate::pipeline::exporter::{Probe, SentBatch};
+use crate::recent_load::Hour;
 use crate::status::Status;
 use crate::usage::Day;
 
@@ -66,8 +66,9 @@ pub enum Request {
     Settings,
     /// Show the window, as the tray program does.
     OpenWindow,
-    /// End, after what waits has been sent or is on disk.
-    End,
+    /// Shut down; queued data is sent, or kept on disk.
+    #[serde(rename = "end")]
+    Shutdown,
     /// The user has answered the first questions, or does not want to.
     Welcomed,
 }

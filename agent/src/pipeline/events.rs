@@ -8,8 +8,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, S
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use super::Signal;
 use super::queue::{AppendError, NewBatch, Queue};
+use crate::otlp::Signal;
 use crate::signals::events::{EventName, SCOPE_NAME};
 use crate::signals::logs::SCHEMA_URL;
 

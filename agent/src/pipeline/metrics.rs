@@ -14,7 +14,7 @@ use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, S
 use prost::Message;
 
 use super::queue::{AppendError, DropReason, NewBatch, Queue};
-use super::{Signal, data_points};
+use crate::otlp::{Signal, data_points};
 use crate::pause::Pause;
 use crate::signals::metrics::{MOST_REQUESTS, REQUEST_DURATION};
 

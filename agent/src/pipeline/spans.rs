@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::Signal;
 use super::queue::{AppendError, NewBatch, Queue};
+use crate::otlp::Signal;
 use crate::signals::logs::SCHEMA_URL;
 use crate::signals::spans::SCOPE_NAME;
 

@@ -1,8 +1,8 @@
 use super::*;
-use crate::connect::processes::Role;
+use crate::ioconnect::processes::Role;
 use crate::pipeline::exporter::Problem;
 use crate::pipeline::queue::{AsideReason, SetAside};
-use crate::sources::focus::State;
+use crate::session::SessionState;
 use crate::sources::host::Space;
 use crate::sources::processes::RoleFigures;
 
@@ -30,7 +30,7 @@ pub(crate) fn snapshot() -> Status {
         host: HostFigures::default(),
         processes: ProcessFigures::default(),
         focus: FocusFigures {
-            state: Some(State::Active),
+            state: Some(SessionState::Active),
             app: Some("orders".to_owned()),
             active_milliseconds_today: 62 * 60_000,
             problem: None,

@@ -14,7 +14,7 @@ fn seven_days() {
     for day in 1..=8 {
         let day = usage.day(date(2026, 3, day));
         day.apps.entry("orders".to_owned()).or_default().focus_seconds += 10.0;
-        *day.states.entry(State::Active).or_default() += 10.0;
+        *day.states.entry(SessionState::Active).or_default() += 10.0;
     }
     usage.store(&file).unwrap();
     let usage = Usage::load(&file);

@@ -67,7 +67,7 @@ async fn what_is_chosen_is_done_and_shown() {
     };
     let mut shown = view.clone();
     welcome(&agent, &mut shown);
-    tokio::join!(run(&agent, &mut shown, &mut actions, agent.window_wanted()), user);
+    tokio::join!(run(&agent, &mut shown, &mut actions, agent.window_requests()), user);
     assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "a user who was never asked is asked first");
     agent.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use insights_agent::pipeline::Signal;
+use insights_agent::otlp::Signal;
 use insights_agent::pipeline::queue::NewBatch;
 use insights_agent::signals::logs::SCHEMA_URL;
 use insights_agent::signals::metrics::{Instrument, Metric};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use insights_agent::pipeline::Signal;
+use insights_agent::otlp::Signal;
 use jiff::Timestamp;
 
 use super::Fleet;

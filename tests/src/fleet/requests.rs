@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use insights_agent::consent::LogKind;
-use insights_agent::pipeline::Signal;
+use insights_agent::otlp::Signal;
 use insights_agent::pipeline::queue::NewBatch;
 use insights_agent::resource::Resource;
 use insights_agent::sources::logs::encode::{FileOrigin, LogBatch, Outgoing};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::Signal;
+use crate::otlp::{Compression, Signal};
 
 use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource, Thumbprint};
 
@@ -220,17 +220,4 @@ impl Protocol {
             Self::HttpJson => "http/json",
         }
     }
-}
-
-/// Compression of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Sent as it is.
-    None,
-    /// RFC 1952.
-    #[default]
-    Gzip,
-    /// RFC 8878.
-    Zstd,
 }

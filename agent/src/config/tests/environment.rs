@@ -1,4 +1,5 @@
 use super::*;
+use crate::otlp::Compression;
 
 /// Every variable reaches its setting.
 #[test]

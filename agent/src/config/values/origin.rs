@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::connect::glob_matches;
+use crate::glob;
 
 /// The origin that browsers give to pages without one: those from files, for example (RFC 6454, section 6.1).
 const OPAQUE: &str = "null";
@@ -34,7 +34,7 @@ impl OriginPattern {
             Self::Opaque => origin == OPAQUE,
             Self::Of { scheme, host, port } => parts(origin).is_some_and(|(its_scheme, its_host, its_port)| {
                 let of_port = port.as_deref() == Some(ANY) || port.as_deref() == its_port;
-                of_port && scheme.eq_ignore_ascii_case(its_scheme) && glob_matches(host, its_host)
+                of_port && scheme.eq_ignore_ascii_case(its_scheme) && glob::matches(host, its_host)
             }),
         }
     }

@@ -21,10 +21,9 @@ use super::credentials::Credentials;
 use super::decision::{Outcome, retry_after};
 use super::error::ClientError;
 use super::failure::{self, Failure};
-use super::json;
-use crate::config::{CollectorSettings, Compression, Protocol};
+use crate::config::{CollectorSettings, Protocol};
+use crate::otlp::{Compression, Signal, compression, to_json};
 use crate::pipeline::queue::Batch;
-use crate::pipeline::{Signal, codec};
 
 /// Largest answer that is read, as the OTLP specification demands a limit.
 const LARGEST_ANSWER: usize = 4 << 20;
@@ -148,11 +147,11 @@ impl Client {
         if batch.compression == wanted && !json {
             return Ok((wanted, batch.payload.clone()));
         }
-        let mut plain = codec::decompress(batch.compression, &batch.payload, LARGEST_PAYLOAD)?;
+        let mut plain = compression::decompress(batch.compression, &batch.payload, LARGEST_PAYLOAD)?;
         if json {
-            plain = json::request(batch.signal, &plain)?;
+            plain = to_json::request(batch.signal, &plain)?;
         }
-        Ok((wanted, codec::compress(wanted, &plain)?.into()))
+        Ok((wanted, compression::compress(wanted, &plain)?.into()))
     }
 
     async fn send_http(
@@ -191,7 +190,7 @@ impl Client {
                 return Err(Failure::NotACollector { address: self.address() });
             }
             if json {
-                let (rejected, message) = json::partial_success(&body);
+                let (rejected, message) = to_json::partial_success(&body);
                 return Ok(Outcome::Accepted { rejected, message: shortened(&message) });
             }
             return Ok(accepted(Answer::decode(body.freeze()).unwrap_or_default()));

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::ClientError;
 use crate::config::{CollectorSettings, DestinationSettings};
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// A client for each signal, and one for bad times.
 #[derive(Debug, Clone)]

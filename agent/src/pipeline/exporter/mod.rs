@@ -13,7 +13,7 @@ mod credentials;
 mod decision;
 mod error;
 mod failure;
-mod json;
+
 mod oauth2;
 mod operations;
 mod pace;
@@ -39,10 +39,10 @@ pub use operations::Operations;
 pub use pace::{Pace, Saving};
 pub use sent::{Sent, SentBatch};
 
-use super::Signal;
 use super::queue::{Batch, DropReason, Queue, QueueStats};
-use crate::config::Compression;
+use crate::otlp::{Compression, Signal};
 use crate::pause::Pause;
+use crate::time::now_unix_ms;
 
 /// Pause before the queue is asked again for a batch that it holds and could not read.
 const READ_PAUSE: Duration = Duration::from_secs(5);
@@ -450,8 +450,4 @@ fn sentence(outcome: &Outcome, signal: Signal, address: &str) -> String {
             format!("A queued request with {signal} cannot be read any more ({why}); it was dropped and counted.")
         }
     }
-}
-
-fn now_unix_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

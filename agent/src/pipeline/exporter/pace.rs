@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// Longest time by which metrics are sent later: a fleet's requests are spread over half a minute, and nobody waits for them.
 const MOST_SPREAD: Duration = Duration::from_secs(30);

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::collector::{self, Described};
-use crate::config::Compression;
+use crate::otlp::describe::{self, Described};
+use crate::otlp::{Compression, Signal, compression};
 use crate::pipeline::queue::Batch;
-use crate::pipeline::{Signal, codec};
-use crate::status::now_unix_ms;
+use crate::time::now_unix_ms;
 
 /// Batches of a signal that are kept.
 const MOST_BATCHES: usize = 5;
@@ -79,8 +78,8 @@ impl Sent {
 
 impl Kept {
     fn describe(self, signal: Signal) -> Option<SentBatch> {
-        let plain = codec::decompress(self.compression, &self.payload, LARGEST_UNPACKED).ok()?;
-        let Described { resource, mut lines } = collector::describe(signal, &plain).ok()?;
+        let plain = compression::decompress(self.compression, &self.payload, LARGEST_UNPACKED).ok()?;
+        let Described { resource, mut lines } = describe::describe(signal, &plain).ok()?;
         let left_out = lines.len().saturating_sub(MOST_LINES);
         lines.truncate(MOST_LINES);
         let Self { acknowledged_unix_ms, items, payload, .. } = self;

@@ -19,8 +19,9 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
-use crate::config::{CollectorSettings, Compression, QueueSettings, Settings};
+use crate::config::{CollectorSettings, QueueSettings, Settings};
 use crate::consent::LogKind;
+use crate::otlp::Compression;
 use crate::pipeline::queue::{BatchId, NewBatch};
 
 /// Longest wait for something to happen in a test.
@@ -61,7 +62,7 @@ fn batch() -> Batch {
         compression: Compression::Gzip,
         items: 2,
         split: false,
-        payload: super::super::codec::compress(Compression::Gzip, &request(2)).unwrap().into(),
+        payload: crate::otlp::compression::compress(Compression::Gzip, &request(2)).unwrap().into(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::rows::add;
 use super::stats::{QueueStats, SignalStats};
 use super::types::DropReason;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// Name of the counter of what was put in.
 pub(super) fn queued(signal: Signal) -> String {

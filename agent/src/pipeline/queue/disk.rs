@@ -20,7 +20,8 @@ use super::types::{DropReason, FileState};
 use super::{aside, place};
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
+use crate::time::now_unix_ms;
 
 /// Pause before a file that could not be used is tried again: short beside what a person needs to make room on a disk,
 /// long beside the half second that a try can wait for another program.
@@ -466,8 +467,4 @@ impl Disk {
             tracing::error!(%error, "the queue's file could not be closed well");
         }
     }
-}
-
-fn now_unix_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -43,9 +43,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Signal;
-use crate::config::{Compression, QueueSettings};
+use crate::config::QueueSettings;
 use crate::consent::LogKind;
+use crate::otlp::{Compression, Signal};
 use disk::Disk;
 use owner::{Again, Command, Owner};
 use space::{Probe, Space};

@@ -16,9 +16,9 @@ use super::space::Space;
 use super::store::{Entry, Store};
 use super::{AppendError, Batch, BatchId, DropReason, FileState, HandOver, LOG_SHARE_PERCENT, MEMORY_BYTES};
 use super::{LogCounter, QueueStats, StoreError};
-use crate::config::{Compression, QueueSettings};
+use crate::config::QueueSettings;
 use crate::consent::LogKind;
-use crate::pipeline::{Signal, codec, split};
+use crate::otlp::{Compression, Signal, compression, split};
 
 /// How often the age limit is looked at.
 const AGE_CHECK: Duration = Duration::from_mins(1);
@@ -404,7 +404,7 @@ impl Owner {
                     enqueued_unix_ms: 0,
                     size: payload.len() as u64,
                     split: true,
-                    payload: codec::compress(compression, &payload)?,
+                    payload: compression::compress(compression, &payload)?,
                 })
             })
         });

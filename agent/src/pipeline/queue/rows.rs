@@ -5,9 +5,8 @@ use std::io;
 use rusqlite::{Connection, Row, params};
 
 use super::types::{FileState, NewBatch};
-use crate::config::Compression;
 use crate::consent::LogKind;
-use crate::pipeline::{Signal, codec};
+use crate::otlp::{Compression, Signal, compression};
 
 /// Columns of `batch` as [`StoredBatch::from_row`] wants them.
 pub(super) const BATCH_COLUMNS: &str = "id, signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, size, split, payload, checksum";
@@ -45,7 +44,7 @@ impl StoredBatch {
             enqueued_unix_ms,
             size: batch.payload.len() as u64,
             split: false,
-            payload: codec::compress(stored, &batch.payload)?,
+            payload: compression::compress(stored, &batch.payload)?,
         })
     }
 

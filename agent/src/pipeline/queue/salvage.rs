@@ -20,7 +20,7 @@ use super::rows::{self, BATCH_COLUMNS, FILE_COLUMNS, StoredBatch, add};
 use super::stats::AsideReason;
 use super::store::{GREATEST_ID, Store};
 use super::types::{DropReason, FileState};
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// Batches that are put into the new file in one transaction: at most some tens of mebibytes.
 const AT_ONCE: usize = 32;

@@ -49,8 +49,8 @@ impl Space {
             let problem = short.map(|room| {
                 format!(
                     "Only {} are free on the disk of the queue, less than the reserve of {} (`queue.min_free_disk`): the queue does not grow; log files wait.",
-                    crate::status::bytes(room.available),
-                    crate::status::bytes(reserve(&room))
+                    crate::units::bytes(room.available),
+                    crate::units::bytes(reserve(&room))
                 )
             });
             if problem.is_some() != self.problem.is_some() {

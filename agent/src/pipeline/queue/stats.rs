@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::types::{DropReason, LogCounter};
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// What waits of one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use super::rows::{self, BATCH_COLUMNS, FILE_COLUMNS, StoredBatch, add};
 use super::stats::QueueStats;
 use super::types::{DropReason, FileState, LogCounter};
 use crate::consent::LogKind;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 
 /// Pages kept in memory, in KiB: the queue is written and read in order, a larger cache would never be hit.
 const CACHE_KIB: i64 = 512;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{ByteSize, Period};
-use crate::pipeline::codec;
+use crate::otlp::compression;
 
 pub(super) fn settings(max_bytes: &str) -> QueueSettings {
     QueueSettings { max_bytes: max_bytes.parse::<ByteSize>().unwrap(), ..QueueSettings::default() }
@@ -74,7 +74,7 @@ fn batches_come_out_in_order_after_a_restart() {
         let queue = &opened.queue;
         for payload in [b"first".as_slice(), b"second"] {
             let next = queue.next(Signal::Metrics).await.unwrap();
-            assert_eq!(codec::decompress(next.compression, &next.payload, 1000).unwrap(), payload);
+            assert_eq!(compression::decompress(next.compression, &next.payload, 1000).unwrap(), payload);
             assert_eq!(next.items, 2);
             queue.acknowledge(next.id, 0).await;
         }
@@ -278,6 +278,6 @@ fn a_row_of_unknown_encoding_is_dropped() {
 
     let opened = open(&file);
     let next = runtime().block_on(opened.queue.next(Signal::Metrics)).unwrap();
-    assert_eq!(codec::decompress(next.compression, &next.payload, 100).unwrap(), b"good");
+    assert_eq!(compression::decompress(next.compression, &next.payload, 100).unwrap(), b"good");
     assert_eq!(opened.queue.watch().borrow().counters["dropped.metrics.damaged"], 2);
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Compression;
 use crate::consent::LogKind;
-use crate::pipeline::Signal;
+use crate::otlp::{Compression, Signal};
 
 /// An export request on its way into the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod x11;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::timeline::State;
+use crate::session::SessionState;
 
 /// A window on the screen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ pub(super) enum Presence {
     /// Somebody may be; the last input was so long ago.
     Here(Duration),
     /// Nobody can be, or nobody knows.
-    Away(State),
+    Away(SessionState),
 }
 
 /// A look at the desktop.
@@ -131,7 +131,7 @@ impl Desktop for Nowhere {
     }
 
     fn look(&mut self) -> Look {
-        Look { presence: Presence::Away(State::Unknown), front: None, hangs: false }
+        Look { presence: Presence::Away(SessionState::Unknown), front: None, hangs: false }
     }
 
     fn windows(&mut self, _: &[u64]) -> Vec<Window> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::connect::processes::{Listed, Role, members, without_exe};
+use crate::ioconnect::processes::{Listed, Role, members, without_exe};
 use crate::sources::processes::list;
 
 /// What is known of a process.

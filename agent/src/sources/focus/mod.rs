@@ -2,7 +2,7 @@
 //!
 //! One thread waits for the desktop to tell of a change, looks at it, and gives what it sees to the [`timeline`]; a slow
 //! poll finds what no event told. What slices and instances add up to is handed over by instruments, spans and the history
-//! of seven days. Titles of windows are seen by the naming of apps ([`crate::connect::apps`]) and by nobody else.
+//! of seven days. Titles of windows are seen by the naming of apps ([`crate::ioconnect::apps`]) and by nobody else.
 
 mod crashes;
 mod desktop;
@@ -21,28 +21,30 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_semantic_conventions::attribute::SESSION_ID;
 
 use self::desktop::Waker;
 use self::tally::{AppFigures, Tally, Took};
 use self::watch::Watch;
 use super::host::locked;
-use crate::config::{ConnectSettings, FocusSettings};
-use crate::pause::Pause;
+use super::{Source, SourceContext, SourceReports};
+use crate::config::Settings;
+use crate::session::SessionState;
 use crate::signals::metrics::{self, Metric};
 use crate::usage::{Session, Usage};
 
 pub use self::tally::FocusFigures;
-pub use self::timeline::State;
 
 /// The running source. Stop it before the meter provider is shut down, so that its last export has all.
 #[derive(Debug)]
 pub struct FocusSource {
     tally: Arc<Mutex<Tally>>,
-    thread: Mutex<Option<Running>>,
+    thread: Arc<Mutex<Option<Running>>>,
 }
 
 struct Running {
@@ -56,24 +58,21 @@ impl std::fmt::Debug for Running {
     }
 }
 
-impl FocusSource {
-    /// Makes the instruments with `provider` and starts looking, which rests while there is a pause. `session` is the
-    /// user's `session.id`, `usage` the history so far.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
-        provider: &impl MeterProvider,
-        settings: &FocusSettings,
-        connect: &ConnectSettings,
-        pause: &Pause,
-        session: &str,
-        usage: Usage,
-    ) -> io::Result<Self> {
-        let tally = Arc::new(Mutex::new(Tally::new(session, usage)));
+#[async_trait]
+impl Source for FocusSource {
+    fn is_enabled(settings: &Settings) -> bool {
+        settings.focus.enabled
+    }
+
+    fn start(context: &SourceContext) -> io::Result<Self> {
+        let SourceContext { settings, data, resource, provider, pause, .. } = context;
+        let tally = Tally::new(resource.get(SESSION_ID), Usage::load(&data.usage()));
+        let tally = Arc::new(Mutex::new(tally));
         let meter = metrics::meter(provider, metrics::USAGE_SCOPE);
         observe(&meter, &tally);
-        let mut watch = Watch::new(Arc::clone(&tally), Recorder::new(&meter), settings.clone(), connect, pause.clone());
+        let recorder = Recorder::new(&meter);
+        let mut watch =
+            Watch::new(Arc::clone(&tally), recorder, settings.focus.clone(), &settings.connect, pause.clone());
         let (sender, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("focus".to_owned()).spawn(move || {
             let (mut desktop, waker) = desktop::open();
@@ -81,21 +80,28 @@ impl FocusSource {
                 watch.run(desktop.as_mut());
             }
         })?;
-        let waker = receiver.recv().map_err(|_| io::Error::other("the thread of the focus source has ended"))?;
-        Ok(Self { tally, thread: Mutex::new(Some(Running { waker, thread })) })
+        let waker = receiver.recv().map_err(|_| io::Error::other("the focus thread has ended"))?;
+        Ok(Self { tally, thread: Arc::new(Mutex::new(Some(Running { waker, thread }))) })
     }
 
-    /// How the session is now.
-    #[must_use]
-    pub fn latest(&self) -> FocusFigures {
+    fn report(&self, reports: &mut SourceReports) {
         let tally = locked(&self.tally);
         let today = jiff::ZonedDateTime::now().date();
-        let active = tally.usage.days.get(&today).and_then(|day| day.states.get(&State::Active).copied());
+        let active = tally.usage.days.get(&today).and_then(|day| day.states.get(&SessionState::Active).copied());
         let active = Duration::try_from_secs_f64(active.unwrap_or_default()).unwrap_or_default();
         let active_milliseconds_today = i64::try_from(active.as_millis()).unwrap_or(i64::MAX);
-        FocusFigures { active_milliseconds_today, ..tally.now.clone() }
+        reports.focus = FocusFigures { active_milliseconds_today, ..tally.now.clone() };
     }
 
+    async fn stop(&self) {
+        let thread = Arc::clone(&self.thread);
+        if tokio::task::spawn_blocking(move || end(&thread)).await.is_err() {
+            tracing::error!("the focus thread could not be joined");
+        }
+    }
+}
+
+impl FocusSource {
     /// The history.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -123,21 +129,21 @@ impl FocusSource {
     pub fn give_back(&self, spans: Vec<Span>) {
         locked(&self.tally).give_back(spans);
     }
+}
 
-    /// Ends the looking; what was pending is counted.
-    pub fn stop(&self) {
-        if let Some(Running { waker, thread }) = locked(&self.thread).take() {
-            waker();
-            if thread.join().is_err() {
-                tracing::error!("the focus source ended by a panic");
-            }
+/// Ends the thread; the interval that was open is counted.
+fn end(thread: &Mutex<Option<Running>>) {
+    if let Some(Running { waker, thread }) = locked(thread).take() {
+        waker();
+        if thread.join().is_err() {
+            tracing::error!("the focus thread panicked");
         }
     }
 }
 
 impl Drop for FocusSource {
     fn drop(&mut self) {
-        self.stop();
+        end(&self.thread);
     }
 }
 

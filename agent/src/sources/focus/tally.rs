@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::family::Platform;
 use super::instances::Change;
 use super::moment::Moment;
-use super::timeline::{AppName, Slice, State};
+use super::timeline::{AppName, Slice};
 use super::trace::Trace;
-use crate::connect::apps::OTHER;
+use crate::ioconnect::apps::OTHER;
+use crate::session::SessionState;
 use crate::usage::Usage;
 
 /// Ends and begins of slices that lie further apart on the wall clock belong to different periods: it was set.
@@ -39,7 +40,7 @@ pub(super) struct AppFigures {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FocusFigures {
     /// What it is; none before the first look, or without the source.
-    pub state: Option<State>,
+    pub state: Option<SessionState>,
     /// The app in front.
     pub app: Option<String>,
     /// Milliseconds that the user was active today.
@@ -65,7 +66,7 @@ pub(super) enum Took {
 #[derive(Debug)]
 pub(super) struct Tally {
     session: String,
-    pub(super) states: BTreeMap<State, Duration>,
+    pub(super) states: BTreeMap<SessionState, Duration>,
     pub(super) apps: BTreeMap<AppName, AppFigures>,
     pub(super) platform_starts: u64,
     pub(super) dumps: u64,
@@ -103,7 +104,7 @@ impl Tally {
     pub(super) fn new(session: &str, usage: Usage) -> Self {
         Self {
             session: session.to_owned(),
-            states: State::ALL.into_iter().map(|state| (state, Duration::ZERO)).collect(),
+            states: SessionState::ALL.into_iter().map(|state| (state, Duration::ZERO)).collect(),
             apps: BTreeMap::new(),
             platform_starts: 0,
             dumps: 0,

@@ -11,52 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use crate::session::SessionState;
 
 /// Name of an app.
 pub(super) type AppName = Arc<str>;
 
 /// The clocks' difference that is sleep: less than this can be their granularity.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
-
-/// What a stretch of a session was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// The user was at work.
-    Active,
-    /// No input for longer than the settings' `idle_after`.
-    Idle,
-    /// The session was locked.
-    Locked,
-    /// The machine slept.
-    Suspended,
-    /// The session was shown nowhere: another user's was, or its remote desktop was closed.
-    Disconnected,
-    /// The system does not tell.
-    Unknown,
-}
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Active, Self::Idle, Self::Locked, Self::Suspended, Self::Disconnected, Self::Unknown];
-
-    /// As in attributes.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Idle => "idle",
-            Self::Locked => "locked",
-            Self::Suspended => "suspended",
-            Self::Disconnected => "disconnected",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// What is seen of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +32,14 @@ pub(super) enum Seen {
         idle: Duration,
     },
     /// Nobody can be, or nobody knows.
-    Away(State),
+    Away(SessionState),
 }
 
 /// A stretch of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slice {
     /// What it was.
-    pub(super) state: State,
+    pub(super) state: SessionState,
     /// The app in front, while active.
     pub(super) app: Option<AppName>,
     /// When it began, on the wall clock as it goes now.
@@ -103,7 +66,7 @@ pub(super) struct Timeline {
 enum Now {
     Here(AppName),
     Idle(AppName),
-    Away(State),
+    Away(SessionState),
 }
 
 impl Timeline {
@@ -112,7 +75,7 @@ impl Timeline {
         Self {
             idle_after,
             last: at,
-            now: Now::Away(State::Unknown),
+            now: Now::Away(SessionState::Unknown),
             here_since: at.elapsed,
             settled: at.elapsed,
             pending: VecDeque::new(),
@@ -121,14 +84,14 @@ impl Timeline {
 
     /// Whether nobody has been there for long.
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.now, Now::Idle(_) | Now::Away(State::Idle))
+        matches!(self.now, Now::Idle(_) | Now::Away(SessionState::Idle))
     }
 
     /// What it is now, and the app in front.
-    pub(super) fn now(&self) -> (State, Option<AppName>) {
+    pub(super) fn now(&self) -> (SessionState, Option<AppName>) {
         match &self.now {
-            Now::Here(app) => (State::Active, Some(Arc::clone(app))),
-            Now::Idle(app) => (State::Idle, Some(Arc::clone(app))),
+            Now::Here(app) => (SessionState::Active, Some(Arc::clone(app))),
+            Now::Idle(app) => (SessionState::Idle, Some(Arc::clone(app))),
             Now::Away(state) => (*state, None),
         }
     }
@@ -167,7 +130,7 @@ impl Timeline {
 
     /// Nothing more comes: hands out what is pending.
     pub(super) fn finish(&mut self, at: Moment) -> Vec<Slice> {
-        self.observe(at, Seen::Away(State::Unknown))
+        self.observe(at, Seen::Away(SessionState::Unknown))
     }
 
     /// The time since the last observation.
@@ -183,7 +146,7 @@ impl Timeline {
                     Seen::Here { .. } | Seen::Away(_) => None,
                 };
                 let back = input.map_or(Duration::ZERO, |input| at.elapsed.saturating_sub(input));
-                self.put(&at, State::Idle, None, awake.saturating_sub(back), out);
+                self.put(&at, SessionState::Idle, None, awake.saturating_sub(back), out);
                 if let Some(input) = input {
                     self.here_since = input;
                     self.pending.push_back((Arc::clone(&app), back));
@@ -193,7 +156,7 @@ impl Timeline {
         }
         if !slept.is_zero() {
             self.settle(&at, out);
-            self.put(&at, State::Suspended, None, slept, out);
+            self.put(&at, SessionState::Suspended, None, slept, out);
         }
     }
 
@@ -205,7 +168,7 @@ impl Timeline {
     fn settle_active_until(&mut self, at: &Moment, input: Duration, out: &mut Vec<Slice>) {
         while let Some((app, length)) = self.pending.pop_front() {
             let confirmed = input.saturating_sub(self.settled).min(length);
-            self.put(at, State::Active, Some(Arc::clone(&app)), confirmed, out);
+            self.put(at, SessionState::Active, Some(Arc::clone(&app)), confirmed, out);
             let rest = length.saturating_sub(confirmed);
             if !rest.is_zero() {
                 self.pending.push_front((app, rest));
@@ -218,12 +181,12 @@ impl Timeline {
     fn settle(&mut self, at: &Moment, out: &mut Vec<Slice>) {
         let was_idle = self.pending_length() >= self.idle_after;
         for (app, length) in std::mem::take(&mut self.pending) {
-            let (state, app) = if was_idle { (State::Idle, None) } else { (State::Active, Some(app)) };
+            let (state, app) = if was_idle { (SessionState::Idle, None) } else { (SessionState::Active, Some(app)) };
             self.put(at, state, app, length, out);
         }
     }
 
-    fn put(&mut self, at: &Moment, state: State, app: Option<AppName>, length: Duration, out: &mut Vec<Slice>) {
+    fn put(&mut self, at: &Moment, state: SessionState, app: Option<AppName>, length: Duration, out: &mut Vec<Slice>) {
         if length.is_zero() {
             return;
         }

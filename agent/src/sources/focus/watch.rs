@@ -11,12 +11,13 @@ use super::family::Family;
 use super::instances::{Change, Instances, Key, Owner};
 use super::moment::Moment;
 use super::tally::{FocusFigures, Tally};
-use super::timeline::{AppName, Seen, Slice, State, Timeline};
+use super::timeline::{AppName, Seen, Slice, Timeline};
 use crate::config::{ConnectSettings, FocusSettings};
-use crate::connect::apps::{Apps, Facts, OTHER, PLATFORM};
-use crate::connect::folders;
-use crate::connect::processes::Role;
+use crate::ioconnect::apps::{Apps, Facts, OTHER, PLATFORM};
+use crate::ioconnect::folders;
+use crate::ioconnect::processes::Role;
 use crate::pause::Pause;
+use crate::session::SessionState;
 use crate::sources::host::locked;
 
 /// Window managers say that no window is in front before they say which one is: so long it is waited for.
@@ -142,7 +143,7 @@ impl Watch {
         wake
     }
 
-    fn tell(&self, look: &Look, state: State, front: Option<AppName>, problem: Option<&str>) {
+    fn tell(&self, look: &Look, state: SessionState, front: Option<AppName>, problem: Option<&str>) {
         let mut tally = locked(&self.tally);
         tally.now.state = Some(state);
         tally.now.app = front.filter(|_| look.front.is_some()).map(|app| app.to_string());

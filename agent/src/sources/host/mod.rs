@@ -13,6 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 
@@ -20,7 +21,8 @@ use self::export::{AtExport, Readings};
 use self::tally::{Sample, Tally};
 use self::turn::Turn;
 use super::sampler::Sampler;
-use crate::config::HostSettings;
+use super::{Source, SourceContext, SourceReports};
+use crate::config::{HostSettings, Settings};
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
@@ -40,11 +42,11 @@ pub struct HostSource {
 }
 
 impl HostSource {
-    /// Makes the instruments with `provider` and starts sampling, which rests while there is a pause.
+    /// Creates the instruments and starts sampling.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(provider: &impl MeterProvider, settings: &HostSettings, pause: &Pause) -> io::Result<Self> {
+    /// When a thread cannot be started.
+    pub fn new(provider: &impl MeterProvider, settings: &HostSettings, pause: &Pause) -> io::Result<Self> {
         let tally = Arc::new(Mutex::new(Tally::new(settings)));
         let at_export = Arc::new(Mutex::new(AtExport::new()));
 
@@ -66,10 +68,25 @@ impl HostSource {
         Ok(Self { tally, _at_export: at_export, _sampler: sampler })
     }
 
-    /// The latest figures.
+    /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> HostFigures {
         locked(&self.tally).figures()
+    }
+}
+
+#[async_trait]
+impl Source for HostSource {
+    fn is_enabled(settings: &Settings) -> bool {
+        settings.host.enabled
+    }
+
+    fn start(context: &SourceContext) -> io::Result<Self> {
+        Self::new(&context.provider, &context.settings.host, &context.pause)
+    }
+
+    fn report(&self, reports: &mut SourceReports) {
+        reports.host = self.latest();
     }
 }
 
@@ -225,4 +242,4 @@ pub(in crate::sources) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-pub(in crate::sources) mod tests;
+pub(crate) mod tests;

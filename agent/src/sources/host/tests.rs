@@ -16,23 +16,23 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// One exported point.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::sources) struct Point {
-    pub(in crate::sources) scope: String,
-    pub(in crate::sources) name: String,
-    pub(in crate::sources) unit: String,
-    pub(in crate::sources) kind: Instrument,
-    pub(in crate::sources) attributes: Attributes,
-    pub(in crate::sources) value: f64,
+pub(crate) struct Point {
+    pub(crate) scope: String,
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) kind: Instrument,
+    pub(crate) attributes: Attributes,
+    pub(crate) value: f64,
 }
 
 /// A meter provider that exports when it is asked, into memory.
-pub(in crate::sources) struct Exports {
-    pub(in crate::sources) provider: SdkMeterProvider,
+pub(crate) struct Exports {
+    pub(crate) provider: SdkMeterProvider,
     points: Arc<Mutex<Vec<Point>>>,
 }
 
 impl Exports {
-    pub(in crate::sources) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let points = Arc::new(Mutex::new(Vec::new()));
         let reader =
             PeriodicReader::builder(Memory(Arc::clone(&points))).with_interval(Duration::from_hours(24)).build();
@@ -40,7 +40,7 @@ impl Exports {
     }
 
     /// All points of an export now.
-    pub(in crate::sources) fn export(&self) -> Vec<Point> {
+    pub(crate) fn export(&self) -> Vec<Point> {
         locked(&self.points).clear();
         self.provider.force_flush().unwrap();
         std::mem::take(&mut locked(&self.points))
@@ -110,7 +110,7 @@ fn read<T: Copy>(data: &MetricData<T>, value: fn(T) -> f64) -> (Instrument, Vec<
 }
 
 /// Waits until `ready` gives something.
-pub(in crate::sources) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = ready() {
@@ -122,7 +122,7 @@ pub(in crate::sources) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Opt
 }
 
 /// Every point is of a metric in the table, made as the table says, with attributes of the table only.
-pub(in crate::sources) fn assert_as_documented(points: &[Point]) {
+pub(crate) fn assert_as_documented(points: &[Point]) {
     for point in points {
         let metric = METRICS.iter().find(|metric| metric.name == point.name).unwrap();
         assert_eq!((metric.unit, metric.instrument.name()), (point.unit.as_str(), point.kind.name()), "{point:?}");
@@ -151,7 +151,7 @@ fn value(points: &[Point], name: &str, attributes: &[&str]) -> Option<f64> {
 #[test]
 fn this_machine() {
     let exports = Exports::new();
-    let source = HostSource::start(&exports.provider, &settings(), &Pause::default()).unwrap();
+    let source = HostSource::new(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a share of the CPU", || source.latest().cpu);
     let points = exports.export();
     assert_as_documented(&points);
@@ -186,7 +186,7 @@ fn this_machine() {
 fn counters_begin_at_zero() {
     let exports = Exports::new();
     let hourly = HostSettings { sample_interval: crate::config::Period::from_secs(3600), ..HostSettings::default() };
-    let _source = HostSource::start(&exports.provider, &hourly, &Pause::default()).unwrap();
+    let _source = HostSource::new(&exports.provider, &hourly, &Pause::default()).unwrap();
     let points = exports.export();
     for name in ["ioconnect.host.cpu.time_above_threshold", "ioconnect.host.memory.time_above_threshold"] {
         assert_eq!(value(&points, name, &["0.9"]), Some(0.0), "{name}");
@@ -197,7 +197,7 @@ fn counters_begin_at_zero() {
 #[test]
 fn a_dropped_source_is_silent() {
     let exports = Exports::new();
-    let source = HostSource::start(&exports.provider, &settings(), &Pause::default()).unwrap();
+    let source = HostSource::new(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a sample", || source.latest().memory);
     let weak = Arc::downgrade(&source.tally);
     drop(source);

@@ -18,9 +18,8 @@ use crate::signals::logs as names;
 
 #[cfg(test)]
 mod tests;
-mod wire;
 
-use wire::Text;
+use crate::otlp::wire::write::{self as wire, Text};
 
 /// What every record of a file says of it: encoded once.
 #[derive(Debug, Clone)]

@@ -17,8 +17,8 @@ use super::framing::End;
 use super::layout::Layout;
 use super::prepare::Stream;
 use super::text::Encoding;
-use crate::connect::folders::{app_name, env_region, unrotated};
 use crate::consent::LogKind;
+use crate::ioconnect::folders::{app_name, env_region, unrotated};
 use crate::pipeline::queue::FileState;
 
 /// How many first bytes are compared: some lines, which begin with a time to the millisecond.

@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::framing::Record;
 use crate::config::{FilterSettings, LogSettings, Severity};
-use crate::connect::glob_matches;
+use crate::glob;
 use crate::pipeline::queue::LogCounter;
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ impl Filters {
     /// Those for the file with this name (without folders).
     #[must_use]
     pub fn for_file(name: &str, settings: &LogSettings) -> Self {
-        let for_it = |filter: &&FilterSettings| filter.files.as_ref().is_none_or(|files| glob_matches(files, name));
+        let for_it = |filter: &&FilterSettings| filter.files.as_ref().is_none_or(|files| glob::matches(files, name));
         let filters = settings.filters.iter().filter(for_it).map(Filter::new).collect();
         Self { filters, most_a_second: settings.max_records_per_second }
     }
@@ -86,7 +86,7 @@ impl Filter {
         let level = header.and_then(|header| header.level).map(|level| level.severity);
         let category = || header.and_then(|header| header.category).map(String::from_utf8_lossy).unwrap_or_default();
         self.below.is_none_or(|least| level.is_some_and(|level| is_below(level, least)))
-            && self.category.as_ref().is_none_or(|pattern| glob_matches(pattern, &category()))
+            && self.category.as_ref().is_none_or(|pattern| glob::matches(pattern, &category()))
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&String::from_utf8_lossy(record.message)))
     }
 

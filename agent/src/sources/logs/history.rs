@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::reader::READ_BYTES;
 use super::text::Encoding;
 use crate::config::LayoutSettings;
-use crate::connect::folders::unrotated;
+use crate::ioconnect::folders::unrotated;
 
 /// The place of the first record whose time is `since` or later; the end of the file, if there is none.
 pub(super) fn first_position(

@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 
 use super::clock::LocalTime;
 use crate::config::LayoutSettings;
-use crate::connect::glob_matches;
+use crate::glob;
 
 mod scan;
 #[cfg(test)]
@@ -68,7 +68,7 @@ impl Layout {
     /// then the built-in one. Letter case of file names does not count, as on Windows.
     #[must_use]
     pub fn for_file(file_name: &str, layouts: &[LayoutSettings]) -> Self {
-        let custom = layouts.iter().filter(|layout| glob_matches(&layout.files, file_name)).map(CustomLayout::new);
+        let custom = layouts.iter().filter(|layout| glob::matches(&layout.files, file_name)).map(CustomLayout::new);
         Self { custom: custom.collect() }
     }
 

@@ -14,8 +14,8 @@ use super::framing::{End, Framer, Record};
 use super::layout::Layout;
 use super::text::Encoding;
 use crate::config::{LogSettings, Settings};
-use crate::connect::folders::{self, unrotated};
 use crate::consent::LogKind;
+use crate::ioconnect::folders::{self, unrotated};
 use crate::pipeline::queue::LogCounter;
 use crate::redaction::Redactor;
 

@@ -15,7 +15,7 @@ use super::prepare::Preparer;
 use super::tracker::Tracker;
 use super::{LogContext, LogStatus};
 use crate::consent::{Consent, LogKind};
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 use crate::pipeline::queue::{AppendError, FileState, HandOver, LogCounter, NewBatch};
 use crate::priority::Background;
 

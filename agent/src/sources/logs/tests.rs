@@ -12,10 +12,10 @@ use prost::Message;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Compression, QueueSettings};
+use crate::config::QueueSettings;
 use crate::consent::LogKind;
+use crate::otlp::{Compression, Signal, compression};
 use crate::pipeline::queue::{NewBatch, Opened};
-use crate::pipeline::{Signal, codec};
 use crate::redaction::Person;
 
 mod rotation;
@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Desk {
     dir: TempDir,
     runtime: tokio::runtime::Runtime,
-    running: Option<(Opened, LogSource)>,
+    running: Option<(Opened, LogReader)>,
     consent: Consent,
     max_bytes: &'static str,
     /// Settings of the log source beside those that make it fast.
@@ -72,7 +72,8 @@ impl Desk {
             pause: crate::pause::Pause::default(),
             zone: jiff::tz::TimeZone::UTC,
         };
-        let source = LogSource::start(context, self.consent.clone()).unwrap();
+        let publish = watch::channel(LogStatus::default()).0;
+        let source = LogReader::start(context, self.consent.clone(), publish).unwrap();
         self.running = Some((opened, source));
     }
 
@@ -110,7 +111,7 @@ impl Desk {
             self.runtime.block_on(async {
                 match opened.queue.next(Signal::Logs).await {
                     Some(batch) => {
-                        let bytes = codec::decompress(batch.compression, &batch.payload, 64 << 20).unwrap();
+                        let bytes = compression::decompress(batch.compression, &batch.payload, 64 << 20).unwrap();
                         let request = ExportLogsServiceRequest::decode(bytes.as_slice()).unwrap();
                         let scopes = request.resource_logs.into_iter().flat_map(|r| r.scope_logs);
                         records.extend(scopes.flat_map(|s| s.log_records));

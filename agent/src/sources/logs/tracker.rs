@@ -25,8 +25,8 @@ use super::history::first_position;
 use super::reader::Command;
 use super::watcher::Watcher;
 use crate::config::StartAt;
-use crate::connect::folders::{LogFolder, archived_files, compressed_files, log_files, log_folders, unrotated};
 use crate::consent::{Consent, LogKind};
+use crate::ioconnect::folders::{LogFolder, archived_files, compressed_files, log_files, log_folders, unrotated};
 use crate::pipeline::queue::{FileState, HandOver, LogCounter};
 
 /// A file that is gone for so long will not come back under another name.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
-use crate::connect::processes::{Listed, Process, candidates};
+use crate::ioconnect::processes::{Listed, Process, candidates};
 
 /// A closer look at the processes of a list that may be io.Connect's, as far as they are of this session: on a machine
 /// that many people share, each agent tells of its own user's.

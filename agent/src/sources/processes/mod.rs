@@ -11,14 +11,16 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 
 use self::tally::Tally;
 use super::host::{locked, logical_cpus};
 use super::sampler::Sampler;
-use crate::config::{ConnectSettings, ProcessSettings};
-use crate::connect::processes::{Role, members};
+use super::{Source, SourceContext, SourceReports};
+use crate::config::{ConnectSettings, ProcessSettings, Settings};
+use crate::ioconnect::processes::{Role, members};
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
@@ -33,11 +35,11 @@ pub struct ProcessSource {
 }
 
 impl ProcessSource {
-    /// Makes the instruments with `provider` and starts looking, which rests while there is a pause.
+    /// Creates the instruments and starts sampling.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
+    /// When a thread cannot be started.
+    pub fn new(
         provider: &impl MeterProvider,
         settings: &ProcessSettings,
         connect: &ConnectSettings,
@@ -60,10 +62,26 @@ impl ProcessSource {
         Ok(Self { tally, _sampler: sampler })
     }
 
-    /// The latest figures.
+    /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> ProcessFigures {
         locked(&self.tally).figures().clone()
+    }
+}
+
+#[async_trait]
+impl Source for ProcessSource {
+    fn is_enabled(settings: &Settings) -> bool {
+        settings.processes.enabled
+    }
+
+    fn start(context: &SourceContext) -> io::Result<Self> {
+        let SourceContext { settings, provider, pause, .. } = context;
+        Self::new(provider, &settings.processes, &settings.connect, pause)
+    }
+
+    fn report(&self, reports: &mut SourceReports) {
+        reports.processes = self.latest();
     }
 }
 
@@ -109,7 +127,7 @@ pub fn is_running(pid: u32) -> bool {
 }
 
 /// CPU time and memory, in bytes, of this process.
-pub(in crate::sources) fn itself() -> Option<(Duration, u64)> {
+pub(crate) fn itself() -> Option<(Duration, u64)> {
     list::look_at(&[std::process::id()]).pop().map(|process| (process.cpu_time, process.memory))
 }
 

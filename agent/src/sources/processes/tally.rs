@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::connect::processes::{Member, Role};
+use crate::ioconnect::processes::{Member, Role};
 use crate::sources::host::GAP_INTERVALS;
 
 /// Ages are known to the second, so a process that started right after the last look may seem this much older.

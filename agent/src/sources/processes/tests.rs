@@ -25,7 +25,7 @@ fn no_platform() {
     let exports = Exports::new();
     let connect =
         ConnectSettings { process_names: vec!["there-is-no-such-program".to_owned()], ..ConnectSettings::default() };
-    let source = ProcessSource::start(&exports.provider, &settings(), &connect, &Pause::default()).unwrap();
+    let source = ProcessSource::new(&exports.provider, &settings(), &connect, &Pause::default()).unwrap();
     let points = wait_for("two looks", || {
         let points = exports.export();
         (by_role(&points, "process.cpu.utilization").len() == 1).then_some(points)
@@ -90,7 +90,7 @@ fn a_tree_of_real_processes() {
     let exports = Exports::new();
     let names = ["Test-io-connect-desktop.exe", "test-io-connect-desktop-inner"].map(String::from).to_vec();
     let connect = ConnectSettings { process_names: names, ..ConnectSettings::default() };
-    let source = ProcessSource::start(&exports.provider, &settings(), &connect, &Pause::default()).unwrap();
+    let source = ProcessSource::new(&exports.provider, &settings(), &connect, &Pause::default()).unwrap();
     wait_for("the first look", || source.latest().roles.get(&Role::Main).copied());
 
     let mut command = Command::new(&platform);

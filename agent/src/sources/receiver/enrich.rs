@@ -11,12 +11,11 @@ use opentelemetry_proto::tonic::resource::v1::Resource as Known;
 use opentelemetry_semantic_conventions::attribute::DEPLOYMENT_ENVIRONMENT_NAME;
 use prost::Message;
 
-use super::wire::{Field, Fields, WireError, put};
+use crate::otlp::schema::RESOURCE_FIELD;
+use crate::otlp::wire::{Field, Fields, WireError, put};
 use crate::resource::Resource;
 use crate::signals::logs::{APP_NAME, ENV_REGION, INSTANCE_ID};
 
-/// The field of interest in each message of the three.
-pub(super) const FIELD: u32 = 1;
 /// Attributes that say what sends, not where it runs.
 const OF_THE_SENDER: [&str; 3] = ["service.", "telemetry.", "process."];
 
@@ -54,8 +53,8 @@ impl Enrichment {
         let mut out = Vec::with_capacity(request.len() + 1024);
         for field in Fields(request) {
             match field? {
-                Field { number: FIELD, content: Some(of_resource), .. } => {
-                    put(FIELD, &self.with_resource(of_resource)?, &mut out);
+                Field { number: RESOURCE_FIELD, content: Some(of_resource), .. } => {
+                    put(RESOURCE_FIELD, &self.with_resource(of_resource)?, &mut out);
                 }
                 other => out.extend_from_slice(other.whole),
             }
@@ -69,7 +68,7 @@ impl Enrichment {
         let mut rest = Vec::with_capacity(of_resource.len());
         for field in Fields(of_resource) {
             match field? {
-                Field { number: FIELD, content: Some(piece), .. } => resource.extend_from_slice(piece),
+                Field { number: RESOURCE_FIELD, content: Some(piece), .. } => resource.extend_from_slice(piece),
                 other => rest.extend_from_slice(other.whole),
             }
         }
@@ -77,10 +76,10 @@ impl Enrichment {
         for (key, value) in self.missing(&known) {
             let value = Some(AnyValue { value: Some(Value::StringValue(value)) });
             let attribute = KeyValue { key: key.to_owned(), value, ..KeyValue::default() };
-            put(FIELD, &attribute.encode_to_vec(), &mut resource);
+            put(RESOURCE_FIELD, &attribute.encode_to_vec(), &mut resource);
         }
         let mut out = Vec::with_capacity(of_resource.len() + 1024);
-        put(FIELD, &resource, &mut out);
+        put(RESOURCE_FIELD, &resource, &mut out);
         out.extend_from_slice(&rest);
         Ok(out)
     }

@@ -15,8 +15,7 @@ use super::gate::text;
 use super::intake::{Intake, Taken};
 use super::prepare::{Arrived, Form};
 use super::refusal::Refusal;
-use crate::config::Compression;
-use crate::pipeline::Signal;
+use crate::otlp::{Compression, Signal};
 
 /// What is before a message.
 pub(super) const PREFIX: usize = 5;

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 
-use crate::connect::glob_matches;
+use crate::glob;
 use crate::redaction::Redactor;
 
 /// Values in values, as attributes can hold them, are looked into so deep. What is deeper is taken out.
@@ -44,7 +44,7 @@ pub(super) fn in_spans(request: &mut ExportTraceServiceRequest, names: &[String]
     let mut hider = Hider::new(redactor);
     let mut hide = |attributes: &mut Vec<KeyValue>| {
         for attribute in attributes {
-            if names.iter().any(|name| glob_matches(name, &attribute.key)) {
+            if names.iter().any(|name| glob::matches(name, &attribute.key)) {
                 hider.pair(attribute, DEEPEST);
             }
         }

@@ -17,8 +17,8 @@ use super::grpc;
 use super::intake::{Intake, Taken};
 use super::prepare::{Arrived, Form};
 use super::refusal::Refusal;
-use crate::config::{Compression, ReceiverSettings};
-use crate::pipeline::Signal;
+use crate::config::ReceiverSettings;
+use crate::otlp::{Compression, Signal};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";

@@ -11,8 +11,8 @@ use super::enrich::Enrichment;
 use super::prepare::{Arrived, LARGEST_DECODED, Prepared, Preparer};
 use super::refusal::Refusal;
 use super::{ReceiverContext, ReceiverStatus};
+use crate::otlp::Signal;
 use crate::pause::Pause;
-use crate::pipeline::Signal;
 use crate::pipeline::queue::{AppendError, Queue};
 use crate::sources::host::locked;
 

@@ -21,32 +21,35 @@ mod grpc;
 mod hide;
 mod http;
 mod intake;
-mod json;
+
 mod listen;
 mod prepare;
 mod refusal;
 mod sampling;
-mod schema;
+
 mod serve;
 pub mod trial;
 mod views;
-pub mod wire;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::host::locked;
-use crate::config::{CollectorSettings, ReceiverSettings};
+use super::{Source, SourceContext, SourceReports};
+use crate::config::{CollectorSettings, ReceiverSettings, Settings};
+use crate::consent::{Consent, LogKind};
+use crate::otlp::Signal;
 use crate::paths::write_atomically;
 use crate::pause::Pause;
-use crate::pipeline::Signal;
 use crate::pipeline::queue::Queue;
 use crate::redaction::LazyRedactor;
 use crate::resource::Resource;
@@ -108,14 +111,67 @@ pub struct Receiver {
     published: PathBuf,
     stop: watch::Sender<bool>,
     places: Arc<Semaphore>,
-    servers: Vec<JoinHandle<()>>,
+    servers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[async_trait]
+impl Source for Receiver {
+    fn is_enabled(settings: &Settings) -> bool {
+        settings.receiver.enabled
+    }
+
+    fn start(context: &SourceContext) -> io::Result<Self> {
+        let SourceContext { settings, data, resource, queue, provider, pause, redactor, consent } = context;
+        let context = ReceiverContext {
+            settings: settings.receiver.clone(),
+            collector: settings.collector.clone(),
+            queue: queue.clone(),
+            resource: resource.clone(),
+            redactor: Arc::clone(redactor),
+            provider: provider.clone(),
+            pause: pause.clone(),
+            published: data.receiver(),
+        };
+        Ok(Self::listen(context, consent.shares(LogKind::Applications)))
+    }
+
+    fn report(&self, reports: &mut SourceReports) {
+        reports.receiver = Some(self.status());
+    }
+
+    /// When this returns, every request that began under another consent is in the queue or refused.
+    async fn set_consent(&self, consent: &Consent) {
+        self.intake.share_logs(consent.shares(LogKind::Applications)).await;
+    }
+
+    /// Accepts no more requests, and waits a moment for those that are being handled.
+    async fn stop(&self) {
+        // Without a server nobody listens to it.
+        let _ = self.stop.send(true);
+        let servers = std::mem::take(&mut *locked(&self.servers));
+        let all = async {
+            for server in servers {
+                // It can only have been aborted.
+                let _ = server.await;
+            }
+            let most = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+            // The semaphore is never closed.
+            let _ = self.places.acquire_many(most).await;
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::debug!("requests to the receiver were under way when it ended");
+        }
+        if let Err(error) = std::fs::remove_file(&self.published) {
+            tracing::debug!("failed to delete receiver.json: {error:#}");
+        }
+    }
 }
 
 impl Receiver {
-    /// Listens, on the current tokio runtime. A port that cannot be had is no error: see [`ReceiverStatus::problem`].
+    /// Listens, on the current tokio runtime. A port that is not available is no error: see [`ReceiverStatus::problem`].
     /// `shares_logs` is whether the user shares the logs of applications.
     #[must_use]
-    pub fn start(context: ReceiverContext, shares_logs: bool) -> Self {
+    pub fn listen(context: ReceiverContext, shares_logs: bool) -> Self {
         let status = Arc::new(Mutex::new(ReceiverStatus::default()));
         let intake = Arc::new(Intake::new(&context, shares_logs, Arc::clone(&status)));
         let ReceiverContext { settings, collector, published, .. } = context;
@@ -145,40 +201,13 @@ impl Receiver {
             tracing::warn!(%error, "where the receiver listens could not be written down");
         }
         *locked(&status) = ReceiverStatus { http, grpc, problem, ..ReceiverStatus::default() };
-        Self { intake, status, published, stop, places, servers }
+        Self { intake, status, published, stop, places, servers: Mutex::new(servers) }
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> ReceiverStatus {
         locked(&self.status).clone()
-    }
-
-    /// The user has decided on the logs of applications. When this returns, every request that began under another
-    /// decision is in the queue or refused.
-    pub async fn share_logs(&self, shared: bool) {
-        self.intake.share_logs(shared).await;
-    }
-
-    /// Takes no more requests, and waits a moment for those that are under way.
-    pub async fn stop(mut self) {
-        // Without a server nobody listens to it.
-        let _ = self.stop.send(true);
-        let all = async {
-            for server in &mut self.servers {
-                // It can only have been aborted.
-                let _ = server.await;
-            }
-            let most = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
-            // The semaphore is never closed.
-            let _ = self.places.acquire_many(most).await;
-        };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::debug!("requests to the receiver were under way when it ended");
-        }
-        if let Err(error) = std::fs::remove_file(&self.published) {
-            tracing::debug!(%error, "the file that says where the receiver listens is gone already");
-        }
     }
 }
 

@@ -12,15 +12,15 @@ use prost::Message;
 
 use super::body::Held;
 use super::enrich::Enrichment;
+use super::hide;
 use super::refusal::Refusal;
 use super::sampling::Sampler;
 use super::views::{Measurement, Views};
-use super::{hide, json, schema};
-use crate::config::{Compression, ReceiverSettings};
+use crate::config::ReceiverSettings;
 use crate::consent::LogKind;
+use crate::otlp::split::into_parts;
+use crate::otlp::{Compression, Signal, compression, data_points, from_json, schema};
 use crate::pipeline::queue::NewBatch;
-use crate::pipeline::split::into_parts;
-use crate::pipeline::{Signal, codec, data_points};
 use crate::redaction::LazyRedactor;
 
 /// Largest request when decompressed. What a collector takes is often no more than 20 MiB.
@@ -195,7 +195,7 @@ fn plain(arrived: Arrived) -> Result<(Signal, Bytes), Refusal> {
     let bytes = match compression {
         Compression::None => bytes,
         of => {
-            let plain = codec::decompress(of, &bytes, LARGEST_REQUEST);
+            let plain = compression::decompress(of, &bytes, LARGEST_REQUEST);
             plain.map_err(|error| Refusal::of_compressed(of, &error))?.into()
         }
     };
@@ -203,7 +203,7 @@ fn plain(arrived: Arrived) -> Result<(Signal, Bytes), Refusal> {
     let (said, bytes) = match form {
         Form::Protobuf => (None, bytes),
         Form::Json => {
-            let (said, wire) = json::to_protobuf(&bytes).map_err(|error| malformed(error.to_string()))?;
+            let (said, wire) = from_json::to_protobuf(&bytes).map_err(|error| malformed(error.to_string()))?;
             (said, wire.into())
         }
     };

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::body::LARGEST_BODY;
 use super::prepare::{LARGEST_DECODED, LARGEST_REQUEST};
-use crate::config::Compression;
+use crate::otlp::Compression;
 
 /// When whoever was refused because the queue is full, or cannot be written, may come again. What io.Insights' client is
 /// told counts for it only if it is shorter than its timeout of 10 s.

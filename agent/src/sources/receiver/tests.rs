@@ -16,11 +16,11 @@ use tonic::codec::CompressionEncoding;
 
 use super::enrich::Enrichment;
 use super::*;
-use crate::config::{CollectorSettings, Compression, QueueSettings, RedactionSettings, ResourceSettings};
+use crate::config::{CollectorSettings, QueueSettings, RedactionSettings, ResourceSettings};
 use crate::consent::LogKind;
+use crate::otlp::{Compression, compression};
 use crate::paths::DataDir;
 use crate::pause::PauseFor;
-use crate::pipeline::codec;
 use crate::pipeline::queue::{Opened, QueueThread};
 use crate::redaction::Person;
 
@@ -61,7 +61,7 @@ impl Desk {
             pause: pause.clone(),
             published: data.receiver(),
         };
-        let receiver = Receiver::start(context, false);
+        let receiver = Receiver::listen(context, false);
         let http = receiver.status().http.unwrap();
         let http = http.strip_prefix("http://").unwrap().parse().unwrap();
         Self { _folder: folder, data, queue, thread, pause, receiver, http }
@@ -107,7 +107,7 @@ impl Desk {
     async fn queued(&self, signal: Signal) -> Vec<u8> {
         let batch = self.queue.next(signal).await.unwrap();
         self.queue.acknowledge(batch.id, 0).await;
-        codec::decompress(batch.compression, &batch.payload, usize::MAX - 1).unwrap()
+        compression::decompress(batch.compression, &batch.payload, usize::MAX - 1).unwrap()
     }
 
     async fn end(self) {
@@ -262,12 +262,13 @@ async fn log_records_wait_for_consent() {
     assert!(answer.contains(r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"the user"#), "{answer}");
     assert!(desk.queue.next(Signal::Logs).await.is_none());
     let mut client = LogsServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
-    let sent = ExportLogsServiceRequest::decode(super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let sent =
+        ExportLogsServiceRequest::decode(crate::otlp::from_json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
     let partial = client.export(sent).await.unwrap().into_inner().partial_success.unwrap();
     assert_eq!(partial.rejected_log_records, 2, "over gRPC the same");
     assert!(partial.error_message.contains("does not share"), "{partial:?}");
 
-    desk.receiver.share_logs(true).await;
+    desk.receiver.intake.share_logs(true).await;
     let answer = post().await;
     assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
     let queued = desk.queued(Signal::Logs).await;
@@ -277,7 +278,7 @@ async fn log_records_wait_for_consent() {
     assert!(said(arrived.resource_logs[0].resource.as_ref()).contains_key("session.id"));
 
     assert_eq!(status_of(&post().await), "200");
-    desk.receiver.share_logs(false).await;
+    desk.receiver.intake.share_logs(false).await;
     assert_eq!(desk.queue.withdraw(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
     let status = desk.receiver.status();
     assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (4, 4));

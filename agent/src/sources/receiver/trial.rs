@@ -10,8 +10,8 @@ use super::enrich::Enrichment;
 use super::gate::Gate;
 use super::grpc::{PREFIX, framing};
 use super::prepare::{Arrived, Form, Preparer};
-use crate::config::{Compression, ReceiverSettings, RedactionSettings};
-use crate::pipeline::Signal;
+use crate::config::{ReceiverSettings, RedactionSettings};
+use crate::otlp::{Compression, Signal};
 use crate::pipeline::queue::NewBatch;
 use crate::redaction::{LazyRedactor, Person};
 

@@ -12,7 +12,7 @@ use opentelemetry_semantic_conventions::attribute::{SERVER_ADDRESS, SERVICE_NAME
 use url::Url;
 
 use crate::config::RequestViewSettings;
-use crate::connect::glob_matches;
+use crate::glob;
 use crate::signals::metrics::{self, APP_NAME, REQUEST_DURATION, REQUEST_NAME, REQUEST_STATUS};
 
 /// Where io.Insights says which app a span is of, in the span or its resource.
@@ -50,7 +50,7 @@ impl Views {
             let resource =
                 of_resource.resource.as_ref().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
             for span in of_resource.scope_spans.iter().flat_map(|of_scope| &of_scope.spans) {
-                if self.spans.iter().any(|pattern| glob_matches(pattern, &span.name)) {
+                if self.spans.iter().any(|pattern| glob::matches(pattern, &span.name)) {
                     out.push(Measurement { seconds: duration(span), labels: labels(span, resource) });
                 }
             }

@@ -77,7 +77,7 @@ async fn http_server(first: String) -> (SocketAddr, Seen) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let (head, body) = read_request(&mut stream).await;
             assert!(head.starts_with("POST /v1/logs HTTP/1.1"), "{head}");
-            let plain = super::super::super::codec::decompress(Compression::Gzip, &body, 1 << 20).unwrap();
+            let plain = crate::otlp::compression::decompress(Compression::Gzip, &body, 1 << 20).unwrap();
             let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
             arrived.lock().unwrap().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
             let usual = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
-use crate::pipeline::Signal;
+use crate::otlp::Signal;
 use crate::pipeline::queue::disk::{Disk, RETRY};
 use crate::pipeline::queue::store::Store;
 use crate::pipeline::queue::{FileState, LogCounter, inspect};

@@ -162,7 +162,7 @@ proptest! {
             let mut rows = BTreeSet::new();
             while let Some((row, found)) = disk.next(Instant::now(), signal).unwrap() {
                 prop_assert!(rows.insert(row), "a batch that was taken out comes again");
-                let payload = codec::decompress(found.compression, &found.payload, 1 << 20).unwrap();
+                let payload = compression::decompress(found.compression, &found.payload, 1 << 20).unwrap();
                 if payload == b"fresh" {
                     fresh += 1;
                 } else {
@@ -212,7 +212,7 @@ fn damage_found_while_running_loses_only_what_is_damaged() {
 
     let mut delivered = 0;
     while let Some((row, found)) = disk.next(Instant::now(), Signal::Logs).unwrap() {
-        let payload = codec::decompress(found.compression, &found.payload, 1 << 20).unwrap();
+        let payload = compression::decompress(found.compression, &found.payload, 1 << 20).unwrap();
         assert!(payloads.remove(&payload), "each once, and as it was");
         disk.owe(Instant::now(), Owed::Acknowledge { row, rejected: 0 });
         delivered += 1;

@@ -30,7 +30,7 @@ fn wait_until(queue: &Queue, what: &str, mut wanted: impl FnMut(&QueueStats) -> 
 }
 
 fn payload(batch: &Batch) -> Vec<u8> {
-    codec::decompress(batch.compression, &batch.payload, 1 << 20).unwrap()
+    compression::decompress(batch.compression, &batch.payload, 1 << 20).unwrap()
 }
 
 /// While another program holds the file: logs are refused, metrics go through memory, nothing that was delivered comes

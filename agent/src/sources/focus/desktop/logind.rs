@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio_stream::StreamExt as _;
 use zbus::zvariant::OwnedObjectPath;
 
-use crate::sources::focus::timeline::State;
+use crate::session::SessionState;
 use crate::sources::host::locked;
 
 #[zbus::proxy(
@@ -36,7 +36,7 @@ trait Session {
 /// Follows the session until it is dropped.
 #[derive(Debug)]
 pub(super) struct Logind {
-    away: Arc<Mutex<Option<State>>>,
+    away: Arc<Mutex<Option<SessionState>>>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -73,7 +73,7 @@ impl Logind {
     }
 
     /// Why nobody can be at the session, if so.
-    pub(super) fn away(&self) -> Option<State> {
+    pub(super) fn away(&self) -> Option<SessionState> {
         *locked(&self.away)
     }
 }
@@ -91,7 +91,7 @@ impl Drop for Logind {
 }
 
 /// Returns only when logind cannot be asked any more.
-async fn watch(tell: &impl Fn(Option<State>)) -> zbus::Result<()> {
+async fn watch(tell: &impl Fn(Option<SessionState>)) -> zbus::Result<()> {
     let connection = zbus::Connection::system().await?;
     // `auto` is the session of this process, else the one of its user that has a display (sd_bus_path of logind, since 243).
     let id = std::env::var("XDG_SESSION_ID").ok().filter(|id| !id.is_empty()).unwrap_or_else(|| "auto".to_owned());
@@ -101,8 +101,8 @@ async fn watch(tell: &impl Fn(Option<State>)) -> zbus::Result<()> {
     let mut switches = session.receive_active_changed().await;
     loop {
         tell(match (session.active().await?, session.locked_hint().await?) {
-            (false, _) => Some(State::Disconnected),
-            (true, true) => Some(State::Locked),
+            (false, _) => Some(SessionState::Disconnected),
+            (true, true) => Some(SessionState::Locked),
             (true, false) => None,
         });
         let is_over = tokio::select! {

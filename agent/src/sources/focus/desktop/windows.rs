@@ -27,7 +27,7 @@ use windows::core::{BOOL, PWSTR, w};
 
 use super::display::Display;
 use super::{Desktop, Look, Presence, Wake, Waker, Window};
-use crate::sources::focus::timeline::State;
+use crate::session::SessionState;
 
 /// How often it is looked whether somebody is back, who moves nothing that raises an event. The system tells the time of
 /// the last input, not of the first one after a break.
@@ -123,7 +123,7 @@ impl Desktop for Win32 {
     fn look(&mut self) -> Look {
         let presence = match session() {
             Some(away) => Presence::Away(away),
-            None if Display::is_dark() => Presence::Away(State::Idle),
+            None if Display::is_dark() => Presence::Away(SessionState::Idle),
             None => Presence::Here(since_input()),
         };
         // SAFETY: takes nothing; a window that is gone by the next call makes that fail.
@@ -203,7 +203,7 @@ fn window(handle: HWND) -> Window {
 }
 
 /// Why nobody can be at the session, if so.
-fn session() -> Option<State> {
+fn session() -> Option<SessionState> {
     let (mut buffer, mut bytes) = (PWSTR::null(), 0);
     // SAFETY: both live through the call; what it allocates is given back below, once.
     unsafe {
@@ -215,9 +215,9 @@ fn session() -> Option<State> {
         let state = if let Some(info) = info.filter(|info| info.Level == 1) {
             let level = info.Data.WTSInfoExLevel1;
             if level.SessionState != WTSActive {
-                Some(State::Disconnected)
+                Some(SessionState::Disconnected)
             } else if level.SessionFlags == SESSION_LOCKED {
-                Some(State::Locked)
+                Some(SessionState::Locked)
             } else {
                 None
             }

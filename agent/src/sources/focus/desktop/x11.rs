@@ -23,7 +23,7 @@ use x11rb::rust_connection::RustConnection;
 use super::logind::Logind;
 use super::ping::{Do, Ping};
 use super::{Desktop, Look, Presence, Wake, Waker, Window};
-use crate::sources::focus::timeline::State;
+use crate::session::SessionState;
 
 /// Input makes the idle counter fall below this, in milliseconds: the alarm goes off with it.
 const BACK_MS: u32 = 1000;
@@ -290,9 +290,9 @@ impl X11 {
         let presence = if let Some(away) = self.logind.away() {
             Presence::Away(away)
         } else if Saver::from(input.state) == Saver::ON {
-            Presence::Away(State::Locked)
+            Presence::Away(SessionState::Locked)
         } else if self.is_dark()? {
-            Presence::Away(State::Idle)
+            Presence::Away(SessionState::Idle)
         } else {
             Presence::Here(Duration::from_millis(input.ms_since_user_input.into()))
         };
@@ -357,7 +357,7 @@ impl Desktop for X11 {
                 Err(error) => self.problem = Some(format!("the display does not answer: {error}")),
             }
         }
-        Look { presence: Presence::Away(State::Unknown), front: None, hangs: false }
+        Look { presence: Presence::Away(SessionState::Unknown), front: None, hangs: false }
     }
 
     fn windows(&mut self, known: &[u64]) -> Vec<Window> {

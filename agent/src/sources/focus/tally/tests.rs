@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Moment {
 
 fn active(app: &str, from: u64, length: u64) -> Slice {
     let (from, length) = (at(from).wall, Duration::from_secs(length));
-    Slice { state: State::Active, app: Some(app.into()), from, length }
+    Slice { state: SessionState::Active, app: Some(app.into()), from, length }
 }
 
 /// Slices of one app in a row are one period; a switch, a lock or a clock that was set ends it; only switches count as
@@ -22,7 +22,7 @@ fn periods_and_switches() {
     assert_eq!(tally.add(&active("a", 0, 5)), []);
     assert_eq!(tally.add(&active("a", 5, 5)), []);
     assert_eq!(tally.add(&active("b", 10, 3)), focus("a", 10));
-    let locked = Slice { state: State::Locked, app: None, ..active("", 13, 100) };
+    let locked = Slice { state: SessionState::Locked, app: None, ..active("", 13, 100) };
     assert_eq!(tally.add(&locked), focus("b", 3));
     assert_eq!(tally.add(&active("b", 113, 2)), []);
     // An hour was put back.
@@ -30,9 +30,12 @@ fn periods_and_switches() {
     assert_eq!(tally.add(&back), focus("b", 2));
     let figures = |app: &str| (tally.apps[app].focus.as_secs(), tally.apps[app].switches);
     assert_eq!((figures("a"), figures("b")), ((10, 0), (9, 1)));
-    assert_eq!(tally.states[&State::Active] + tally.states[&State::Locked], Duration::from_secs(119));
+    assert_eq!(tally.states[&SessionState::Active] + tally.states[&SessionState::Locked], Duration::from_secs(119));
     let day = tally.usage.days.values().next().unwrap();
-    assert_eq!((day.apps["b"].focus_seconds, day.apps["b"].switches, day.states[&State::Locked]), (9.0, 1, 100.0));
+    assert_eq!(
+        (day.apps["b"].focus_seconds, day.apps["b"].switches, day.states[&SessionState::Locked]),
+        (9.0, 1, 100.0)
+    );
 }
 
 /// A platform that starts while the agent runs has its start and its session told, and a trace with what was in it; one

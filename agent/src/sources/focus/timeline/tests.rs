@@ -51,10 +51,10 @@ impl Machine {
         self.slices.extend(new);
     }
 
-    fn end(mut self) -> Vec<(State, String, f64)> {
+    fn end(mut self) -> Vec<(SessionState, String, f64)> {
         let rest = self.timeline.finish(self.at);
         self.slices.extend(rest);
-        let mut merged: Vec<(State, String, f64)> = Vec::new();
+        let mut merged: Vec<(SessionState, String, f64)> = Vec::new();
         for slice in self.slices {
             let app = slice.app.as_deref().unwrap_or("").to_owned();
             let seconds = slice.length.as_secs_f64();
@@ -67,7 +67,7 @@ impl Machine {
     }
 }
 
-fn slice(state: State, app: &str, seconds: f64) -> (State, String, f64) {
+fn slice(state: SessionState, app: &str, seconds: f64) -> (SessionState, String, f64) {
     (state, app.to_owned(), seconds)
 }
 
@@ -83,7 +83,7 @@ fn apps_in_turn() {
     machine.pass(20.0, true);
     machine.input();
     machine.look();
-    assert_eq!(machine.end(), [slice(State::Active, "a", 40.0), slice(State::Active, "b", 20.0)]);
+    assert_eq!(machine.end(), [slice(SessionState::Active, "a", 40.0), slice(SessionState::Active, "b", 20.0)]);
 }
 
 /// Who stops is idle from the last input on, although that is known only later; who comes back is active from then on.
@@ -97,14 +97,18 @@ fn idle_is_dated_back_to_the_last_input() {
         machine.pass(5.0, true);
         machine.look();
     }
-    assert_eq!(machine.timeline.now().0, State::Idle);
+    assert_eq!(machine.timeline.now().0, SessionState::Idle);
     machine.pass(3.0, true);
     machine.input();
     machine.pass(2.0, true);
     machine.look();
     assert_eq!(
         machine.end(),
-        [slice(State::Active, "a", 60.0), slice(State::Idle, "", 503.0), slice(State::Active, "a", 2.0)]
+        [
+            slice(SessionState::Active, "a", 60.0),
+            slice(SessionState::Idle, "", 503.0),
+            slice(SessionState::Active, "a", 2.0)
+        ]
     );
 }
 
@@ -122,7 +126,11 @@ fn thinking_is_not_idle() {
     machine.pass(10.0, true);
     machine.input();
     machine.look();
-    let expected = [slice(State::Active, "a", 80.0), slice(State::Active, "b", 80.0), slice(State::Active, "a", 10.0)];
+    let expected = [
+        slice(SessionState::Active, "a", 80.0),
+        slice(SessionState::Active, "b", 80.0),
+        slice(SessionState::Active, "a", 10.0),
+    ];
     assert_eq!(machine.end(), expected);
 }
 
@@ -146,13 +154,17 @@ fn locked_and_unlocked() {
     let mut machine = Machine::new();
     machine.look();
     machine.pass(30.0, true);
-    machine.see(Seen::Away(State::Locked));
+    machine.see(Seen::Away(SessionState::Locked));
     machine.pass(3600.0, true);
     machine.look();
     machine.pass(10.0, true);
     machine.input();
     machine.look();
-    let expected = [slice(State::Active, "a", 30.0), slice(State::Locked, "", 3600.0), slice(State::Active, "a", 10.0)];
+    let expected = [
+        slice(SessionState::Active, "a", 30.0),
+        slice(SessionState::Locked, "", 3600.0),
+        slice(SessionState::Active, "a", 10.0),
+    ];
     assert_eq!(machine.end(), expected);
 }
 
@@ -168,8 +180,11 @@ fn asleep_and_a_clock_that_was_set() {
     machine.pass(10.0, true);
     machine.input();
     machine.look();
-    let expected =
-        [slice(State::Active, "a", 30.0), slice(State::Suspended, "", 7200.0), slice(State::Active, "a", 10.0)];
+    let expected = [
+        slice(SessionState::Active, "a", 30.0),
+        slice(SessionState::Suspended, "", 7200.0),
+        slice(SessionState::Active, "a", 10.0),
+    ];
     assert_eq!(machine.end(), expected);
 }
 
@@ -207,7 +222,7 @@ proptest! {
     fn a_week_adds_up(steps in proptest::collection::vec(step(), 1..400), poll in 1..20u32) {
         let mut machine = Machine::new();
         let begin = machine.at.elapsed;
-        let mut truth: BTreeMap<(State, String), u64> = BTreeMap::new();
+        let mut truth: BTreeMap<(SessionState, String), u64> = BTreeMap::new();
         let mut add = |state, app: &str, seconds: u32| {
             *truth.entry((state, app.to_owned())).or_default() += u64::from(seconds);
         };
@@ -226,7 +241,7 @@ proptest! {
                         }
                     }
                     machine.look();
-                    add(State::Active, &format!("app{app}"), seconds);
+                    add(SessionState::Active, &format!("app{app}"), seconds);
                 }
                 Step::Stare { seconds } => {
                     machine.input();
@@ -240,15 +255,15 @@ proptest! {
                     machine.look();
                     let app = machine.app.to_string();
                     let is_idle = seconds >= 180;
-                    add(if is_idle { State::Idle } else { State::Active }, if is_idle { "" } else { &app }, seconds);
+                    add(if is_idle { SessionState::Idle } else { SessionState::Active }, if is_idle { "" } else { &app }, seconds);
                     machine.input();
                     machine.look();
                 }
                 Step::Lock { seconds } | Step::Disconnect { seconds } | Step::Lost { seconds } => {
                     let state = match step {
-                        Step::Lock { .. } => State::Locked,
-                        Step::Disconnect { .. } => State::Disconnected,
-                        _ => State::Unknown,
+                        Step::Lock { .. } => SessionState::Locked,
+                        Step::Disconnect { .. } => SessionState::Disconnected,
+                        _ => SessionState::Unknown,
                     };
                     machine.see(Seen::Away(state));
                     machine.pass(f64::from(seconds), true);
@@ -259,13 +274,13 @@ proptest! {
                 Step::Sleep { seconds } => {
                     machine.pass(f64::from(seconds), false);
                     machine.look();
-                    add(State::Suspended, "", seconds);
+                    add(SessionState::Suspended, "", seconds);
                 }
                 Step::SetClock { by } => machine.at.wall += jiff::SignedDuration::from_secs(by.into()),
             }
         }
         let end = machine.at.elapsed;
-        let mut found: BTreeMap<(State, String), Duration> = BTreeMap::new();
+        let mut found: BTreeMap<(SessionState, String), Duration> = BTreeMap::new();
         let rest = machine.timeline.finish(machine.at);
         for slice in machine.slices.into_iter().chain(rest) {
             let app = slice.app.as_deref().unwrap_or("").to_owned();

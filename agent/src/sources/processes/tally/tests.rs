@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::connect::processes::{Listed, Process};
+use crate::ioconnect::processes::{Listed, Process};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 

@@ -52,7 +52,7 @@ async fn large_requests_are_parted() {
     let spans: Vec<Value> =
         (0..7000).map(|number| span(&format!("{number:05}"), &[("note", &long)], 1, false)).collect();
     let body = trace(&[("tracingAppName", "blotter")], &spans);
-    let compressed = codec::compress(Compression::Zstd, &body).unwrap();
+    let compressed = compression::compress(Compression::Zstd, &body).unwrap();
     assert!(body.len() > 2 * LARGEST_BATCH && body.len() < LARGEST_REQUEST);
     let headers = ["Content-Type: application/json", "Content-Encoding: zstd"];
     let answer = desk.post("/v1/traces", &headers, &compressed).await;
@@ -114,12 +114,13 @@ async fn no_more_than_256_connections() {
 async fn compressed_requests_are_taken() {
     let desk = Desk::usual();
     let body = trace(&[], &[span("compressed", &[], 1, false)]);
-    let sent = ExportTraceServiceRequest::decode(super::super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let sent =
+        ExportTraceServiceRequest::decode(crate::otlp::from_json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
     for (of, grpc) in [(Compression::Gzip, CompressionEncoding::Gzip), (Compression::Zstd, CompressionEncoding::Zstd)] {
         for (kind, plain) in [("json", &body), ("x-protobuf", &sent.encode_to_vec())] {
             let kind = format!("Content-Type: application/{kind}");
             let encoding = format!("Content-Encoding: {}", of.token());
-            let answer = desk.post("/v1/traces", &[&kind, &encoding], &codec::compress(of, plain).unwrap()).await;
+            let answer = desk.post("/v1/traces", &[&kind, &encoding], &compression::compress(of, plain).unwrap()).await;
             assert_eq!(status_of(&answer), "200", "{answer}");
         }
         let client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
@@ -168,7 +169,8 @@ async fn too_much_at_a_time_is_told_so() {
     let refused = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
     assert_eq!(status_of(&refused), "429", "{refused}");
     assert!(refused.contains("retry-after: 5\r\n") && refused.contains("at this moment"), "{refused}");
-    let sent = ExportTraceServiceRequest::decode(super::super::json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
+    let sent =
+        ExportTraceServiceRequest::decode(crate::otlp::from_json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
     let mut client = TraceServiceClient::connect(format!("http://{address}")).await.unwrap();
     let busy = client.export(sent).await.unwrap_err();
     assert_eq!(busy.code(), tonic::Code::ResourceExhausted, "{busy}");

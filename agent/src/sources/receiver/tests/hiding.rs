@@ -27,7 +27,7 @@ fn text(value: &str) -> Value {
 #[tokio::test]
 async fn all_of_log_requests_is_redacted() {
     let desk = Desk::usual();
-    desk.receiver.share_logs(true).await;
+    desk.receiver.intake.share_logs(true).await;
     let pair = |key: &str, value: Value| json!({ "key": key, "value": value });
     let inner =
         json!({ "kvlistValue": { "values": [pair("apiKey", text("swordfish 1")), pair("note", text("kept"))] } });

@@ -11,9 +11,9 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use super::*;
-use crate::sources::receiver::json::to_protobuf;
+use crate::otlp::from_json::to_protobuf;
+use crate::otlp::schema::request;
 use crate::sources::receiver::prepare::LARGEST_DECODED;
-use crate::sources::receiver::schema::request;
 
 fn pairs() -> Vec<KeyValue> {
     let values = [
@@ -276,7 +276,7 @@ fn all_legal_forms_are_taken() {
     let gauge =
         metric_of(&json!({ "gauge": { "dataPoints": [{ "asInt": "-7" }, { "asInt": 7 }, { "asDouble": 1 }] } }));
     let request = ExportMetricsServiceRequest::decode(to_protobuf(&gauge).unwrap().1.as_slice()).unwrap();
-    assert_eq!(crate::pipeline::data_points(&request), 3);
+    assert_eq!(crate::otlp::data_points(&request), 3);
     assert_eq!(to_protobuf(b"{}").unwrap(), (None, Vec::new()));
 }
 

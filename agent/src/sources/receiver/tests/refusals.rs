@@ -13,7 +13,7 @@ type Case<'a> = (&'a str, &'a [&'a str], &'a [u8], &'a str, &'a str);
 async fn what_cannot_be_taken_is_refused() {
     let desk = Desk::usual();
     let (json, protobuf) = ("Content-Type: application/json", "Content-Type: application/x-protobuf");
-    let bomb = codec::compress(Compression::Gzip, &vec![0; LARGEST_REQUEST + 1]).unwrap();
+    let bomb = compression::compress(Compression::Gzip, &vec![0; LARGEST_REQUEST + 1]).unwrap();
     let deep = [r#"{"resourceSpans":"#, &"[".repeat(100_000)].concat();
     let large = vec![b' '; LARGEST_BODY + 1];
     let gzip = "Content-Encoding: gzip";

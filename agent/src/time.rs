@@ -1,0 +1,9 @@
+//! The time of day as the agent stores it.
+
+use jiff::Timestamp;
+
+/// The time, in Unix milliseconds.
+#[must_use]
+pub fn now_unix_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
