@@ -62,21 +62,14 @@ impl std::str::FromStr for Thumbprint {
             )
         };
         // Windows' dialog shows blanks, and copies a mark of direction before the first digit.
-        let digits: Vec<u32> = text
-            .chars()
-            .filter(|c| !c.is_whitespace() && *c != '\u{200e}')
-            .map(|c| c.to_digit(16))
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        let bytes: Vec<u8> =
-            digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect();
-        bytes.try_into().ok().filter(|_| digits.len() == 40).map(Self).ok_or_else(wrong)
+        let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != '\u{200e}').collect();
+        const_hex::decode_to_array(digits).map(Self).map_err(|_| wrong())
     }
 }
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&const_hex::encode(self.0))
     }
 }
 

@@ -4,8 +4,6 @@
 //! them; bytes and ids are hexadecimal; numbers that JSON does not have are the strings `NaN`, `Infinity` and
 //! `-Infinity`. What a metric or span does not have is left out.
 
-use std::fmt::Write;
-
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -68,7 +66,7 @@ pub(crate) fn any(value: Option<&AnyValue>) -> Value {
         Some(Any::DoubleValue(value)) => double(*value),
         Some(Any::ArrayValue(array)) => array.values.iter().map(|value| any(Some(value))).collect(),
         Some(Any::KvlistValue(list)) => attributes(&list.values).into(),
-        Some(Any::BytesValue(bytes)) => hex(bytes).into(),
+        Some(Any::BytesValue(bytes)) => const_hex::encode(bytes).into(),
     }
 }
 
@@ -123,8 +121,8 @@ fn log(record: &LogRecord) -> Map<String, Value> {
     out.extend(fields([
         ("attributes", attributes(&record.attributes).into()),
         ("event_name", some(&record.event_name)),
-        ("trace_id", some(&hex(&record.trace_id))),
-        ("span_id", some(&hex(&record.span_id))),
+        ("trace_id", some(&const_hex::encode(&record.trace_id))),
+        ("span_id", some(&const_hex::encode(&record.span_id))),
     ]));
     out
 }
@@ -140,8 +138,8 @@ fn span(span: &Span) -> Map<String, Value> {
     });
     let links = span.links.iter().map(|link| {
         json!({
-            "trace_id": hex(&link.trace_id),
-            "span_id": hex(&link.span_id),
+            "trace_id": const_hex::encode(&link.trace_id),
+            "span_id": const_hex::encode(&link.span_id),
             "attributes": attributes(&link.attributes),
         })
     });
@@ -156,9 +154,9 @@ fn span(span: &Span) -> Map<String, Value> {
     fields([
         ("name", span.name.as_str().into()),
         ("kind", kind.into()),
-        ("trace_id", hex(&span.trace_id).into()),
-        ("span_id", hex(&span.span_id).into()),
-        ("parent_span_id", some(&hex(&span.parent_span_id))),
+        ("trace_id", const_hex::encode(&span.trace_id).into()),
+        ("span_id", const_hex::encode(&span.span_id).into()),
+        ("parent_span_id", some(&const_hex::encode(&span.parent_span_id))),
         ("start_time_unix_nano", span.start_time_unix_nano.to_string().into()),
         ("end_time_unix_nano", span.end_time_unix_nano.to_string().into()),
         ("status", status_name(status.map_or(StatusCode::Unset, Status::code)).into()),
@@ -290,11 +288,4 @@ fn double(value: f64) -> Value {
 /// A text, or nothing if it is empty.
 fn some(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { text.into() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

@@ -52,34 +52,21 @@ fn traceparent(text: &[u8]) -> Option<TraceContext> {
     const LENGTH: usize = 55;
     let field = text.get(..LENGTH)?;
     let clear_behind = text.get(LENGTH).is_none_or(|&behind| !is_id_byte(behind));
-    // Version 0 has just these fields; no other is defined.
-    if !clear_behind || !field.starts_with(b"00-") || field[35] != b'-' || field[52] != b'-' {
+    // Version 0 has just these fields; no other is defined. Upper case is not allowed (W3C Trace Context).
+    let is_lower_case = !field.iter().any(u8::is_ascii_uppercase);
+    if !clear_behind || !is_lower_case || !field.starts_with(b"00-") || field[35] != b'-' || field[52] != b'-' {
         return None;
     }
     let context = TraceContext {
-        trace_id: from_hex(&field[3..35])?,
-        span_id: from_hex(&field[36..52])?,
-        flags: from_hex::<1>(&field[53..])?[0],
+        trace_id: const_hex::decode_to_array(&field[3..35]).ok()?,
+        span_id: const_hex::decode_to_array(&field[36..52]).ok()?,
+        flags: const_hex::decode_to_array::<_, 1>(&field[53..]).ok()?[0],
     };
     (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
 }
 
 fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
-}
-
-fn from_hex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
-    // Upper case is not allowed.
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }
 
 /// The exception that a record reports: its type stands in the line before the first frame of the stack, or in the first
