@@ -128,23 +128,8 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
-    let (distance, best) = known.iter().map(|known| (distance(name, known), *known)).min()?;
+    let (distance, best) = known.iter().map(|known| (strsim::levenshtein(name, known), *known)).min()?;
     (distance <= (best.len() / 3).max(1)).then_some(best)
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn cross_check(settings: &Settings) -> Option<Finding> {
