@@ -15,7 +15,7 @@ use super::check::check;
 use super::error::{ConfigError, ErrorKind, Place, Problem};
 use super::file;
 use super::key::KeyPath;
-use super::values::Template;
+use super::values::{Template, is_loopback};
 use crate::otlp::Signal;
 
 /// Names of the section, the newer first.
@@ -133,8 +133,7 @@ impl Reader<'_> {
 
     fn is_own(&self, url: &str) -> bool {
         let Ok(url) = url::Url::parse(url) else { return false };
-        let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        here && url.port_or_known_default().is_some_and(|port| self.own_ports.contains(&port))
+        is_loopback(&url) && url.port_or_known_default().is_some_and(|port| self.own_ports.contains(&port))
     }
 
     fn text(&self, value: &Value) -> Option<String> {

@@ -223,6 +223,22 @@ impl Endpoint {
     pub fn url(&self) -> &url::Url {
         &self.0
     }
+
+    /// Returns whether the address is a name or a loopback address of this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+}
+
+/// Returns whether the host of `url` is `localhost` or a loopback address.
+pub(super) fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 impl Default for Endpoint {

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tonic_prost::ProstDecoder;
 use tonic_types::StatusExt;
 
-use super::connection::{Connection, Speaks, is_here};
+use super::connection::{Connection, Speaks};
 use super::credentials::Credentials;
 use super::decision::{Outcome, retry_after};
 use super::error::ClientError;
@@ -61,7 +61,7 @@ impl Client {
         let connection = Connection::new(Arc::clone(&settings), Speaks::Otlp)?;
         let credentials = Credentials::new(&settings)?;
         let endpoint = &settings.endpoint;
-        let in_clear = endpoint.url().scheme() == "http" && !is_here(endpoint) && !settings.allow_plain_http;
+        let in_clear = endpoint.url().scheme() == "http" && !endpoint.is_loopback() && !settings.allow_plain_http;
         let refused = in_clear.then(|| Failure::PlainHttp { address: failure::address(endpoint) });
         Ok(Self { connection, settings, credentials, whole_address: false, refused, skew: Arc::default() })
     }

@@ -12,7 +12,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
 
 use super::error::ClientError;
 use super::secrets;
-use crate::config::{CollectorSettings, Endpoint, Protocol, ProxyChoice, Thumbprint, TlsVersion};
+use crate::config::{CollectorSettings, Protocol, ProxyChoice, Thumbprint, TlsVersion};
 
 /// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
 const PING: Duration = Duration::from_secs(20);
@@ -89,16 +89,6 @@ fn is_doubtful(worked: Duration, passed: Duration) -> bool {
     worked >= LONGEST_REST || passed > worked + SLEPT
 }
 
-/// Whether an address is this machine's own.
-pub(super) fn is_here(endpoint: &Endpoint) -> bool {
-    match endpoint.url().host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 fn build(settings: &CollectorSettings, speaks: Speaks) -> Result<reqwest::Client, ClientError> {
     choose_cryptography();
     let mut builder = reqwest::Client::builder()
@@ -132,7 +122,7 @@ fn build(settings: &CollectorSettings, speaks: Speaks) -> Result<reqwest::Client
 fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
     match &settings.proxy.address {
         ProxyChoice::None => Ok(builder.no_proxy()),
-        _ if is_here(&settings.endpoint) => Ok(builder.no_proxy()),
+        _ if settings.endpoint.is_loopback() => Ok(builder.no_proxy()),
         ProxyChoice::System => Ok(builder),
         ProxyChoice::Address(address) => {
             let mut proxy = Proxy::all(address.as_str())?.no_proxy(NoProxy::from_env());

@@ -8,7 +8,7 @@ use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use tokio::sync::Mutex;
 
-use super::connection::{Connection, Speaks, is_here};
+use super::connection::{Connection, Speaks};
 use super::error::ClientError;
 use super::failure::{Failure, address};
 use super::secrets;
@@ -55,7 +55,7 @@ impl Tokens {
         let mut own = CollectorSettings::clone(settings);
         own.endpoint = url.clone();
         let connection = Connection::new(Arc::new(own), Speaks::Http)?;
-        let in_clear = url.url().scheme() == "http" && !is_here(&url) && !settings.allow_plain_http;
+        let in_clear = url.url().scheme() == "http" && !url.is_loopback() && !settings.allow_plain_http;
         let nobody = settings.oauth2.client_id.is_empty();
         let nobody = nobody.then(|| "`collector.oauth2.client_id` says nobody who asks".to_owned());
         let refused = if in_clear {

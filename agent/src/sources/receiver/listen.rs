@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{CollectorSettings, Endpoint};
+use crate::config::CollectorSettings;
 
 /// Wait for somebody who listens already: on loopback a connection is there at once, or not at all.
 const KNOCK: Duration = Duration::from_millis(50);
@@ -44,18 +44,7 @@ fn is_collectors(collector: &CollectorSettings, port: u16) -> bool {
     let others = [&collector.metrics, &collector.traces, &collector.logs, &collector.fallback];
     let endpoints =
         std::iter::once(&collector.endpoint).chain(others.into_iter().filter_map(|of| of.endpoint.as_ref()));
-    endpoints.into_iter().any(|endpoint| is_here(endpoint, port))
-}
-
-fn is_here(endpoint: &Endpoint, port: u16) -> bool {
-    let url = endpoint.url();
-    let is_loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    is_loopback && url.port_or_known_default() == Some(port)
+    endpoints.into_iter().any(|endpoint| endpoint.is_loopback() && endpoint.url().port_or_known_default() == Some(port))
 }
 
 fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
