@@ -186,22 +186,44 @@ pub fn user_config_file() -> Option<PathBuf> {
     directories::BaseDirs::new().map(|dirs| dirs.config_dir().join(NAME).join("config.json"))
 }
 
-/// Writes a file whole or not at all: beside it, then renamed over it; readable by this user only where the system
-/// knows that.
+/// Replaces a file completely or not at all. On Unix only its owner can read it.
+///
+/// The content is written and synced to `FILE.new`, which is then renamed over the file. The name is always the same,
+/// so that the next write replaces the leftover of a killed agent. `tempfile::persist` would leave one file per kill, and
+/// on Windows it fails while another program reads the old file; `fs::rename` does not.
 ///
 /// # Errors
-/// When it cannot be written or renamed; a file that was there is then unchanged.
+/// When the file cannot be written or renamed. The old file is then unchanged.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
-    let beside = PathBuf::from(name);
+    let new = PathBuf::from(name);
+    let written = write_private(&new, bytes).and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A leftover of a killed agent could be readable by others, or be a link.
+    remove_if_exists(file)?;
     let mut options = File::options();
-    options.create(true).truncate(true).write(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = options.open(&beside)?;
+    let mut out = options.open(file)?;
     out.write_all(bytes)?;
-    out.sync_all()?;
-    drop(out);
-    fs::rename(&beside, file)
+    out.sync_all()
+}
+
+/// Removes a file, if there is one.
+///
+/// # Errors
+/// When the file exists and cannot be removed.
+pub fn remove_if_exists(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
 //! The user's file: JSON with comments (`//`, `/* */`, `#`) and trailing commas, and the copy of its last good state.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
 #[cfg(unix)]
 pub(super) fn read_policy(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
     use std::os::unix::fs::MetadataExt as _;
-    match fs::metadata(path) {
+    match std::fs::metadata(path) {
         Ok(metadata) if !is_roots_own(metadata.uid(), metadata.mode()) => {
             let message = "a policy has to belong to root, and to be writable by nobody else";
             let mut error = whole(path, ErrorKind::Unreadable, message.to_owned());
@@ -79,41 +79,6 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, ConfigError> {
 /// The error of a file that was named and is not there.
 pub(super) fn missing(path: &Path) -> ConfigError {
     whole(path, ErrorKind::Missing, "there is no such file".to_owned())
-}
-
-/// Replaces the copy at `path` in one step; on Unix only its owner may read it, because it may hold credentials.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let written = write_private(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// Removes the copy, if there is one.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    // a leftover of a killed run could be readable for others
-    remove(path)?;
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 fn whole(path: &Path, kind: ErrorKind, message: String) -> ConfigError {

@@ -25,9 +25,12 @@ mod values;
 mod tests;
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use crate::paths;
 
 pub use error::{ConfigError, ErrorKind, Place, Problem};
 pub use file::MAX_FILE_BYTES;
@@ -112,8 +115,11 @@ impl Loaded {
     pub fn keep_as_last_good(&self) -> io::Result<()> {
         match &self.last_good {
             LastGood::Leave => Ok(()),
-            LastGood::Store(path, text) => file::replace(path, text),
-            LastGood::Remove(path) => file::remove(path),
+            LastGood::Store(path, text) => {
+                path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                paths::write_atomically(path, text.as_bytes())
+            }
+            LastGood::Remove(path) => paths::remove_if_exists(path),
         }
     }
 

@@ -53,10 +53,7 @@ impl Drop for Server {
 #[cfg(unix)]
 fn owner_only<'a>(options: ListenerOptions<'a>, data: &DataDir) -> io::Result<ListenerOptions<'a>> {
     use interprocess::os::unix::local_socket::ListenerOptionsExt;
-    match std::fs::remove_file(data.control_socket()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    crate::paths::remove_if_exists(&data.control_socket())?;
     Ok(options.mode(0o600))
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::stats::{AsideReason, SetAside};
+use crate::paths::remove_if_exists;
 
 /// Files that are kept; with more, the oldest is removed. A disk that damages files again and again is not filled.
 const MOST_FILES: usize = 3;
@@ -57,10 +58,7 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 /// Removes a database and its other files; what of it is missing is passed over.
 pub(super) fn remove_database(file: &Path) -> io::Result<()> {
     for path in [file.to_owned()].into_iter().chain(TAILS.map(|tail| beside(file, tail))) {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_exists(&path)?;
     }
     Ok(())
 }
