@@ -7,6 +7,7 @@ mod deb;
 mod demo;
 mod fleet;
 mod fuzz;
+mod house;
 mod installer;
 mod licences;
 mod machine;
@@ -41,8 +42,10 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Format, lints, licences.
+    /// Format, lints, house style, licences.
     Lint,
+    /// Check only the project's own rules: words, module order, comment width, manifests. Takes a second.
+    House,
     /// Write the list of components for the window.
     Licences,
     /// Check the code for Windows.
@@ -89,6 +92,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run { seconds } => demo::run(seconds),
         Command::Test { quick } => suite::test(quick),
         Command::Lint => suite::lint(),
+        Command::House => house::check(),
         Command::Licences => licences::write(),
         Command::WindowsCheck => suite::windows_check(),
         Command::Windows => windows::show(),
