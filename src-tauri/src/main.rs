@@ -11,7 +11,6 @@ mod tray;
 mod view;
 mod window;
 
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -23,6 +22,7 @@ use insights_agent::control::{Reply, Request, ask, is_answered};
 use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
 use insights_agent::{priority, program_log};
+use parking_lot::Mutex;
 use tauri::RunEvent;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -132,7 +132,7 @@ struct Running {
 impl Running {
     fn end(&mut self) {
         let _ = self.choose.send(Action::Quit);
-        let agent = self.agent.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let agent = self.agent.get_mut().take();
         if agent.is_some_and(|agent| agent.join().is_err()) {
             tracing::error!("the agent ended by a panic");
         }

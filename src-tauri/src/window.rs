@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -19,6 +18,7 @@ use insights_agent::paths::DataDir;
 use insights_agent::redaction::{Person, Redactor};
 use insights_agent::sources::logs::preview::{self, Latest};
 use insights_agent::support_bundle::{self, Piece};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
@@ -148,14 +148,14 @@ fn redact(desk: State<'_, Desk>, text: &str) -> Result<Redacted, String> {
 #[tauri::command]
 async fn preview_bundle(desk: State<'_, Desk>) -> Result<Vec<Piece>, String> {
     let pieces = support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?;
-    desk.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&pieces);
+    desk.bundle.lock().clone_from(&pieces);
     Ok(pieces)
 }
 
 /// Saves the diagnostics bundle that was looked at, or a new one, among the user's downloads; returns where.
 #[tauri::command]
 async fn save_bundle(desk: State<'_, Desk>) -> Result<String, String> {
-    let looked_at = std::mem::take(&mut *desk.bundle.lock().unwrap_or_else(PoisonError::into_inner));
+    let looked_at = std::mem::take(&mut *desk.bundle.lock());
     let pieces = if looked_at.is_empty() {
         support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?
     } else {

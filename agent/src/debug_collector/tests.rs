@@ -3,7 +3,7 @@
 mod rendering;
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -23,6 +23,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use parking_lot::Mutex;
 use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -181,7 +182,7 @@ impl Running {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let printed = Arc::clone(&lines);
-        let print = move |line: &str| printed.lock().unwrap().push(line.to_owned());
+        let print = move |line: &str| printed.lock().push(line.to_owned());
         let run = tokio::spawn(collector.run(print, async move { stopped.await.unwrap_or_default() }));
         Self { grpc, http, lines, stop, run }
     }
@@ -189,7 +190,7 @@ impl Running {
     async fn stop(self) -> (Totals, Vec<String>) {
         self.stop.send(()).unwrap();
         let totals = self.run.await.unwrap();
-        let lines = self.lines.lock().unwrap().clone();
+        let lines = self.lines.lock().clone();
         (totals, lines)
     }
 

@@ -4,12 +4,13 @@
 //! they lie in the queue: a gRPC message is its five bytes of prefix (compressed flag, length) and the payload
 //! (gRPC over HTTP/2, section "Length-Prefixed-Message"); tonic reads the answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
+use parking_lot::Mutex;
 use prost::Message;
 use tonic::codec::{CompressionEncoding, Streaming};
 use tonic::{Code, Status};
@@ -85,13 +86,13 @@ impl Client {
     /// By how many seconds the collector's clock is ahead of this machine's; none if it does not say what time it is.
     #[must_use]
     pub fn clock_skew(&self) -> Option<i64> {
-        *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.skew.lock()
     }
 
     fn look_at_clock(&self, headers: &HeaderMap) {
         let Ok(date) = jiff::fmt::rfc2822::parse(text_header(headers, &header::DATE)) else { return };
         let skew = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
-        *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew);
+        *self.skew.lock() = Some(skew);
     }
 
     /// Sends a batch once; once more if a token was not good any more.

@@ -5,9 +5,10 @@
 //! renewed one is found.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use reqwest::{ClientBuilder, NoProxy, Proxy, tls};
 
 use super::error::ClientError;
@@ -59,7 +60,7 @@ impl Connection {
 
     /// The client for one request.
     pub(super) fn client(&self) -> reqwest::Client {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let now = (SystemTime::now(), Instant::now());
         let worked = now.1.duration_since(open.used.1);
         let passed = now.0.duration_since(open.used.0).unwrap_or_default();
@@ -72,7 +73,7 @@ impl Connection {
 
     /// The last request was not answered: the next one has a connection of its own.
     pub(super) fn renew(&self) {
-        self.renew_in(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        self.renew_in(&mut self.open.lock());
     }
 
     fn renew_in(&self, open: &mut Open) {

@@ -1,9 +1,10 @@
 //! The batches that the collector took last, kept in memory so that the user can see exactly what has left the machine.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::otlp::describe::{self, Described};
@@ -57,7 +58,7 @@ impl Sent {
         }
         let Batch { items, compression, ref payload, .. } = *batch;
         let kept = Kept { acknowledged_unix_ms: now_unix_ms(), items, compression, payload: payload.clone() };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let of = all.entry(batch.signal).or_default();
         of.push_front(kept);
         of.truncate(MOST_BATCHES);
@@ -65,13 +66,13 @@ impl Sent {
 
     /// Forgets all of them.
     pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 
     /// Those of a signal, the latest first.
     #[must_use]
     pub fn of(&self, signal: Signal) -> Vec<SentBatch> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&signal).cloned().unwrap_or_default();
+        let kept = self.0.lock().get(&signal).cloned().unwrap_or_default();
         kept.into_iter().filter_map(|kept| kept.describe(signal)).collect()
     }
 }

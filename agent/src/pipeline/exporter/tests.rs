@@ -4,13 +4,14 @@ mod destinations;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -103,7 +104,7 @@ impl LogsService for Scripted {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        (self.0.lock().unwrap())(request.into_inner()).map(Response::new)
+        (self.0.lock())(request.into_inner()).map(Response::new)
     }
 }
 
@@ -317,7 +318,7 @@ async fn payloads_arrive_in_every_compression() {
     let seen = Arc::new(Mutex::new(0));
     let count = Arc::clone(&seen);
     let address = grpc_server(move |request| {
-        *count.lock().unwrap() += request.resource_logs[0].scope_logs[0].log_records.len();
+        *count.lock() += request.resource_logs[0].scope_logs[0].log_records.len();
         Ok(ExportLogsServiceResponse::default())
     })
     .await;
@@ -325,7 +326,7 @@ async fn payloads_arrive_in_every_compression() {
         let client = Client::new(&settings(address, serde_json::json!({ "compression": compression }))).unwrap();
         assert_eq!(client.send(&batch()).await, Outcome::Accepted { rejected: 0, message: String::new() });
     }
-    assert_eq!(*seen.lock().unwrap(), 6);
+    assert_eq!(*seen.lock(), 6);
 }
 
 /// `RetryInfo` is read from the details of a status.
@@ -353,7 +354,7 @@ async fn a_lane_delivers_through_trouble() {
     let received = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&received);
     let address = grpc_server(move |request| {
-        seen.lock().unwrap().push(request.resource_logs[0].scope_logs[0].log_records.len());
+        seen.lock().push(request.resource_logs[0].scope_logs[0].log_records.len());
         answers.next().unwrap()
     })
     .await;
@@ -369,7 +370,7 @@ async fn a_lane_delivers_through_trouble() {
     });
     let mut stats = queue.watch();
     tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
-    assert_eq!(*received.lock().unwrap(), [2, 2, 3, 4]);
+    assert_eq!(*received.lock(), [2, 2, 3, 4]);
     let counters = stats.borrow().counters.clone();
     assert_eq!(
         (counters["delivered.logs"], counters["rejected.logs"], counters["dropped.logs.refused"]),

@@ -16,8 +16,8 @@ mod trace;
 mod watch;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -27,11 +27,11 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_semantic_conventions::attribute::SESSION_ID;
+use parking_lot::Mutex;
 
 use self::desktop::Waker;
 use self::tally::{AppFigures, Tally, Took};
 use self::watch::Watch;
-use super::host::locked;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::Settings;
 use crate::session::SessionState;
@@ -85,7 +85,7 @@ impl Source for FocusSource {
     }
 
     fn report(&self, reports: &mut SourceReports) {
-        let tally = locked(&self.tally);
+        let tally = self.tally.lock();
         let today = jiff::ZonedDateTime::now().date();
         let active = tally.usage.days.get(&today).and_then(|day| day.states.get(&SessionState::Active).copied());
         let active = Duration::try_from_secs_f64(active.unwrap_or_default()).unwrap_or_default();
@@ -105,35 +105,35 @@ impl FocusSource {
     /// The history.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        locked(&self.tally).usage.clone()
+        self.tally.lock().usage.clone()
     }
 
     /// Forgets the history, but not which session this is.
     pub fn forget(&self) {
-        locked(&self.tally).usage.days.clear();
+        self.tally.lock().usage.days.clear();
     }
 
     /// The session is seen. Returns the one before, if this is another.
     #[must_use]
     pub fn see_session(&self, id: &str, at: Timestamp) -> Option<Session> {
-        locked(&self.tally).usage.see_session(id, at)
+        self.tally.lock().usage.see_session(id, at)
     }
 
     /// Spans that are over, to be put into the queue.
     #[must_use]
     pub fn take_spans(&self) -> Vec<Span> {
-        locked(&self.tally).take_spans()
+        self.tally.lock().take_spans()
     }
 
     /// Spans that found no room.
     pub fn give_back(&self, spans: Vec<Span>) {
-        locked(&self.tally).give_back(spans);
+        self.tally.lock().give_back(spans);
     }
 }
 
 /// Ends the thread; the interval that was open is counted.
 fn end(thread: &Mutex<Option<Running>>) {
-    if let Some(Running { waker, thread }) = locked(thread).take() {
+    if let Some(Running { waker, thread }) = thread.lock().take() {
         waker();
         if thread.join().is_err() {
             tracing::error!("the focus thread panicked");
@@ -186,7 +186,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     let weak = Arc::downgrade(tally);
     metrics::USER_SESSION_TIME.observe_f64(meter, move |observer| {
         if let Some(tally) = weak.upgrade() {
-            for (state, length) in &locked(&tally).states {
+            for (state, length) in &tally.lock().states {
                 observer.observe(length.as_secs_f64(), &[KeyValue::new(metrics::SESSION_STATE.name, state.name())]);
             }
         }
@@ -194,7 +194,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     let weak = Arc::downgrade(tally);
     metrics::APP_FOCUS_TIME.observe_f64(meter, move |observer| {
         if let Some(tally) = weak.upgrade() {
-            for (app, figures) in &locked(&tally).apps {
+            for (app, figures) in &tally.lock().apps {
                 observer.observe(figures.focus.as_secs_f64(), &[named(app)]);
             }
         }
@@ -203,7 +203,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
         let weak = Arc::downgrade(tally);
         metric.observe_u64(meter, move |observer| {
             if let Some(tally) = weak.upgrade() {
-                for (app, figures) in &locked(&tally).apps {
+                for (app, figures) in &tally.lock().apps {
                     observer.observe(value(figures), &[named(app)]);
                 }
             }
@@ -217,7 +217,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     let whole = |metric: &Metric, value: fn(&Tally) -> u64| {
         let weak = Arc::downgrade(tally);
         metric.observe_u64(meter, move |observer| {
-            weak.upgrade().inspect(|tally| observer.observe(value(&locked(tally)), &[]));
+            weak.upgrade().inspect(|tally| observer.observe(value(&tally.lock()), &[]));
         });
     };
     whole(&metrics::PLATFORM_CRASHES, |tally| tally.dumps);

@@ -1,6 +1,6 @@
 //! The loop of the focus source: wait, look, tell.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Recorder;
@@ -18,7 +18,7 @@ use crate::ioconnect::folders;
 use crate::ioconnect::processes::Role;
 use crate::pause::Pause;
 use crate::session::SessionState;
-use crate::sources::host::locked;
+use parking_lot::Mutex;
 
 /// Window managers say that no window is in front before they say which one is: so long it is waited for.
 const SETTLE: Duration = Duration::from_millis(60);
@@ -102,7 +102,7 @@ impl Watch {
         if let Some(mut timeline) = self.timeline.take() {
             let slices = timeline.finish(Moment::now());
             self.add(&slices);
-            let mut tally = locked(&self.tally);
+            let mut tally = self.tally.lock();
             let over = tally.end_focus();
             tally.now = FocusFigures::default();
             drop(tally);
@@ -137,21 +137,21 @@ impl Watch {
         self.add(&slices);
         self.tell(&look, state, front, desktop.problem());
         if look.hangs && !self.hangs {
-            locked(&self.tally).hang(&app);
+            self.tally.lock().hang(&app);
         }
         self.hangs = look.hangs;
         wake
     }
 
     fn tell(&self, look: &Look, state: SessionState, front: Option<AppName>, problem: Option<&str>) {
-        let mut tally = locked(&self.tally);
+        let mut tally = self.tally.lock();
         tally.now.state = Some(state);
         tally.now.app = front.filter(|_| look.front.is_some()).map(|app| app.to_string());
         tally.now.problem = problem.map(str::to_owned);
     }
 
     fn add(&self, slices: &[Slice]) {
-        let mut tally = locked(&self.tally);
+        let mut tally = self.tally.lock();
         let took: Vec<_> = slices.iter().flat_map(|slice| tally.add(slice)).collect();
         drop(tally);
         self.recorder.record(took);
@@ -209,10 +209,10 @@ impl Watch {
             if let Change::Ended { owner: Owner::Process(pid), app, .. } = change
                 && self.exits.crashed(*pid)
             {
-                locked(&self.tally).crash(app);
+                self.tally.lock().crash(app);
             }
         }
-        let mut tally = locked(&self.tally);
+        let mut tally = self.tally.lock();
         let mut took = tally.change(&at, changes, &self.instances.running());
         took.extend(tally.see_platforms(at, self.family.platforms(), &with_windows));
         tally.dumps += self.crashes.look();

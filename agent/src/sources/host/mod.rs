@@ -10,12 +10,13 @@ mod tally;
 mod turn;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+use parking_lot::Mutex;
 
 use self::export::{AtExport, Readings};
 use self::tally::{Sample, Tally};
@@ -63,7 +64,7 @@ impl HostSource {
                 return;
             }
             let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
-            locked(&taken).add(sample);
+            taken.lock().add(sample);
         })?;
         Ok(Self { tally, _at_export: at_export, _sampler: sampler })
     }
@@ -71,7 +72,7 @@ impl HostSource {
     /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> HostFigures {
-        locked(&self.tally).figures()
+        self.tally.lock().figures()
     }
 }
 
@@ -117,7 +118,7 @@ impl<T> Told<T> {
 fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) {
     let told = tally.clone();
     metrics::SYSTEM_CPU_UTILIZATION.observe_f64(meter, move |observer| {
-        let mean = told.get().and_then(|tally| locked(&tally).take_mean_cpu());
+        let mean = told.get().and_then(|tally| tally.lock().take_mean_cpu());
         mean.inspect(|mean| observer.observe(*mean, &[]));
     });
 
@@ -127,7 +128,7 @@ fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) 
             let attributes = [KeyValue::new(metrics::THRESHOLD.name, threshold)];
             metric.observe_f64(meter, move |observer| {
                 if let Some(tally) = told.get() {
-                    let figures = locked(&tally).figures();
+                    let figures = tally.lock().figures();
                     observe(&figures, observer, &attributes);
                 }
             });
@@ -143,7 +144,7 @@ fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) 
         settings.memory_threshold.get(),
     );
 
-    let memory = |told: &Told<Tally>| told.get().and_then(|tally| locked(&tally).figures().memory);
+    let memory = |told: &Told<Tally>| told.get().and_then(|tally| tally.lock().figures().memory);
     let told = tally.clone();
     metrics::SYSTEM_MEMORY_USAGE.observe_u64(meter, move |observer| {
         memory(&told).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
@@ -220,7 +221,7 @@ fn observe_readings(meter: &Meter, at_export: &Told<AtExport>, turn: &Arc<Turn>)
 
 fn with_readings(at_export: &Told<AtExport>, observe: impl FnOnce(&Readings)) {
     if let Some(at_export) = at_export.get() {
-        observe(locked(&at_export).readings(Instant::now()));
+        observe(at_export.lock().readings(Instant::now()));
     }
 }
 
@@ -234,11 +235,6 @@ fn observe_states(observer: &dyn AsyncInstrument<u64>, space: Space, key: &'stat
         let attributes: Vec<KeyValue> = more.iter().cloned().chain([KeyValue::new(key, state)]).collect();
         observer.observe(bytes, &attributes);
     }
-}
-
-/// The figures are plain numbers: a panic elsewhere does not make them wrong.
-pub(in crate::sources) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

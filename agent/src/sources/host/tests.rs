@@ -41,9 +41,9 @@ impl Exports {
 
     /// All points of an export now.
     pub(crate) fn export(&self) -> Vec<Point> {
-        locked(&self.points).clear();
+        self.points.lock().clear();
         self.provider.force_flush().unwrap();
-        std::mem::take(&mut locked(&self.points))
+        std::mem::take(&mut self.points.lock())
     }
 }
 
@@ -59,7 +59,7 @@ impl PushMetricExporter for Memory {
                     AggregatedMetrics::U64(data) => read(data, |value| value as f64),
                     AggregatedMetrics::I64(data) => read(data, |value| value as f64),
                 };
-                locked(&self.0).extend(values.into_iter().map(|(attributes, value)| Point {
+                self.0.lock().extend(values.into_iter().map(|(attributes, value)| Point {
                     scope: scope.scope().name().to_owned(),
                     name: metric.name().to_owned(),
                     unit: metric.unit().to_owned(),

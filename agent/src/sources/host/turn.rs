@@ -6,7 +6,8 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Name of the file.
 const NAME: &str = "insights-agent-host.lock";
@@ -28,7 +29,7 @@ impl Turn {
     /// Whether this agent tells. Without a place for the lock it does: twice is better than never.
     pub(super) fn is_mine(&self) -> bool {
         let Some(path) = &self.path else { return true };
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         if held.is_some() {
             return true;
         }

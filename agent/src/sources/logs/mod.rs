@@ -33,15 +33,15 @@ mod watcher;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::host::locked;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::{LogSettings, Settings};
 use crate::consent::Consent;
@@ -176,7 +176,7 @@ impl Source for LogSource {
     }
 
     async fn stop(&self) {
-        let late_start = locked(&self.late_start).take();
+        let late_start = self.late_start.lock().take();
         if let Some(late_start) = late_start {
             late_start.abort();
             // Ended by the abort, or long before.

@@ -8,15 +8,16 @@ pub(in crate::sources) mod list;
 mod tally;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+use parking_lot::Mutex;
 
 use self::tally::Tally;
-use super::host::{locked, logical_cpus};
+use super::host::logical_cpus;
 use super::sampler::Sampler;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::{ConnectSettings, ProcessSettings, Settings};
@@ -57,7 +58,7 @@ impl ProcessSource {
                 return;
             }
             let processes = list::of_connect(&list::all(), &names);
-            locked(&looks).add(Instant::now(), &members(&processes, &names));
+            looks.lock().add(Instant::now(), &members(&processes, &names));
         })?;
         Ok(Self { tally, _sampler: sampler })
     }
@@ -65,7 +66,7 @@ impl ProcessSource {
     /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> ProcessFigures {
-        locked(&self.tally).figures().clone()
+        self.tally.lock().figures().clone()
     }
 }
 
@@ -89,7 +90,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     let weak = Arc::downgrade(tally);
     metrics::PROCESS_CPU_TIME.observe_f64(meter, move |observer| {
         if let Some(tally) = weak.upgrade() {
-            for (role, figures) in &locked(&tally).figures().roles {
+            for (role, figures) in &tally.lock().figures().roles {
                 observer.observe(figures.cpu_time.as_secs_f64(), &[attribute(*role)]);
             }
         }
@@ -97,7 +98,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     let weak = Arc::downgrade(tally);
     metrics::PROCESS_CPU_UTILIZATION.observe_f64(meter, move |observer| {
         if let Some(tally) = weak.upgrade() {
-            for (role, share) in locked(&tally).take_utilization() {
+            for (role, share) in tally.lock().take_utilization() {
                 observer.observe(*share, &[attribute(*role)]);
             }
         }
@@ -106,7 +107,7 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
         let weak = Arc::downgrade(tally);
         metric.observe_u64(meter, move |observer: &dyn AsyncInstrument<u64>| {
             if let Some(tally) = weak.upgrade() {
-                for (role, figures) in &locked(&tally).figures().roles {
+                for (role, figures) in &tally.lock().figures().roles {
                     observer.observe(amount(figures), &[attribute(*role)]);
                 }
             }

@@ -1,8 +1,9 @@
 //! Requests on their way into the queue: may they come, and when are they acknowledged.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{RwLock, Semaphore};
 
@@ -14,7 +15,6 @@ use super::{ReceiverContext, ReceiverStatus};
 use crate::otlp::Signal;
 use crate::pause::Pause;
 use crate::pipeline::queue::{AppendError, Queue};
-use crate::sources::host::locked;
 
 /// Requests that are worked on at a time: what they hold, decompressed and decoded, is what the memory of the agent grows by.
 /// With the largest one that is some 100 MB for a moment; and each thread that did such work keeps some of it.
@@ -82,7 +82,7 @@ impl Intake {
 
     /// Counts a refusal.
     pub(super) fn refused(&self, refusal: &Refusal) {
-        let mut status = locked(&self.status);
+        let mut status = self.status.lock();
         *status.refused.entry(refusal.name().to_owned()).or_default() += 1;
         if let Refusal::Origin(origin) = refusal {
             status.refused_origin = Some(origin.chars().take(200).collect());
@@ -117,7 +117,7 @@ impl Intake {
         }
         drop((waiting, shares_logs));
         self.preparer.record(&measurements);
-        let mut status = locked(&self.status);
+        let mut status = self.status.lock();
         if items > 0 {
             *status.taken.entry(signal).or_default() += items;
         }

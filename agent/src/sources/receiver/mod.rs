@@ -34,16 +34,16 @@ mod views;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::host::locked;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::{CollectorSettings, ReceiverSettings, Settings};
 use crate::consent::{Consent, LogKind};
@@ -148,7 +148,7 @@ impl Source for Receiver {
     async fn stop(&self) {
         // Without a server nobody listens to it.
         let _ = self.stop.send(true);
-        let servers = std::mem::take(&mut *locked(&self.servers));
+        let servers = std::mem::take(&mut *self.servers.lock());
         let all = async {
             for server in servers {
                 // It can only have been aborted.
@@ -200,14 +200,14 @@ impl Receiver {
         if let Err(error) = write_atomically(&published, where_it_listens.to_string().as_bytes()) {
             tracing::warn!(%error, "where the receiver listens could not be written down");
         }
-        *locked(&status) = ReceiverStatus { http, grpc, problem, ..ReceiverStatus::default() };
+        *status.lock() = ReceiverStatus { http, grpc, problem, ..ReceiverStatus::default() };
         Self { intake, status, published, stop, places, servers: Mutex::new(servers) }
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> ReceiverStatus {
-        locked(&self.status).clone()
+        self.status.lock().clone()
     }
 }
 

@@ -52,7 +52,7 @@ async fn check(name: &str, settings: CollectorSettings, seen: &Seen, then: Then)
     }
     let counted = |counter: &str| queue.watch().borrow().counters.get(counter).copied().unwrap_or_default();
     let figures = (counted("delivered.logs"), counted("rejected.logs"), counted("dropped.logs.refused"));
-    let seen = seen.lock().unwrap().clone();
+    let seen = seen.lock().clone();
     let records: Vec<usize> = seen.iter().map(|(records, _)| *records).collect();
     let (expected_figures, expected_records) = match then {
         Done { rejected } => ((2 - rejected, rejected, 0), vec![2]),
@@ -79,7 +79,7 @@ async fn http_server(first: String) -> (SocketAddr, Seen) {
             assert!(head.starts_with("POST /v1/logs HTTP/1.1"), "{head}");
             let plain = crate::otlp::compression::decompress(Compression::Gzip, &body, 1 << 20).unwrap();
             let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
-            arrived.lock().unwrap().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
+            arrived.lock().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
             let usual = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
             let answer = answers.pop_front().unwrap_or(usual);
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -197,7 +197,7 @@ async fn every_answer_over_grpc_has_its_effect() {
             let seen = Seen::default();
             let (arrived, mut first) = (Arc::clone(&seen), Some(first));
             let address = grpc_server(move |request| {
-                arrived.lock().unwrap().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
+                arrived.lock().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
                 first.take().unwrap_or(Ok(ExportLogsServiceResponse::default()))
             })
             .await;

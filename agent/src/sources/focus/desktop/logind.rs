@@ -1,15 +1,15 @@
 //! logind: whether the session is locked, or another one is shown on its seat (org.freedesktop.login1(5): `LockedHint`
 //! and `Active` of a session). Where it does not run, nothing is known of either.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt as _;
 use zbus::zvariant::OwnedObjectPath;
 
 use crate::session::SessionState;
-use crate::sources::host::locked;
 
 #[zbus::proxy(
     interface = "org.freedesktop.login1.Manager",
@@ -48,7 +48,7 @@ impl Logind {
         let tell = {
             let away = Arc::clone(&away);
             move |state| {
-                *locked(&away) = state;
+                *away.lock() = state;
                 changed();
             }
         };
@@ -74,7 +74,7 @@ impl Logind {
 
     /// Why nobody can be at the session, if so.
     pub(super) fn away(&self) -> Option<SessionState> {
-        *locked(&self.away)
+        *self.away.lock()
     }
 }
 
