@@ -5,6 +5,7 @@
 //! - [`schema`]: the messages and fields of OTLP as a table; it bounds what a decoder would allocate.
 //! - [`wire`]: reads and writes protobuf's wire format without generated types.
 //! - [`from_json`], [`to_json`]: OTLP/HTTP with JSON.
+//! - [`grpc_frame`]: the prefix in front of each gRPC message.
 //! - [`split`]: splits a request that is too large for a collector.
 //! - [`describe`]: a request as text, for people.
 //!
@@ -14,6 +15,7 @@
 pub mod compression;
 pub mod describe;
 pub(crate) mod from_json;
+pub(crate) mod grpc_frame;
 pub(crate) mod schema;
 mod signal;
 pub(crate) mod split;

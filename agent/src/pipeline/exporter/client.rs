@@ -1,13 +1,12 @@
 //! One request to the collector, over gRPC or HTTP.
 //!
 //! Both ride on one HTTP client, so that proxies, certificates and faults are the same for both. Payloads go out as
-//! they lie in the queue: a gRPC message is its five bytes of prefix (compressed flag, length) and the payload
-//! (gRPC over HTTP/2, section "Length-Prefixed-Message"); tonic reads the answer.
+//! they lie in the queue, over gRPC behind the prefix of [`grpc_frame`]; tonic reads the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use parking_lot::Mutex;
@@ -23,7 +22,7 @@ use super::decision::{Outcome, retry_after};
 use super::error::ClientError;
 use super::failure::{self, Failure};
 use crate::config::{CollectorSettings, Protocol};
-use crate::otlp::{Compression, Signal, compression, to_json};
+use crate::otlp::{Compression, Signal, compression, grpc_frame, to_json};
 use crate::pipeline::queue::Batch;
 
 /// Largest answer that is read, as the OTLP specification demands a limit.
@@ -206,11 +205,7 @@ impl Client {
         payload: &[u8],
         headers: HeaderMap,
     ) -> Result<Outcome, Failure> {
-        let mut message = BytesMut::with_capacity(payload.len() + 5);
-        message.put_u8(u8::from(compression != Compression::None));
-        message.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
-        message.put_slice(payload);
-
+        let message = grpc_frame::encode(compression != Compression::None, payload);
         let mut request = self
             .connection
             .client()
@@ -219,7 +214,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
             .header("grpc-timeout", format!("{}m", self.settings.timeout.get().as_millis().min(99_999_999)))
-            .body(message.freeze());
+            .body(message);
         if compression != Compression::None {
             request = request.header("grpc-encoding", compression.token());
         }

@@ -8,9 +8,10 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::enrich::Enrichment;
 use super::gate::Gate;
-use super::grpc::{PREFIX, framing};
+use super::grpc::framing;
 use super::prepare::{Arrived, Form, Preparer};
 use crate::config::{ReceiverSettings, RedactionSettings};
+use crate::otlp::grpc_frame::PREFIX_LENGTH;
 use crate::otlp::{Compression, Signal};
 use crate::pipeline::queue::NewBatch;
 use crate::redaction::{LazyRedactor, Person};
@@ -58,7 +59,7 @@ impl Trial {
         let (form, compression, offset) = match body {
             Body::Grpc => {
                 let compression = framing(Compression::Zstd.token(), bytes).map_err(|refusal| refusal.reason())?;
-                (Form::Protobuf, compression, PREFIX)
+                (Form::Protobuf, compression, PREFIX_LENGTH)
             }
             Body::Protobuf(compression) => (Form::Protobuf, compression, 0),
             Body::Json(compression) => (Form::Json, compression, 0),
