@@ -37,7 +37,7 @@ use crate::pipeline::events::Events;
 use crate::pipeline::exporter::{ClientError, Clients, Exporter};
 use crate::pipeline::queue::{QueueThread, StoreError};
 use crate::pipeline::spans::Spans;
-use crate::recent_load::Recorder;
+use crate::recent_load::LoadRecorder;
 use crate::sources::Sources;
 use crate::sources::power_saving::SavingSource;
 use crate::status::Status;
@@ -223,7 +223,7 @@ fn control(
         sessions: Arc::new(sessions),
         clients: telemetry.clients.clone(),
         sent: telemetry.exporter.sent(),
-        load: Mutex::new(Recorder::default()),
+        load: Mutex::new(LoadRecorder::default()),
         window_requests: watch::Sender::default(),
         shutdown: Notify::new(),
     })

@@ -1,23 +1,23 @@
-//! Starting with the user's session: a value of the registry's `Run` key of the user on Windows, an entry in
-//! `~/.config/autostart` on Linux (freedesktop.org, "Desktop Application Autostart Specification").
+//! Autostart of the tray program at sign-in: the user's `Run` registry key on Windows, an entry in `~/.config/autostart` on
+//! Linux (freedesktop.org, "Desktop Application Autostart Specification").
 
 use auto_launch::{AutoLaunch, AutoLaunchBuilder, Error};
 
 use crate::config::PolicySettings;
 
-/// Name of the entry.
+/// Name of the registry value or desktop entry.
 const NAME: &str = "Insights Agent";
 
-/// Whether the tray program starts with the session.
+/// Returns whether the tray program starts when this user signs in.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not report it.
 pub fn is_on() -> Result<bool, Error> {
     entry()?.is_enabled()
 }
 
-/// Whether whoever installed it lets it start with every user's session: the registry's `Run` key of the machine on Windows, an entry in
-/// `/etc/xdg/autostart` on Linux.
+/// Returns whether the installation starts the tray program for all users: the machine's `Run` registry key on Windows,
+/// an entry in `/etc/xdg/autostart` on Linux.
 #[must_use]
 pub fn is_on_for_all() -> bool {
     #[cfg(windows)]
@@ -29,10 +29,10 @@ pub fn is_on_for_all() -> bool {
     std::path::Path::new("/etc/xdg/autostart").join(format!("{NAME}.desktop")).exists()
 }
 
-/// Lets it, or not. For the tray program itself, whose path is written down.
+/// Enables or disables autostart. Call it only from the tray program: its own path is stored.
 ///
 /// # Errors
-/// When the system does not take it.
+/// When the system rejects the change.
 pub fn set(on: bool) -> Result<(), Error> {
     let entry = entry()?;
     match (entry.is_enabled()?, on) {
@@ -42,11 +42,11 @@ pub fn set(on: bool) -> Result<(), Error> {
     }
 }
 
-/// What the organisation has decided.
+/// Applies the organisation's policy on autostart, if it has one.
 ///
 /// # Errors
-/// As [`set`].
-pub fn obey(policy: PolicySettings) -> Result<(), Error> {
+/// See [`set`].
+pub fn apply_policy(policy: PolicySettings) -> Result<(), Error> {
     policy.autostart.map_or(Ok(()), set)
 }
 

@@ -1,7 +1,9 @@
-//! Who agreed to the sharing of logs, to what, and when.
+//! The consent record: which logs are shared, who decided, and when.
 //!
-//! Invariants: nothing of a log file is read before its kind is shared; a file that is missing, damaged or of a newer
-//! version means "not shared". The record is `consent.json` in the data folder, written whole and renamed into place.
+//! **Format:** `consent.json` in the data folder, replaced atomically.
+//!
+//! **Invariant:** nothing of a log file is read before its kind is shared. A record that is missing, damaged or from a
+//! newer version means "not shared".
 
 use std::io;
 use std::path::Path;
@@ -10,24 +12,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::paths::write_atomically;
 
-/// Version of the words that the user agreed to. A new version asks again.
+/// Version of the consent text that the user agrees to. A new version asks again.
 pub const CONSENT_VERSION: u32 = 1;
 
-/// Kinds of logs, each agreed to by itself.
+/// Kinds of logs; each is shared separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogKind {
-    /// What the io.Connect platform writes of itself.
+    /// Log files of the io.Connect platform.
     Platform,
-    /// What the applications write.
+    /// Log files of io.Connect applications.
     Applications,
 }
 
 impl LogKind {
-    /// Both.
+    /// All kinds.
     pub const ALL: [Self; 2] = [Self::Platform, Self::Applications];
 
-    /// As written in text and in the queue's file.
+    /// The name in texts, in JSON and in the queue's file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,7 +38,7 @@ impl LogKind {
         }
     }
 
-    /// The kind of a name, if it is one.
+    /// Returns the kind with this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -49,36 +51,36 @@ impl std::fmt::Display for LogKind {
     }
 }
 
-/// A decision on one kind of logs.
+/// A decision on one kind of logs, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Whether logs of this kind are shared.
     pub shared: bool,
-    /// When it was decided, RFC 3339.
+    /// When the decision was made; RFC 3339 in the file.
     pub at: jiff::Timestamp,
-    /// Version of the words that were agreed to: [`CONSENT_VERSION`].
+    /// Version of the consent text: [`CONSENT_VERSION`] at that time.
     pub version: u32,
     /// Who decided.
     #[serde(default)]
     pub by: Decider,
-    /// Whether the event of this decision is in the queue, or has been.
+    /// Whether the event of this decision has been queued.
     #[serde(default)]
     pub announced: bool,
 }
 
-/// Who decided on sharing.
+/// Who decided whether logs are shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decider {
     /// The person at the desk.
     #[default]
     User,
-    /// Their organisation.
+    /// The organisation's policy.
     Policy,
 }
 
 impl Decider {
-    /// As written in text.
+    /// The name in events and texts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,26 +90,26 @@ impl Decider {
     }
 }
 
-/// What the user has decided. The default is: nothing is shared.
+/// The decisions on all kinds of logs. By default nothing is shared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Consent {
-    /// On the platform's logs.
+    /// On logs of the platform.
     pub platform: Option<Decision>,
-    /// On the applications' logs.
+    /// On logs of applications.
     pub applications: Option<Decision>,
-    /// Whether the user has been asked, and has answered or turned the question down.
+    /// Whether the user has answered or dismissed the first question.
     #[serde(default)]
     pub asked: bool,
 }
 
 impl Consent {
-    /// Whether logs of this kind may be read.
+    /// Returns whether logs of this kind may be read.
     #[must_use]
     pub fn shares(&self, kind: LogKind) -> bool {
         self.decision(kind).is_some_and(|decision| decision.shared && decision.version == CONSENT_VERSION)
     }
 
-    /// The decision on a kind, if there was one.
+    /// Returns the decision on a kind, if there is one.
     #[must_use]
     pub fn decision(&self, kind: LogKind) -> Option<&Decision> {
         match kind {
@@ -116,23 +118,23 @@ impl Consent {
         }
     }
 
-    /// Writes down the user's decision on some kinds.
+    /// Records the user's decision on some kinds.
     pub fn decide(&mut self, kinds: &[LogKind], shared: bool, at: jiff::Timestamp) {
         for kind in kinds {
             self.set(*kind, shared, at, Decider::User);
         }
     }
 
-    /// Writes down what the organisation has decided on each kind; what it has given back is undecided. True if anything
-    /// changed.
-    pub fn obey(&mut self, policy: impl Fn(LogKind) -> Option<bool>, at: jiff::Timestamp) -> bool {
+    /// Applies the organisation's policy to each kind. A decision of a policy that no longer decides is removed. Returns
+    /// whether anything changed.
+    pub fn apply_policy(&mut self, policy: impl Fn(LogKind) -> Option<bool>, at: jiff::Timestamp) -> bool {
         let before = self.clone();
         for kind in LogKind::ALL {
             let decided = self.decision(kind).filter(|decision| decision.by == Decider::Policy);
             match (policy(kind), decided) {
                 (Some(shared), Some(decided)) if decided.shared == shared && decided.version == CONSENT_VERSION => {}
                 (Some(shared), _) => self.set(kind, shared, at, Decider::Policy),
-                (None, Some(_)) => *self.of_mut(kind) = None,
+                (None, Some(_)) => *self.slot(kind) = None,
                 (None, None) => {}
             }
         }
@@ -140,41 +142,44 @@ impl Consent {
     }
 
     fn set(&mut self, kind: LogKind, shared: bool, at: jiff::Timestamp, by: Decider) {
-        *self.of_mut(kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
+        *self.slot(kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
     }
 
-    /// Takes note that the event of a decision is in the queue. False if it was known, or there is none.
-    pub fn announced(&mut self, kind: LogKind) -> bool {
-        self.of_mut(kind).as_mut().is_some_and(|decision| !std::mem::replace(&mut decision.announced, true))
+    /// Records that the event of a decision is queued. Returns `false` if that was known, or there is no decision.
+    pub fn mark_announced(&mut self, kind: LogKind) -> bool {
+        self.slot(kind).as_mut().is_some_and(|decision| !std::mem::replace(&mut decision.announced, true))
     }
 
-    fn of_mut(&mut self, kind: LogKind) -> &mut Option<Decision> {
+    fn slot(&mut self, kind: LogKind) -> &mut Option<Decision> {
         match kind {
             LogKind::Platform => &mut self.platform,
             LogKind::Applications => &mut self.applications,
         }
     }
 
-    /// The record on disk; whatever cannot be understood counts as "not shared".
+    /// Loads the record. Anything that cannot be understood counts as "not shared".
     #[must_use]
     pub fn load(file: &Path) -> Self {
         match std::fs::read(file) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(file = %file.display(), %error, "the consent record is damaged: logs are not shared until it is given again");
+                tracing::warn!(
+                    file = %file.display(),
+                    "failed to parse the consent record; logs are not shared until the user decides again: {error:#}"
+                );
                 Self::default()
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "the consent record cannot be read: logs are not shared");
+                tracing::warn!(file = %file.display(), "failed to read the consent record; logs are not shared: {error:#}");
                 Self::default()
             }
         }
     }
 
-    /// Writes the record.
+    /// Saves the record.
     ///
     /// # Errors
-    /// When the file cannot be written; the old one is then still whole.
+    /// When the file cannot be written; the old record is then unchanged.
     pub fn store(&self, file: &Path) -> io::Result<()> {
         write_atomically(file, &serde_json::to_vec_pretty(self)?)
     }

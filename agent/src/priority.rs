@@ -1,31 +1,31 @@
-//! Out of the way of whoever works at the machine: the agent runs at low priority, and while it works off a backlog of
-//! log files its reader lowers that of its disk accesses too. None of it costs anything on a machine that has time.
+//! Process and thread priority: the agent runs at low priority, so that the user's programs come first. While the log
+//! reader works on a backlog it lowers its disk priority too. On an idle machine this costs nothing.
 
-/// Lowers the priority of this program. For its begin: threads take over the priority of the one that starts them.
+/// Lowers the priority of this program. Call it first, because threads inherit the priority of their creator.
 ///
 /// On Linux nice 10, from which the kernel derives the priority of disk accesses (`ioprio_set(2)`); on Windows the class
 /// "below normal".
 pub fn lower() {
     if let Err(error) = platform::lower() {
-        tracing::debug!(%error, "the priority could not be lowered");
+        tracing::debug!("failed to lower the priority: {error:#}");
     }
 }
 
-/// Whether a thread works in the background.
+/// Whether a thread runs in background mode.
 #[derive(Debug, Default)]
 pub struct Background {
     is_on: bool,
 }
 
 impl Background {
-    /// Switches for the thread that calls this.
+    /// Switches background mode of the calling thread on or off.
     pub fn set(&mut self, on: bool) {
         if on == self.is_on {
             return;
         }
         self.is_on = on;
         if let Err(error) = platform::background(on) {
-            tracing::debug!(%error, "the priority of a thread could not be changed");
+            tracing::debug!("failed to change the priority of a thread: {error:#}");
         }
     }
 }
@@ -34,15 +34,15 @@ impl Background {
 mod platform {
     use std::io;
 
-    /// Half of what there is: still ahead of what runs only on idle machines.
+    /// Half of the range: still ahead of programs that run only on idle machines.
     const NICE: i32 = 10;
 
     pub(super) fn lower() -> io::Result<()> {
         Ok(rustix::process::setpriority_process(None, NICE)?)
     }
 
-    /// What is nice already cannot become less so without privileges.
-    #[allow(clippy::unnecessary_wraps, reason = "it is one that can fail on Windows")]
+    /// Without privileges a thread cannot raise its priority again, so it is not lowered further.
+    #[allow(clippy::unnecessary_wraps, reason = "fails on Windows only")]
     pub(super) fn background(_: bool) -> io::Result<()> {
         Ok(())
     }

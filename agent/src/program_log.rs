@@ -1,7 +1,8 @@
-//! The agent's own log: a file of limited size, for people who look for a fault.
+//! The agent's own log file, for troubleshooting.
 //!
-//! Nothing sensitive is written, at no level: no log line, header, user name or payload. At most [`FILES`] + 1 files of
-//! [`FILE_BYTES`] each lie in the data folder's `log`.
+//! **Invariant:** nothing sensitive is written at any level: no log line of io.Connect, no header, user name or payload.
+//!
+//! The folder `log` in the data folder holds at most [`MAX_OLD_FILES`] + 1 files of [`MAX_FILE_BYTES`] each.
 
 use std::io;
 use std::path::Path;
@@ -14,21 +15,21 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogLevel;
 
-/// Size from which on a new file is begun: some days of ordinary running.
-const FILE_BYTES: usize = 1 << 20;
-/// Older files that are kept.
-const FILES: usize = 3;
+/// Size at which a new file is started: some days of ordinary running.
+const MAX_FILE_BYTES: usize = 1 << 20;
+/// Number of older files that are kept.
+const MAX_OLD_FILES: usize = 3;
 
-/// Sets the level of the program's log.
+/// Sets the level of the running log.
 type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
 
-/// How the level of the log that was started is changed.
+/// Changes the level of the running log; empty before [`start`].
 static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
-/// Sends the program's events of `level` and above to the file, and to standard error too if `also_stderr` says so.
+/// Starts the log: events of `level` and above go to the file, and to standard error if `also_stderr`.
 ///
 /// # Errors
-/// When the folder cannot be made; then standard error is all there is.
+/// When the folder cannot be created; the log then goes to standard error only.
 pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> {
     let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let file = folder.is_ok().then(|| rotating(file));
@@ -37,17 +38,17 @@ pub fn start(file: &Path, level: LogLevel, also_stderr: bool) -> io::Result<()> 
     let builder = builder.with_env_filter(filter(level)).with_filter_reloading();
     let handle = builder.reload_handle();
     let subscriber = builder.finish();
-    // Fails only if a subscriber has been set already, as when an embedding program logs by itself.
+    // Fails only if the embedding program has set a subscriber of its own.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let _ = SET_LEVEL.set(Box::new(move |level| {
-            // Fails only without the subscriber, which is there to the end.
+            // Fails only without the subscriber, which lives as long as the program.
             let _ = handle.reload(filter(level));
         }));
     }
     folder
 }
 
-/// Changes the level of the log that was started, if one was.
+/// Changes the level of the running log, if there is one.
 pub fn set_level(level: LogLevel) {
     if let Some(set) = SET_LEVEL.get() {
         set(level);
@@ -61,12 +62,18 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Info => "info",
         LogLevel::Debug => "debug",
     };
-    // Other crates speak up only when something is wrong.
+    // Other crates log only warnings and errors.
     EnvFilter::new(format!("warn,insights_agent={level}"))
 }
 
 fn rotating(file: &Path) -> FileRotate<AppendCount> {
-    FileRotate::new(file, AppendCount::new(FILES), ContentLimit::BytesSurpassed(FILE_BYTES), Compression::None, None)
+    FileRotate::new(
+        file,
+        AppendCount::new(MAX_OLD_FILES),
+        ContentLimit::BytesSurpassed(MAX_FILE_BYTES),
+        Compression::None,
+        None,
+    )
 }
 
 struct Tee {
@@ -77,7 +84,7 @@ struct Tee {
 impl io::Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.also_stderr {
-            // A closed terminal is no reason to lose the file.
+            // A closed terminal must not stop the file.
             let _ = io::stderr().write_all(bytes);
         }
         if let Some(file) = &mut self.file {

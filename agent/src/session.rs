@@ -1,31 +1,31 @@
-//! The states of a user's session.
+//! The states of a user session.
 
 use serde::{Deserialize, Serialize};
 
-/// What a stretch of a session was.
+/// The state of a session over an interval. Every second of a session is in exactly one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
-    /// The user was at work.
+    /// The user is active.
     Active,
-    /// No input for longer than the settings' `idle_after`.
+    /// No input for longer than `focus.idle_after`.
     Idle,
-    /// The session was locked.
+    /// The session is locked.
     Locked,
-    /// The machine slept.
+    /// The machine sleeps.
     Suspended,
-    /// The session was shown nowhere: another user's was, or its remote desktop was closed.
+    /// The session is not displayed: another user's is, or its remote desktop is disconnected.
     Disconnected,
-    /// The system does not tell.
+    /// The operating system does not report the state.
     Unknown,
 }
 
 impl SessionState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 6] =
         [Self::Active, Self::Idle, Self::Locked, Self::Suspended, Self::Disconnected, Self::Unknown];
 
-    /// As in attributes.
+    /// The name in attributes and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! How the system asks a program to end: Ctrl-C, `SIGTERM`, a closed window, the end of the session.
+//! Shutdown requests of the operating system: Ctrl-C, `SIGTERM`, a closed window, the end of the session.
 
 #[cfg(unix)]
 mod unix;
@@ -8,4 +8,4 @@ mod windows;
 #[cfg(unix)]
 pub use unix::shutdown_signal;
 #[cfg(windows)]
-pub use windows::{shutdown_signal, start_again_after_update};
+pub use windows::{register_restart_after_update, shutdown_signal};

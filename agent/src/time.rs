@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// The time, in Unix milliseconds.
+/// Returns the current time in Unix milliseconds.
 #[must_use]
 pub fn now_unix_ms() -> i64 {
     Timestamp::now().as_millisecond()

@@ -1,6 +1,6 @@
 //! Quantities as text.
 
-/// Bytes for people.
+/// Returns a number of bytes as people read it, for example `3.6 KiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
     match bytes {

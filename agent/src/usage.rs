@@ -1,7 +1,8 @@
-//! Seven days of what the user did, kept on this machine: for the window and `insights-agent usage`, sent nowhere.
+//! The usage history of seven days, for the window and `insights-agent usage`. It stays on this machine and is never
+//! exported.
 //!
-//! On disk (`usage.json` in the data folder): the session that was last seen, and for each local day the seconds in each
-//! state and, for each app, focus, switches and starts. It is written whole once a minute, so that a kill costs a minute.
+//! **Format:** `usage.json` in the data folder: the last session, and for each local day the seconds in each session state
+//! and, for each app, focus, switches and starts. The file is replaced once a minute, so a kill loses at most a minute.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,26 +15,26 @@ use serde::{Deserialize, Serialize};
 use crate::paths::write_atomically;
 use crate::session::SessionState;
 
-/// Days that are kept, today included.
+/// Number of days that are kept, including today.
 pub const DAYS: i32 = 7;
-/// The file is some KiB; what is larger was not written by the agent.
-const LARGEST: u64 = 4 << 20;
+/// Maximum size of the file, bytes. It has some KiB; a larger one was not written by the agent.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// What the user did, day by day.
+/// The usage history, day by day.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// The session that was last seen; none before the first.
+    /// The last session; none before the first.
     #[serde(default)]
     pub session: Option<Session>,
-    /// Days, on this machine's calendar.
+    /// Usage by local day.
     #[serde(default)]
     pub days: BTreeMap<Date, Day>,
 }
 
-/// A session of the user.
+/// A user session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its `session.id`.
+    /// `session.id`.
     pub id: String,
     /// When it was first seen.
     pub started_unix_ms: i64,
@@ -41,7 +42,7 @@ pub struct Session {
     pub seen_unix_ms: i64,
 }
 
-/// A day.
+/// The usage of one day, or of several days together.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Day {
     /// Seconds in each state.
@@ -50,40 +51,40 @@ pub struct Day {
     pub apps: BTreeMap<String, AppUsage>,
 }
 
-/// How an app was used.
+/// The usage of one app.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct AppUsage {
-    /// Seconds in front of an active user.
+    /// Seconds in front while the user was active.
     pub focus_seconds: f64,
-    /// How often the user switched to it.
+    /// Number of switches to the app.
     pub switches: u64,
-    /// How often it was started.
+    /// Number of starts.
     pub starts: u64,
 }
 
 impl Usage {
-    /// What is kept. What cannot be read counts as nothing.
+    /// Loads the history. A file that cannot be read counts as empty.
     #[must_use]
     pub fn load(file: &Path) -> Self {
         match read(file) {
             Ok(usage) => usage,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => {
-                tracing::warn!(%error, "the history of use cannot be read; it begins anew");
+                tracing::warn!("failed to read the usage history, starting a new one: {error:#}");
                 Self::default()
             }
         }
     }
 
-    /// Keeps it.
+    /// Saves the history.
     ///
     /// # Errors
-    /// When it cannot be written; what was kept before stays.
+    /// When the file cannot be written; the old one is then unchanged.
     pub fn store(&self, file: &Path) -> io::Result<()> {
         write_atomically(file, &serde_json::to_vec(self)?)
     }
 
-    /// A day, to add to. Days that are too old on `date` are forgotten.
+    /// Returns the entry of a day, creating it if needed. Days that are too old on `date` are removed.
     pub fn day(&mut self, date: Date) -> &mut Day {
         if !self.days.contains_key(&date) {
             let oldest = date.saturating_sub((DAYS - 1).days());
@@ -92,7 +93,7 @@ impl Usage {
         self.days.entry(date).or_default()
     }
 
-    /// The last `days` up to `today`, together.
+    /// Returns the sum of the last `days` days up to `today`.
     #[must_use]
     pub fn total(&self, today: Date, days: i32) -> Day {
         let first = today.saturating_sub((days.clamp(1, DAYS) - 1).days());
@@ -111,8 +112,8 @@ impl Usage {
         total
     }
 
-    /// A session is seen. Returns the one before, if this is another.
-    pub fn see_session(&mut self, id: &str, at: Timestamp) -> Option<Session> {
+    /// Records that a session exists at a time. Returns the previous session if this is another one.
+    pub fn record_session(&mut self, id: &str, at: Timestamp) -> Option<Session> {
         let at = at.as_millisecond();
         match &mut self.session {
             Some(session) if session.id == id => {
@@ -125,7 +126,7 @@ impl Usage {
 }
 
 impl Day {
-    /// Apps by focus, the most used first.
+    /// Returns the apps by focus time, the most used first.
     #[must_use]
     pub fn ranking(&self) -> Vec<(&str, AppUsage)> {
         let mut apps: Vec<_> = self.apps.iter().map(|(name, app)| (name.as_str(), *app)).collect();
@@ -135,7 +136,7 @@ impl Day {
 }
 
 fn read(file: &Path) -> io::Result<Usage> {
-    if file.metadata()?.len() > LARGEST {
+    if file.metadata()?.len() > MAX_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(serde_json::from_slice(&std::fs::read(file)?)?)

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use insights_agent::agent::{Agent, Frontend, Service};
 use insights_agent::autostart;
 use insights_agent::config::{Loaded, Settings};
-use insights_agent::control::{Reply, Request, ask, is_answered};
+use insights_agent::control::{Reply, Request, ask, is_running};
 use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
 use insights_agent::{priority, program_log};
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     let loaded = options.settings(true)?;
     // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if runtime.block_on(is_answered(&data)) {
+    if runtime.block_on(is_running(&data)) {
         return show_running(&options, &data);
     }
     match data.take() {
@@ -85,7 +85,7 @@ fn main() -> Result<()> {
     gtk::init().context(NO_DISPLAY)?;
     #[cfg(windows)]
     if options == Options::default()
-        && let Err(error) = insights_agent::shutdown::start_again_after_update()
+        && let Err(error) = insights_agent::shutdown::register_restart_after_update()
     {
         tracing::debug!(%error, "Windows will not start this program again after an update");
     }
@@ -181,7 +181,7 @@ impl Frontend for Tray {
     }
 
     async fn run(&mut self, agent: &Agent, settings: &Settings) {
-        if let Err(error) = autostart::obey(settings.policy) {
+        if let Err(error) = autostart::apply_policy(settings.policy) {
             tracing::warn!("failed to apply the policy on autostart: {error:#}");
         }
         tray::run(agent, &mut self.view, &mut self.actions, agent.window_requests()).await;

@@ -67,7 +67,7 @@ impl Action {
         Self::Share(LogKind::Applications),
         Self::Pause(PauseFor::OneHour),
         Self::Pause(PauseFor::Tomorrow),
-        Self::Pause(PauseFor::Now),
+        Self::Pause(PauseFor::Resume),
         Self::Open,
         Self::Quit,
     ];
@@ -79,7 +79,7 @@ impl Action {
             Self::Share(LogKind::Applications) => "share-applications",
             Self::Pause(PauseFor::OneHour) => "pause-hour",
             Self::Pause(PauseFor::Tomorrow) => "pause-tomorrow",
-            Self::Pause(PauseFor::Now) => "resume",
+            Self::Pause(PauseFor::Resume) => "resume",
             Self::Open => "open",
             Self::Quit => "quit",
         }
@@ -134,7 +134,7 @@ impl TrayModel {
             Item::Separator,
             button(Action::Pause(PauseFor::OneHour), "Pause for 1 hour", may_pause),
             button(Action::Pause(PauseFor::Tomorrow), "Pause until tomorrow", may_pause),
-            button(Action::Pause(PauseFor::Now), &resume, paused.is_some()),
+            button(Action::Pause(PauseFor::Resume), &resume, paused.is_some()),
             Item::Separator,
             button(Action::Open, "Open Insights Agent", true),
             button(Action::Quit, "Quit", true),

@@ -61,7 +61,7 @@ enum Reach {
 /// Loads the consent record and applies the organisation's policy to it.
 pub(super) fn load(file: &Path, policy: &PolicySettings) -> Consent {
     let mut consent = Consent::load(file);
-    if consent.obey(|kind| policy.shares(kind), jiff::Timestamp::now())
+    if consent.apply_policy(|kind| policy.shares(kind), jiff::Timestamp::now())
         && let Err(error) = consent.store(file)
     {
         tracing::warn!("failed to save the consent record after a policy change: {error:#}");
@@ -171,7 +171,7 @@ impl ConsentService {
             match events.emit(events::CONSENT_CHANGED, decision.at, body, attributes).await {
                 // The queue may hold the event only in memory during a fault, so the next start repeats it.
                 Ok(()) if !stats.borrow().problems.is_empty() => {}
-                Ok(()) => changed |= consent.announced(kind),
+                Ok(()) => changed |= consent.mark_announced(kind),
                 Err(error) => {
                     tracing::warn!(%kind, "failed to emit the consent event; the next start repeats it: {error:#}");
                 }

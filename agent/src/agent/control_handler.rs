@@ -11,7 +11,7 @@ use super::status_assembler::StatusAssembler;
 use crate::control::{Answer, Reply, Request};
 use crate::pause::PauseFor;
 use crate::pipeline::exporter::{Clients, Sent, probe};
-use crate::recent_load::{LOOK_INTERVAL, Recorder};
+use crate::recent_load::{LoadRecorder, SAMPLE_INTERVAL};
 use crate::sources::host::logical_cpus;
 use crate::time::now_unix_ms;
 
@@ -26,7 +26,7 @@ pub(super) struct ControlHandler {
     pub(super) sessions: Arc<SessionReporter>,
     pub(super) clients: Clients,
     pub(super) sent: Sent,
-    pub(super) load: Mutex<Recorder>,
+    pub(super) load: Mutex<LoadRecorder>,
     /// How often a user has asked for the window.
     pub(super) window_requests: watch::Sender<u64>,
     /// Notified when another program asks the agent to shut down.
@@ -40,13 +40,13 @@ impl ControlHandler {
         loop {
             self.status.pause.over().await;
             let reports = self.status.sources.report();
-            self.load.lock().look(now_unix_ms(), &reports.host, &reports.processes, cpus);
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            self.load.lock().add(now_unix_ms(), &reports.host, &reports.processes, cpus);
+            tokio::time::sleep(SAMPLE_INTERVAL).await;
         }
     }
 
     fn pause_for(&self, until: PauseFor) -> Reply {
-        if !self.status.policy.allow_pause && until != PauseFor::Now {
+        if !self.status.policy.allow_pause && until != PauseFor::Resume {
             return Reply::Failed { why: NO_PAUSE.to_owned() };
         }
         let until = until.end(&jiff::ZonedDateTime::now());
@@ -68,7 +68,7 @@ impl ControlHandler {
 
     async fn delete_history(&self) -> Reply {
         self.sent.forget();
-        *self.load.lock() = Recorder::default();
+        *self.load.lock() = LoadRecorder::default();
         self.sessions.delete_history().await;
         Reply::Done
     }
@@ -83,8 +83,8 @@ impl Answer for ControlHandler {
                 Err(error) => Reply::Failed { why: error.to_string() },
             },
             Request::Pause { until } => self.pause_for(until),
-            Request::Hour => Reply::Hour(self.load.lock().hour()),
-            Request::Sent { signal } => Reply::Sent { batches: self.sent.of(signal) },
+            Request::RecentLoad => Reply::RecentLoad(self.load.lock().last_hour()),
+            Request::RecentBatches { signal } => Reply::RecentBatches { batches: self.sent.of(signal) },
             Request::DeleteHistory => self.delete_history().await,
             Request::Usage { days } => Reply::Usage(self.sessions.usage(days)),
             Request::TestConnection => Reply::Tested { probes: probe(&self.clients).await },

@@ -65,7 +65,7 @@ impl SessionReporter {
     async fn report_session(&self, focus: &FocusSource) {
         let at = Timestamp::now();
         let is_first = focus.usage().session.is_none();
-        let before = focus.see_session(&self.session_id, at);
+        let before = focus.record_session(&self.session_id, at);
         let id = |id: &str| Value::StringValue(id.to_owned());
         let mut attributes = vec![(events::SESSION_ID, id(&self.session_id))];
         if let Some(before) = &before {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use insights_agent::agent::consent_service::ConsentService;
 use insights_agent::consent::{Consent, LogKind};
-use insights_agent::control::{Asked, Reply, Request, ask, ask_or_lock};
+use insights_agent::control::{Contact, Reply, Request, ask, ask_or_lock};
 use insights_agent::ioconnect::folders;
 use insights_agent::launch::Options;
 use insights_agent::otlp::Signal;
@@ -108,12 +108,12 @@ pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow
     let request = Request::ShareLogs { kinds: kinds.to_vec(), shared };
     let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
     match block_on(async { Ok(ask_or_lock(&data, &request).await?) })? {
-        Asked::Answered(reply) => match *reply {
+        Contact::Agent(reply) => match *reply {
             Reply::LogsShared { deleted } => tell(&names, shared, deleted),
             Reply::Failed { why } => bail!("{why}"),
             reply => bail!("the agent gave another answer: {reply:?}"),
         },
-        Asked::Nobody(_lock) => {
+        Contact::NotRunning(_lock) => {
             let policy = common.settings(true)?.settings.policy;
             let service = ConsentService::without_agent(&data, policy);
             let deleted = block_on(async { Ok(service.share_logs(kinds, shared).await?) })?;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use insights_agent::agent::{Headless, Service};
-use insights_agent::control::is_answered;
+use insights_agent::control::is_running;
 use insights_agent::debug_collector;
 use insights_agent::launch::Options;
 use insights_agent::paths::LockError;
@@ -19,7 +19,7 @@ pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let loaded = common.settings(true)?;
     // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
-    if block_on(async { Ok(is_answered(&data).await) })? {
+    if block_on(async { Ok(is_running(&data).await) })? {
         return Err(LockError::Taken(data.path().to_owned()).into());
     }
     drop(data.take()?);

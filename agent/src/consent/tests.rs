@@ -1,7 +1,10 @@
+//! Scenario: consent records that are missing, damaged or newer, and policies that come and go.
+
 use super::*;
 
+/// Guarantees: only a readable record of this version shares logs.
 #[test]
-fn nothing_is_shared_without_a_readable_record_of_this_version() {
+fn unreadable_or_newer_record_shares_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("consent.json");
     assert_eq!(Consent::load(&file), Consent::default());
@@ -20,18 +23,18 @@ fn nothing_is_shared_without_a_readable_record_of_this_version() {
     assert!(!Consent::load(&file).shares(LogKind::Platform));
 }
 
-/// What the organisation decides takes the place of the user's decision; what it gives back is undecided, not as before.
+/// Guarantees: a policy replaces the user's decision; once it is withdrawn the kind is undecided, not as before.
 #[test]
-fn the_organisation_decides() {
+fn policy_replaces_the_users_decision() {
     let at = |second| jiff::Timestamp::from_second(second).unwrap();
     let policy = |platform| move |kind| if kind == LogKind::Platform { platform } else { None };
     let mut consent = Consent::default();
     consent.decide(&LogKind::ALL, true, at(1));
-    assert!(!consent.obey(policy(None), at(2)) && consent.shares(LogKind::Platform));
-    assert!(consent.obey(policy(Some(false)), at(3)) && !consent.shares(LogKind::Platform));
-    assert!(!consent.obey(policy(Some(false)), at(4)), "it is known");
+    assert!(!consent.apply_policy(policy(None), at(2)) && consent.shares(LogKind::Platform));
+    assert!(consent.apply_policy(policy(Some(false)), at(3)) && !consent.shares(LogKind::Platform));
+    assert!(!consent.apply_policy(policy(Some(false)), at(4)), "it is known");
     assert_eq!(consent.decision(LogKind::Platform).unwrap().by, Decider::Policy);
-    assert!(consent.obey(policy(Some(true)), at(5)) && consent.shares(LogKind::Platform));
-    assert!(consent.obey(policy(None), at(6)) && consent.decision(LogKind::Platform).is_none());
+    assert!(consent.apply_policy(policy(Some(true)), at(5)) && consent.shares(LogKind::Platform));
+    assert!(consent.apply_policy(policy(None), at(6)) && consent.decision(LogKind::Platform).is_none());
     assert!(consent.shares(LogKind::Applications), "nobody decided on these");
 }

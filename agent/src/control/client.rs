@@ -1,4 +1,4 @@
-//! Asking a running agent.
+//! The client side of the control protocol.
 
 use std::fs::File;
 use std::io;
@@ -9,74 +9,76 @@ use interprocess::local_socket::traits::tokio::Stream as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::Instant;
 
-use super::{MAX_LINE, Reply, Request, socket_name};
+use super::{MAX_LINE_BYTES, Reply, Request, socket_name};
 use crate::paths::{DataDir, LockError};
 
-/// Longest wait for an answer. Withdrawing consent waits for the reader, which may be in the middle of a batch.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum wait for an answer. A withdrawal of consent waits for the log reader, which may be in the middle of a batch.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause before an agent that is starting or ending is asked again.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Delay before an agent that is starting or stopping is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// Why there is no answer.
+/// Why the agent does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No agent runs on this data folder.
     #[error("no agent is running on {0}; `insights-agent run` starts it")]
     NotRunning(String),
-    /// An agent has taken the question and does not answer.
+    /// The agent accepts the request but does not answer in time.
     #[error("the agent does not answer; end its process and start it again")]
     Silent,
-    /// The connection does not work.
-    #[error("the agent cannot be asked: {0}")]
+    /// The connection failed.
+    #[error("failed to connect to the agent: {0}")]
     Io(#[from] io::Error),
-    /// The answer is not of this version.
-    #[error("the running agent answers in a way unknown to this version ({0}); restart it after an update")]
-    Strange(serde_json::Error),
+    /// The agent has another version, and its answer cannot be parsed.
+    #[error(
+        "the running agent has another version and gave an unknown answer ({0}); restart the agent after an update"
+    )]
+    UnknownAnswer(serde_json::Error),
 }
 
-/// Asks the agent that runs on a data folder.
+/// Sends a request to the agent that runs on a data folder.
 ///
 /// # Errors
 /// See [`AskError`].
 pub async fn ask(data: &DataDir, request: &Request) -> Result<Reply, AskError> {
-    tokio::time::timeout(PATIENCE, exchange(data, request)).await.unwrap_or(Err(AskError::Silent))
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange(data, request)).await.unwrap_or(Err(AskError::Silent))
 }
 
-/// Whether an agent runs on a data folder and answers.
-pub async fn is_answered(data: &DataDir) -> bool {
+/// Returns whether an agent runs on a data folder and answers.
+pub async fn is_running(data: &DataDir) -> bool {
     ask(data, &Request::Status).await.is_ok()
 }
 
-/// Asks the agent that runs on a data folder; if none does, takes the folder, so that none starts meanwhile. One that is
-/// starting or ending is waited for.
+/// Sends a request to the agent that runs on a data folder. If none runs, locks the folder, so that none starts in the
+/// meantime. Waits for an agent that is just starting or stopping.
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn ask_or_lock(data: &DataDir, request: &Request) -> Result<Asked, AskError> {
-    let until = Instant::now() + PATIENCE;
+pub async fn ask_or_lock(data: &DataDir, request: &Request) -> Result<Contact, AskError> {
+    let until = Instant::now() + ANSWER_TIMEOUT;
     loop {
         match ask(data, request).await {
             Err(AskError::NotRunning(_)) => {}
-            answer => return answer.map(|reply| Asked::Answered(Box::new(reply))),
+            answer => return answer.map(|reply| Contact::Agent(Box::new(reply))),
         }
         data.create()?;
         match data.lock() {
-            Ok(lock) => return Ok(Asked::Nobody(lock)),
+            Ok(lock) => return Ok(Contact::NotRunning(lock)),
             Err(LockError::Io(error)) => return Err(error.into()),
-            Err(LockError::Taken(_)) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(LockError::Taken(_)) if Instant::now() < until => tokio::time::sleep(RETRY_DELAY).await,
             Err(LockError::Taken(_)) => return Err(AskError::Silent),
         }
     }
 }
 
-/// Who was there to be asked.
+/// The result of [`ask_or_lock`].
 #[derive(Debug)]
-pub enum Asked {
-    /// An agent, which said this.
-    Answered(Box<Reply>),
-    /// Nobody; none starts while this is held.
-    Nobody(File),
+pub enum Contact {
+    /// The agent's answer.
+    Agent(Box<Reply>),
+    /// No agent is running, and none can start while this lock is held.
+    NotRunning(File),
 }
 
 async fn exchange(data: &DataDir, request: &Request) -> Result<Reply, AskError> {
@@ -87,10 +89,10 @@ async fn exchange(data: &DataDir, request: &Request) -> Result<Reply, AskError> 
         }
         Err(error) => return Err(error.into()),
     };
-    let mut line = serde_json::to_vec(request).map_err(AskError::Strange)?;
+    let mut line = serde_json::to_vec(request).map_err(AskError::UnknownAnswer)?;
     line.push(b'\n');
     (&stream).write_all(&line).await?;
     let mut answer = String::new();
-    BufReader::new((&stream).take(MAX_LINE)).read_line(&mut answer).await?;
-    serde_json::from_str(&answer).map_err(AskError::Strange)
+    BufReader::new((&stream).take(MAX_LINE_BYTES)).read_line(&mut answer).await?;
+    serde_json::from_str(&answer).map_err(AskError::UnknownAnswer)
 }

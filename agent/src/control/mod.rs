@@ -1,8 +1,9 @@
-//! How other programs of the same user ask the running agent: the command line, the tray, the window.
+//! The control protocol: how the window, the tray and the command line of the same user talk to the running agent.
 //!
-//! Wire format: a local socket (on Unix `control.sock` in the data folder, with mode 0600 in a folder of mode 0700; on
-//! Windows a named pipe whose name is made from the data folder's path, open to its owner only). One [`Request`] as a
-//! line of JSON, one [`Reply`] as a line of JSON, then the agent closes. A line has at most [`MAX_LINE`] bytes.
+//! **Format:** a local socket. On Unix it is `control.sock` in the data folder, with mode 0600 in a folder of mode 0700; on
+//! Windows a named pipe that is derived from the data folder's path and open to its owner only. The client sends one
+//! [`Request`] as a line of JSON, the agent answers with one [`Reply`] as a line of JSON and closes the connection. A line
+//! has at most [`MAX_LINE_BYTES`] bytes.
 
 mod client;
 mod server;
@@ -12,7 +13,7 @@ use std::io;
 use interprocess::local_socket::Name;
 use serde::{Deserialize, Serialize};
 
-pub use client::{AskError, Asked, ask, ask_or_lock, is_answered};
+pub use client::{AskError, Contact, ask, ask_or_lock, is_running};
 pub use server::{Answer, Server};
 
 use crate::config::SettingLine;
@@ -21,84 +22,88 @@ use crate::otlp::Signal;
 use crate::paths::DataDir;
 use crate::pause::PauseFor;
 use crate::pipeline::exporter::{Probe, SentBatch};
-use crate::recent_load::Hour;
+use crate::recent_load::LastHour;
 use crate::status::Status;
 use crate::usage::Day;
 
-/// Longest line: a status is some KiB, the batches that were sent last are more.
-pub const MAX_LINE: u64 = 4 << 20;
+/// Maximum length of a line: a status has some KiB, recent batches are larger.
+pub const MAX_LINE_BYTES: u64 = 4 << 20;
 
-/// What can be asked.
+/// A request to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// How the agent is.
+    /// Returns the status.
     Status,
-    /// The user's decision on sharing logs.
+    /// Changes which logs are shared.
     ShareLogs {
-        /// On which logs.
+        /// The kinds of logs.
         kinds: Vec<LogKind>,
         /// Whether they are shared.
         shared: bool,
     },
-    /// The user wants a pause, or its end.
+    /// Starts or ends a pause.
     Pause {
-        /// For how long.
+        /// How long.
         until: PauseFor,
     },
-    /// The last hour of this machine.
-    Hour,
-    /// The batches of a signal that the collector took last.
-    Sent {
-        /// Which signal.
+    /// Returns the load of the last hour.
+    #[serde(rename = "hour")]
+    RecentLoad,
+    /// Returns the batches of a signal that the collector accepted last.
+    #[serde(rename = "sent")]
+    RecentBatches {
+        /// The signal.
         signal: Signal,
     },
-    /// Forget the last hour, the last days, and the batches that were sent last.
+    /// Deletes the load of the last hour, the usage history, and the recent batches.
     DeleteHistory,
-    /// What the user did in the last days, today included.
+    /// Returns the usage of the last days, including today.
     Usage {
-        /// How many days.
+        /// Number of days.
         days: i32,
     },
-    /// Send an empty request of every signal to the collector.
+    /// Sends an empty request of every signal to the collector.
     TestConnection,
-    /// The settings in force.
+    /// Returns the settings in force.
     Settings,
-    /// Show the window, as the tray program does.
+    /// Opens the window, if the agent runs in the tray program.
     OpenWindow,
-    /// Shut down; queued data is sent, or kept on disk.
+    /// Shuts the agent down; queued data is sent, or kept on disk.
     #[serde(rename = "end")]
     Shutdown,
-    /// The user has answered the first questions, or does not want to.
+    /// Records that the user has answered or dismissed the first question.
     Welcomed,
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
-    /// How the agent is.
+    /// The status.
     Status(Box<Status>),
-    /// The decision is in force; so many queued records were deleted.
+    /// The decision is in force.
     LogsShared {
-        /// Queued log records that were deleted.
+        /// Number of queued log records that were deleted.
         deleted: u64,
     },
-    /// The pause is in force.
+    /// The pause is in force, or has ended.
     Paused {
-        /// When it ends; none if there is none.
+        /// When the pause ends; none if the agent is not paused.
         until_unix_ms: Option<i64>,
     },
-    /// The last hour.
-    Hour(Hour),
-    /// What was sent, the latest first.
-    Sent {
+    /// The load of the last hour.
+    #[serde(rename = "hour")]
+    RecentLoad(LastHour),
+    /// Recent batches, the latest first.
+    #[serde(rename = "sent")]
+    RecentBatches {
         /// The batches.
         batches: Vec<SentBatch>,
     },
-    /// The last days, together.
+    /// The sum of the last days.
     Usage(Day),
-    /// What the collector said, for each signal.
+    /// The collector's answer for each signal.
     Tested {
         /// The answers.
         probes: Vec<Probe>,
@@ -108,11 +113,11 @@ pub enum Reply {
         /// Each of them.
         settings: Vec<SettingLine>,
     },
-    /// Done.
+    /// The request was carried out.
     Done,
-    /// It could not be done.
+    /// The request failed.
     Failed {
-        /// Why.
+        /// The reason, for people.
         why: String,
     },
 }

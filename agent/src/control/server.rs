@@ -1,4 +1,4 @@
-//! Answering.
+//! The server side of the control protocol.
 
 use std::io;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::{MAX_LINE, Reply, Request, socket_name};
+use super::{MAX_LINE_BYTES, Reply, Request, socket_name};
 use crate::paths::DataDir;
 
-/// Connections at a time: a window, a tray and some commands.
-const CONNECTIONS: usize = 16;
-/// Time for a client to ask and to take its answer, so that one that hangs takes no place for ever.
-const CLIENT_TIME: Duration = Duration::from_secs(15);
-/// Pause after a failed accept, which otherwise would be repeated at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Maximum connections at a time: a window, a tray and some commands.
+const MAX_CONNECTIONS: usize = 16;
+/// Maximum time for a client to send its request and read the answer, so that a hanging client frees its place.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Delay after a failed accept, which would otherwise be repeated in a busy loop.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Who knows the answers.
+/// Answers requests.
 pub trait Answer: Send + Sync + 'static {
-    /// Answers a request.
+    /// Returns the answer to a request.
     fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send;
 }
 
-/// The listening socket. Dropping it ends it.
+/// The listening socket. Dropping it closes it.
 #[derive(Debug)]
 pub struct Server(JoinHandle<()>);
 
 impl Server {
-    /// Listens on the socket of a data folder. The folder must be locked by this process: what is left of a socket there
-    /// is then of an agent that ended without tidying up.
+    /// Listens on the socket of a data folder. This process must hold the folder's lock: a socket that exists there is
+    /// then left over from an agent that was killed, and is replaced.
     ///
     /// # Errors
-    /// When the socket cannot be made.
+    /// When the socket cannot be created.
     pub fn start(data: &DataDir, answers: Arc<impl Answer>) -> io::Result<Self> {
         let options = ListenerOptions::new().name(socket_name(data)?);
         let listener = owner_only(options, data)?.create_tokio()?;
@@ -67,22 +67,22 @@ fn owner_only<'a>(options: ListenerOptions<'a>, _: &DataDir) -> io::Result<Liste
 }
 
 async fn serve(listener: Listener, answers: Arc<impl Answer>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok(stream) => {
                 let answers = Arc::clone(&answers);
                 tokio::spawn(async move {
-                    if let Ok(Err(error)) = tokio::time::timeout(CLIENT_TIME, converse(&stream, &*answers)).await {
-                        tracing::debug!(%error, "a control connection ended early");
+                    if let Ok(Err(error)) = tokio::time::timeout(CLIENT_TIMEOUT, converse(&stream, &*answers)).await {
+                        tracing::debug!("failed to answer a control request: {error:#}");
                     }
                     drop(place);
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a control connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!("failed to accept a control connection: {error:#}");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -90,10 +90,10 @@ async fn serve(listener: Listener, answers: Arc<impl Answer>) {
 
 async fn converse(stream: &Stream, answers: &impl Answer) -> io::Result<()> {
     let mut line = String::new();
-    BufReader::new(stream.take(MAX_LINE)).read_line(&mut line).await?;
+    BufReader::new(stream.take(MAX_LINE_BYTES)).read_line(&mut line).await?;
     let reply = match serde_json::from_str(&line) {
         Ok(request) => answers.answer(request).await,
-        Err(error) => Reply::Failed { why: format!("the request is not understood: {error}") },
+        Err(error) => Reply::Failed { why: format!("unknown request: {error}") },
     };
     let mut bytes = serde_json::to_vec(&reply)?;
     bytes.push(b'\n');

@@ -1,15 +1,17 @@
+//! Scenario: pauses over restarts, broken files and clock changes.
+
 use super::*;
 
-fn kept(bytes: &[u8]) -> Pause {
+fn stored(bytes: &[u8]) -> Pause {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pause.json");
     std::fs::write(&file, bytes).unwrap();
     Pause::load(file)
 }
 
-/// A pause outlives the program, and its end too.
+/// Guarantees: a pause, and its end, survive a restart.
 #[test]
-fn it_is_kept() {
+fn pause_and_its_end_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pause.json");
     assert!(!Pause::load(file.clone()).is_on());
@@ -20,17 +22,17 @@ fn it_is_kept() {
     assert_eq!(Pause::load(file).until(), None);
 }
 
-/// What is over, too far away to be meant, or no text at all, is no pause.
+/// Guarantees: an end that is past, too far ahead or unreadable means "not paused".
 #[test]
-fn what_cannot_be_meant_is_no_pause() {
-    assert!(!kept(br#"{"until":"2020-01-01T00:00:00Z"}"#).is_on());
-    assert!(!kept(br#"{"until":"2999-01-01T00:00:00Z"}"#).is_on());
-    assert!(!kept(br#"{"until":"#).is_on());
+fn implausible_pause_file_means_not_paused() {
+    assert!(!stored(br#"{"until":"2020-01-01T00:00:00Z"}"#).is_on());
+    assert!(!stored(br#"{"until":"2999-01-01T00:00:00Z"}"#).is_on());
+    assert!(!stored(br#"{"until":"#).is_on());
 }
 
-/// "Until tomorrow" ends at midnight, also on the days on which the clock is set.
+/// Guarantees: "until tomorrow" ends at midnight, also on days when the clock changes.
 #[test]
-fn tomorrow_begins_at_midnight() {
+fn pause_until_tomorrow_ends_at_midnight() {
     for (now, end) in [
         ("2026-11-23T15:00:00[Europe/London]", "2026-11-24T00:00:00[Europe/London]"),
         ("2026-03-28T23:30:00[Europe/London]", "2026-03-29T00:00:00[Europe/London]"),
@@ -38,13 +40,13 @@ fn tomorrow_begins_at_midnight() {
     ] {
         let (now, end): (ZonedDateTime, ZonedDateTime) = (now.parse().unwrap(), end.parse().unwrap());
         assert_eq!(PauseFor::Tomorrow.end(&now), Some(end.timestamp()));
-        assert!(end.timestamp().duration_since(now.timestamp()) <= LONGEST);
+        assert!(end.timestamp().duration_since(now.timestamp()) <= MAX_PAUSE);
     }
 }
 
-/// Whoever waits goes on as soon as the user ends the pause.
+/// Guarantees: a waiting task continues as soon as the user ends the pause.
 #[tokio::test]
-async fn its_end_is_noticed() {
+async fn waiting_task_continues_when_the_pause_ends() {
     let pause = Pause::default();
     pause.set(PauseFor::OneHour.end(&ZonedDateTime::now())).unwrap();
     let waiting = tokio::spawn({

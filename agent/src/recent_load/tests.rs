@@ -1,3 +1,5 @@
+//! Scenario: samples over minutes, sleep and clock changes.
+
 use super::*;
 use crate::ioconnect::processes::Role;
 use crate::sources::processes::RoleFigures;
@@ -14,13 +16,13 @@ fn platform(cpu_seconds: u64) -> ProcessFigures {
     ProcessFigures { roles: [(Role::Main, main)].into() }
 }
 
-/// A minute is the mean of its looks; io.Connect's share is of the whole machine.
+/// Guarantees: a minute is the mean of its samples; io.Connect's share refers to the whole machine.
 #[test]
-fn looks_become_minutes() {
-    let mut recorder = Recorder::default();
-    recorder.look(60_000, &host(0.2), &platform(100), 4);
-    recorder.look(70_000, &host(0.4), &platform(120), 4);
-    let hour = recorder.hour();
+fn samples_of_a_minute_are_averaged() {
+    let mut recorder = LoadRecorder::default();
+    recorder.add(60_000, &host(0.2), &platform(100), 4);
+    recorder.add(70_000, &host(0.4), &platform(120), 4);
+    let hour = recorder.last_hour();
     assert_eq!(hour.memory_total, Some(16 * GIB));
     let [minute] = hour.minutes[..] else { panic!("one minute, not {hour:?}") };
     assert_eq!((minute.unix_ms, minute.memory, minute.connect_memory), (60_000, Some(0.25), Some(GIB)));
@@ -28,25 +30,25 @@ fn looks_become_minutes() {
     assert!((minute.connect_cpu.unwrap() - 0.5).abs() < 1e-9);
 }
 
-/// Sleep leaves a gap, and says nothing of what was used in it.
+/// Guarantees: sleep leaves a gap without a CPU share.
 #[test]
-fn sleep_is_a_gap() {
-    let mut recorder = Recorder::default();
-    recorder.look(0, &host(0.1), &platform(0), 1);
-    recorder.look(600_000, &host(0.1), &platform(500), 1);
-    let minutes = recorder.hour().minutes;
+fn sleep_leaves_a_gap() {
+    let mut recorder = LoadRecorder::default();
+    recorder.add(0, &host(0.1), &platform(0), 1);
+    recorder.add(600_000, &host(0.1), &platform(500), 1);
+    let minutes = recorder.last_hour().minutes;
     assert_eq!(minutes.iter().map(|minute| minute.unix_ms).collect::<Vec<_>>(), [0, 600_000]);
     assert_eq!(minutes[1].connect_cpu, None);
 }
 
-/// Never more than an hour, and in order, also when the clock is set back.
+/// Guarantees: at most an hour, in order, also when the clock is set back.
 #[test]
-fn it_stays_an_hour() {
-    let mut recorder = Recorder::default();
+fn history_never_exceeds_an_hour() {
+    let mut recorder = LoadRecorder::default();
     for minute in (0..200).chain(100..150) {
-        recorder.look(minute * MINUTE, &host(0.1), &ProcessFigures::default(), 1);
+        recorder.add(minute * MINUTE, &host(0.1), &ProcessFigures::default(), 1);
     }
-    let minutes = recorder.hour().minutes;
+    let minutes = recorder.last_hour().minutes;
     assert_eq!(minutes.last().unwrap().unix_ms, 149 * MINUTE);
     assert!(minutes.len() <= MINUTES && minutes.is_sorted_by_key(|minute| minute.unix_ms));
     assert!(minutes.first().unwrap().unix_ms > 89 * MINUTE);

@@ -1,13 +1,13 @@
-//! Signals.
+//! Unix signals.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Completes when the program is asked to end; listens from this call on.
+/// Completes when the program receives `SIGINT`, `SIGTERM` or `SIGHUP`; listens from this call on.
 ///
 /// # Errors
-/// When the system does not let it listen.
+/// When the signal handlers cannot be installed.
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

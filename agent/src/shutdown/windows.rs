@@ -1,8 +1,8 @@
-//! Events of the console, and messages to a window that nobody sees.
+//! Console events, and messages to a hidden window.
 //!
-//! A program that has windows, or only links what draws them, hears of the end of the session by window messages alone
-//! (documentation of `SetConsoleCtrlHandler`). Installers and `taskkill` close windows too. So there is a window: a top-level
-//! one, because one for messages only is not told of the session's end.
+//! A program that links user32 or gdi32 is notified of the end of the session only by window messages (documentation of
+//! `SetConsoleCtrlHandler`). Installers and `taskkill` close windows, too. So the program creates a hidden top-level window;
+//! a message-only window would not receive `WM_ENDSESSION`.
 
 #![allow(unsafe_code)]
 
@@ -25,28 +25,28 @@ use windows::Win32::UI::WindowsAndMessaging::{
 };
 use windows::core::{HSTRING, PCWSTR, w};
 
-/// Name of the window's class.
+/// Name of the window class.
 const CLASS: PCWSTR = w!("InsightsAgentEnd");
-/// How long the end of the session is held up at most: Windows ends the program when the window has answered, and asks the
-/// user to when it has not within 5 s. The agent is gone before ([`crate::agent::FLUSH_LIMIT`]), and the window with it.
-const HELD_UP: Duration = Duration::from_secs(4);
+/// Maximum delay of the end of the session. Windows ends the program once the window has answered, and offers the user to
+/// end it after 5 s. The agent stops well before that (`agent::FLUSH_LIMIT`), and with it the process.
+const MAX_SESSION_END_DELAY: Duration = Duration::from_secs(4);
 
 thread_local! {
-    /// Whom the window of this thread tells.
-    static ASKED: RefCell<Option<oneshot::Sender<()>>> = const { RefCell::new(None) };
+    /// Notified by the window of this thread.
+    static REQUESTED: RefCell<Option<oneshot::Sender<()>>> = const { RefCell::new(None) };
 }
 
-/// Completes when the program is asked to end; listens from this call on.
+/// Completes when Windows, an installer or the console ends the program; listens from this call on.
 ///
 /// # Errors
-/// When the system does not let it listen.
+/// When the event handlers cannot be installed.
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = console::ctrl_c()?;
     let mut stop = console::ctrl_break()?;
     let mut close = console::ctrl_close()?;
     let mut logoff = console::ctrl_logoff()?;
     let mut shutdown = console::ctrl_shutdown()?;
-    let asked = window()?;
+    let requested = window()?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -54,51 +54,57 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
             _ = close.recv() => {}
             _ = logoff.recv() => {}
             _ = shutdown.recv() => {}
-            Ok(()) = asked => {}
+            Ok(()) = requested => {}
         }
     })
 }
 
-/// Lets Windows start this program again, without arguments, after an installer has ended it to replace its files. Of use
-/// where the installer runs as the system and cannot start anything in the user's session itself.
+/// Registers this program to be restarted by Windows, without arguments, after an installer has ended it to replace its
+/// files. An installer that runs as SYSTEM cannot start it in the user's session.
 ///
 /// # Errors
-/// When Windows does not want to.
-pub fn start_again_after_update() -> io::Result<()> {
+/// When Windows rejects the registration.
+pub fn register_restart_after_update() -> io::Result<()> {
     let flags = RESTART_NO_CRASH.0 | RESTART_NO_HANG.0 | RESTART_NO_REBOOT.0;
     // SAFETY: the command line may be absent.
     Ok(unsafe { RegisterApplicationRestart(PCWSTR::null(), REGISTER_APPLICATION_RESTART_FLAGS(flags)) }?)
 }
 
-/// Makes the window, on a thread that lives as long as the program. Where no window can be made, as without a desktop, the
-/// console is all there is.
+/// Creates the window, on a thread that lives as long as the program. Without a desktop there is no window, and only console
+/// events work.
 fn window() -> io::Result<oneshot::Receiver<()>> {
-    let (tell, asked) = oneshot::channel();
-    let (made, wait) = mpsc::channel();
+    let (notify, requested) = oneshot::channel();
+    let (created, wait) = mpsc::channel();
     std::thread::Builder::new().name("end".to_owned()).spawn(move || {
-        ASKED.set(Some(tell));
-        match make() {
+        REQUESTED.set(Some(notify));
+        match create_window() {
             Ok(()) => {
-                drop(made);
-                take_messages();
+                drop(created);
+                dispatch_messages();
             }
             Err(error) => {
-                tracing::warn!(%error, "the end of the session will not be heard of");
-                ASKED.set(None);
+                tracing::warn!(
+                    "failed to create the shutdown window; the end of the session will not be noticed: {error:#}"
+                );
+                REQUESTED.set(None);
             }
         }
     })?;
-    // Comes back with an error when there is a window, or none.
+    // Returns an error as soon as the other end is dropped, whether or not there is a window.
     let _: Result<(), _> = wait.recv();
-    Ok(asked)
+    Ok(requested)
 }
 
-fn make() -> windows::core::Result<()> {
-    // SAFETY: asks for the handle of this program, which is valid as long as it runs.
+fn create_window() -> windows::core::Result<()> {
+    // SAFETY: returns the handle of this program, which is valid as long as it runs.
     let instance = unsafe { GetModuleHandleW(None) }?.into();
-    let class =
-        WNDCLASSW { lpfnWndProc: Some(answer), hInstance: instance, lpszClassName: CLASS, ..Default::default() };
-    // SAFETY: `class` lives through the call and names a constant and a function. A class that is there already is this one.
+    let class = WNDCLASSW {
+        lpfnWndProc: Some(handle_message),
+        hInstance: instance,
+        lpszClassName: CLASS,
+        ..Default::default()
+    };
+    // SAFETY: `class` lives through the call and names a constant and a function. If the class exists already, it is this one.
     unsafe { RegisterClassW(&raw const class) };
     // SAFETY: the class is registered; no parent, menu or parameter is given.
     unsafe {
@@ -108,9 +114,9 @@ fn make() -> windows::core::Result<()> {
     Ok(())
 }
 
-fn take_messages() {
+fn dispatch_messages() {
     let mut message = MSG::default();
-    // SAFETY: `message` lives through both calls, which are made on the thread that made the window.
+    // SAFETY: `message` lives through both calls, which are made on the thread that created the window.
     unsafe {
         while GetMessageW(&raw mut message, None, 0, 0).0 > 0 {
             DispatchMessageW(&raw const message);
@@ -118,27 +124,27 @@ fn take_messages() {
     }
 }
 
-/// Answers what is sent to the window.
-extern "system" fn answer(window: HWND, message: u32, wide: WPARAM, long: LPARAM) -> LRESULT {
+/// Handles the messages of the window.
+extern "system" fn handle_message(window: HWND, message: u32, wide: WPARAM, long: LPARAM) -> LRESULT {
     match message {
         WM_QUERYENDSESSION => LRESULT(1),
         WM_CLOSE => {
-            tell();
+            notify();
             LRESULT(0)
         }
         WM_ENDSESSION if wide.0 != 0 => {
-            tell();
-            std::thread::sleep(HELD_UP);
+            notify();
+            std::thread::sleep(MAX_SESSION_END_DELAY);
             LRESULT(0)
         }
-        // SAFETY: hands on what the system has given.
+        // SAFETY: passes on the arguments of the system unchanged.
         _ => unsafe { DefWindowProcW(window, message, wide, long) },
     }
 }
 
-fn tell() {
-    if let Some(asked) = ASKED.take() {
-        // Nobody listens any more: the end has begun.
-        let _ = asked.send(());
+fn notify() {
+    if let Some(requested) = REQUESTED.take() {
+        // Fails when the program is already shutting down.
+        let _ = requested.send(());
     }
 }

@@ -1,12 +1,12 @@
-//! What is kept of days and sessions.
+//! Scenario: the usage history over days and sessions.
 
 use jiff::civil::date;
 
 use super::*;
 
-/// Seven days are kept and added up; a day more takes the oldest with it; a file that is broken is an empty history.
+/// Guarantees: seven days are kept and summed; an eighth removes the oldest; a broken file is an empty history.
 #[test]
-fn seven_days() {
+fn history_of_eight_days_keeps_the_last_seven() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("usage.json");
     assert_eq!(Usage::load(&file), Usage::default());
@@ -25,14 +25,14 @@ fn seven_days() {
     assert_eq!(Usage::load(&file), Usage::default());
 }
 
-/// The session before is told once, with the time it was last seen.
+/// Guarantees: the previous session is returned once, with the time when it was last seen.
 #[test]
-fn sessions_follow_each_other() {
+fn new_session_returns_the_previous_one_once() {
     let mut usage = Usage::default();
     let at = |second| Timestamp::from_second(second).unwrap();
-    assert_eq!(usage.see_session("a", at(1)), None);
-    assert_eq!(usage.see_session("a", at(100)), None);
-    let before = usage.see_session("b", at(200)).unwrap();
+    assert_eq!(usage.record_session("a", at(1)), None);
+    assert_eq!(usage.record_session("a", at(100)), None);
+    let before = usage.record_session("b", at(200)).unwrap();
     assert_eq!((before.id.as_str(), before.started_unix_ms, before.seen_unix_ms), ("a", 1_000, 100_000));
-    assert_eq!(usage.see_session("b", at(201)), None);
+    assert_eq!(usage.record_session("b", at(201)), None);
 }

@@ -60,7 +60,7 @@ async fn what_is_chosen_is_done_and_shown() {
         view.shows(|model| !model.icon.shared).await;
         choose.send(Action::Pause(PauseFor::OneHour)).unwrap();
         view.shows(|model| model.icon.health == Health::Paused).await;
-        choose.send(Action::Pause(PauseFor::Now)).unwrap();
+        choose.send(Action::Pause(PauseFor::Resume)).unwrap();
         view.shows(|model| model.icon.health != Health::Paused).await;
         choose.send(Action::Open).unwrap();
         choose.send(Action::Quit).unwrap();

@@ -115,8 +115,8 @@ impl FocusSource {
 
     /// The session is seen. Returns the one before, if this is another.
     #[must_use]
-    pub fn see_session(&self, id: &str, at: Timestamp) -> Option<Session> {
-        self.tally.lock().usage.see_session(id, at)
+    pub fn record_session(&self, id: &str, at: Timestamp) -> Option<Session> {
+        self.tally.lock().usage.record_session(id, at)
     }
 
     /// Spans that are over, to be put into the queue.

@@ -86,7 +86,7 @@ async fn no_more_than_256_connections() {
         let ask = |stream: &mut TcpStream| {
             stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         };
-        let is_answered = |stream: &mut TcpStream, limit: Duration| {
+        let is_running = |stream: &mut TcpStream, limit: Duration| {
             stream.set_read_timeout(Some(limit)).unwrap();
             stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0)
         };
@@ -95,15 +95,15 @@ async fn no_more_than_256_connections() {
             .map(|number| {
                 let mut stream = TcpStream::connect(addresses[number % 2]).unwrap();
                 ask(&mut stream);
-                assert!(is_answered(&mut stream, limit), "number {number}");
+                assert!(is_running(&mut stream, limit), "number {number}");
                 stream
             })
             .collect();
         let mut more = TcpStream::connect(addresses[0]).unwrap();
         ask(&mut more);
-        let early = is_answered(&mut more, Duration::from_millis(300));
+        let early = is_running(&mut more, Duration::from_millis(300));
         drop(all.pop());
-        (early, is_answered(&mut more, limit))
+        (early, is_running(&mut more, limit))
     });
     assert_eq!(told.await.unwrap(), (false, true));
     desk.end().await;
