@@ -158,12 +158,13 @@ enum Share {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Until {
-    /// For an hour.
+    /// For one hour.
     OneHour,
     /// Until midnight.
     Tomorrow,
-    /// Not any more: go on at once.
-    Now,
+    /// Resume at once.
+    #[value(alias = "now")]
+    Resume,
 }
 
 impl From<Until> for PauseFor {
@@ -171,7 +172,7 @@ impl From<Until> for PauseFor {
         match until {
             Until::OneHour => Self::OneHour,
             Until::Tomorrow => Self::Tomorrow,
-            Until::Now => Self::Now,
+            Until::Resume => Self::Resume,
         }
     }
 }
