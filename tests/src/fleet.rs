@@ -24,7 +24,7 @@ use insights_agent::pipeline::exporter::{Client, Outcome};
 use insights_agent::pipeline::queue::{NewBatch, Queue};
 use insights_agent::pipeline::spans::Spans;
 use insights_agent::resource::Resource;
-use insights_agent::signals::events::EventName;
+use insights_agent::signals::events::EventDefinition;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -60,7 +60,7 @@ impl Fleet {
 enum Made {
     Request(NewBatch),
     Spans(Vec<Span>),
-    Event(EventName, String, Vec<(&'static str, Value)>),
+    Event(EventDefinition, String, Vec<(&'static str, Value)>),
 }
 
 /// Lets the fleet work, and sends what it makes to an OTLP/gRPC receiver; without one it is only counted.

@@ -86,7 +86,7 @@ pub(super) fn start(
     });
     told.whole(&meter, &metrics::RECEIVER_REFUSED, |_, status, observer| {
         for (reason, requests) in status.receiver.iter().flat_map(|receiver| &receiver.refused) {
-            observer.observe(*requests, &[KeyValue::new(metrics::REFUSE_REASON.name, reason.clone())]);
+            observer.observe(*requests, &[KeyValue::new(metrics::REJECTION_REASON.name, reason.clone())]);
         }
     });
     metrics::OWN_CPU_TIME.observe_f64(&meter, |observer| {

@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::queue::{AppendError, NewBatch, Queue};
 use crate::otlp::Signal;
-use crate::signals::events::{EventName, SCOPE_NAME};
+use crate::signals::events::{EventDefinition, SCOPE_NAME};
 use crate::signals::logs::SCHEMA_URL;
 
 /// Puts events into the queue.
@@ -35,7 +35,7 @@ impl Events {
     /// See [`AppendError`].
     pub async fn emit(
         &self,
-        event: EventName,
+        event: EventDefinition,
         at: jiff::Timestamp,
         body: String,
         attributes: Vec<(&'static str, Value)>,

@@ -16,7 +16,7 @@ use prost::Message;
 use super::queue::{AppendError, DropReason, NewBatch, Queue};
 use crate::otlp::{Signal, data_points};
 use crate::pause::Pause;
-use crate::signals::metrics::{MOST_REQUESTS, REQUEST_DURATION};
+use crate::signals::metrics::{MAX_REQUEST_SERIES, REQUEST_DURATION};
 
 /// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue; none
 /// of a pause does.
@@ -40,7 +40,7 @@ pub fn provider(
     // The names of requests are the apps': without a limit each new one would take memory for good.
     let limit = |instrument: &Instrument| {
         let is_of_requests = instrument.name() == REQUEST_DURATION.name;
-        is_of_requests.then(|| Stream::builder().with_cardinality_limit(MOST_REQUESTS).build().ok()).flatten()
+        is_of_requests.then(|| Stream::builder().with_cardinality_limit(MAX_REQUEST_SERIES).build().ok()).flatten()
     };
     Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(limit).build())
 }

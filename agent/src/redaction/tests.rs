@@ -282,58 +282,68 @@ proptest! {
 }
 
 const HEAD: &str = "\
-<!-- Made from agent/src/redaction by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib redaction`. -->
+<!-- Generated from agent/src/redaction by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib redaction`. -->
 # Privacy
 
-## What is never collected
+## Never collected
 
-- Window titles, web addresses, keystrokes, screen contents, file contents other than io.Connect's own log files.
-- Any log file before the user has agreed to share logs of its kind. The platform's logs and the applications' logs are
-  agreed to separately. Withdrawal deletes what still waits on the machine.
+- Window titles, web addresses, keystrokes, screen contents, and the contents of files other than
+  io.Connect's own log files.
+- Any log file before the user agrees to share logs of its kind. Users agree to platform logs and
+  application logs separately. When a user stops sharing, the agent deletes the log data that is
+  still queued on the machine.
 
-This is of the agent itself. What the platform and its apps report of their own work to its receiver (docs/own-data.md) is passed
-on as they made it, apart from log records, which wait for the sharing of applications' logs and go through the rules below.
-With `resource.user` at `hash` or `none` the agent's own data holds no user name; what io.Insights sends has its own attributes
-`user`, `user.id` and `osUser`, in clear text, unless its own settings shorten or drop them (`reduceModality` of the attribute in
-`publishingSettings`: 0 drops it).
-`receiver.enabled` off takes nothing.
+This list is about the data that the agent itself collects. The platform and its apps can also send
+their own telemetry to the agent's receiver (docs/own-data.md):
 
-## What is hidden in log records
+- **Passed on unchanged.** The agent passes their telemetry on as they created it, except log
+  records. It accepts log records only while application logs are shared, and redacts them with the
+  rules below.
+- **User names.** With `resource.user` set to `hash` or `none`, the agent's own data contains no user
+  name. The data of io.Insights has its own attributes `user`, `user.id` and `osUser` in clear text,
+  unless the settings of io.Insights shorten or drop them (`reduceModality` of the attribute in
+  `publishingSettings`; 0 drops it).
+- **Turning it off.** With `receiver.enabled` set to `false`, the agent accepts no telemetry from the
+  platform and its apps.
 
-Before a record is put into the queue on disk, everything that a rule finds in its message, category and file name is
-replaced by a mark. Rules are switched by `logs.redaction.*`; a company can add its own patterns. Rules err on the side of
-hiding too much. They cannot know every secret: what no rule describes is sent.
+## Redaction of log records
 
-`insights-agent redact FILE` shows what would be sent of a file, and what was hidden in it.
+Before a record enters the queue on disk, the agent replaces everything that a rule finds in its
+message, category and file name with a placeholder such as `[email]`. The settings
+`logs.redaction.*` turn rules on and off, and a company can add its own patterns.
 
-The time for a line grows with its length only, whatever the patterns are: they are searched by an automaton, never by
-trying out, and a pattern that would need a large one is refused.
+The rules rather redact too much than too little. They cannot recognise every secret: text that
+matches no rule is sent.
+
+To see what would be sent of a file, and what is redacted in it, run `insights-agent redact FILE`.
+
+**Processing time.** The time to redact a line grows linearly with its length, whatever the patterns
+are: an automaton searches the patterns without backtracking. A pattern that needs a large automaton
+is rejected.
 ";
 
 fn document() -> String {
     let code = |text: &str| format!("`` {} ``", text.replace('\n', "\u{21b5}").replace('|', "\\|"));
     let mut text = HEAD.to_owned();
     for Cases { rule, hides, leaves } in CASES {
-        _ = write!(text, "\n### `logs.redaction.{rule}`\n\n| in the file | as it is sent |\n|---|---|\n");
+        _ = write!(text, "\n### `logs.redaction.{rule}`\n\n| in the file | as sent |\n|---|---|\n");
         for (before, after) in *hides {
             _ = writeln!(text, "| {} | {} |", code(before), code(after));
         }
         let left: Vec<String> = leaves.iter().map(|text| code(text)).collect();
-        _ = write!(text, "\nLeft as they are: {}\n", left.join(", "));
+        _ = write!(text, "\nNot redacted: {}\n", left.join(", "));
     }
-    text.push_str(
-        "\nThe cases are those of a user who logs in as `asmith`. `ip_addresses` is off unless it is switched on.\n",
-    );
+    text.push_str("\nThe examples are for a user with the login name `asmith`. `ip_addresses` is off by default.\n");
     text
 }
 
-/// The document says what the cases say. `UPDATE_DOCS=1` writes it.
+/// docs/privacy.md matches the cases. `UPDATE_DOCS=1` writes it.
 #[test]
-fn the_docs_on_privacy_are_up_to_date() {
+fn privacy_document_matches_cases() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/privacy.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, document()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
-    assert!(written == document(), "docs/privacy.md is out of date; write it with UPDATE_DOCS=1 cargo test");
+    assert!(written == document(), "docs/privacy.md is out of date; regenerate it with UPDATE_DOCS=1 cargo test");
 }

@@ -1,4 +1,4 @@
-//! docs/signals.md, made from the tables of this module and kept equal to them by a test.
+//! Generates docs/signals.md from the tables of this module. A test keeps the file up to date.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,15 @@ use super::metrics::{HOST_SCOPE, INTERNAL_SCOPE, METRICS, Metric, PROCESSES_SCOP
 use super::spans::{SCOPE_NAME as SPANS_SCOPE, SPANS};
 
 const HEAD: &str = "\
-<!-- Made from agent/src/signals by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib signals`. -->
-# What is sent
+<!-- Generated from agent/src/signals by its tests: `UPDATE_DOCS=1 cargo test -p insights-agent --lib signals`. -->
+# Exported data
 
-Names are those of OpenTelemetry's semantic conventions where one exists; what has none begins with `ioconnect.`, and what
-is about the agent itself with `insights.agent.`. Units are UCUM: `1` is a share or a truth value, `By` bytes, `s` seconds. Counters start at 0 when the agent starts.
+This page lists every metric, log attribute, event and span that the agent exports.
+
+- **Names** come from OpenTelemetry's semantic conventions where one exists. Other names start with
+  `ioconnect.`, or with `insights.agent.` if they are about the agent itself.
+- **Units** are UCUM: `1` is a share or a truth value, `By` is bytes, `s` is seconds.
+- **Counters** start at 0 when the agent starts.
 
 ## Metrics
 ";
@@ -21,17 +25,17 @@ is about the agent itself with `insights.agent.`. Units are UCUM: `1` is a share
 const LOGS_HEAD: &str = "
 ## Attributes of log records
 
-Strings, where nothing else is said. Only what a line says is there. A W3C `traceparent` in a line becomes the trace
-and span id of its record.
+Values are strings unless the description says otherwise. A record has only the attributes that its
+line gives. A W3C `traceparent` in a line sets the trace and span id of the record.
 ";
 
-/// The text of docs/signals.md.
+/// Returns the text of docs/signals.md.
 fn markdown() -> String {
     let mut text = HEAD.to_owned();
     let scopes = [
-        (HOST_SCOPE, "The machine"),
-        (PROCESSES_SCOPE, "The processes of io.Connect"),
-        (USAGE_SCOPE, "Use of apps, sessions"),
+        (HOST_SCOPE, "Machine"),
+        (PROCESSES_SCOPE, "io.Connect processes"),
+        (USAGE_SCOPE, "App usage and sessions"),
         (REQUESTS_SCOPE, "Requests of the platform and its apps"),
         (INTERNAL_SCOPE, "The agent itself"),
     ];
@@ -39,7 +43,7 @@ fn markdown() -> String {
         let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.scope == scope).collect();
         _ = write!(
             text,
-            "\n### {title}: `{scope}`\n\n| name | kind | unit | meaning | attributes |\n|---|---|---|---|---|\n"
+            "\n### {title}: `{scope}`\n\n| name | kind | unit | description | attributes |\n|---|---|---|---|---|\n"
         );
         for metric in &metrics {
             let attributes: Vec<String> = metric.attributes.iter().map(|a| format!("`{}`", a.name)).collect();
@@ -66,46 +70,46 @@ fn markdown() -> String {
     attribute_table(&mut text, LOG_ATTRIBUTES);
     _ = write!(
         text,
-        "\n## Events\n\nLog records with a name, which the agent writes of itself. Scope: `{EVENTS_SCOPE}`.\n"
+        "\n## Events\n\nLog records with a name, which the agent itself creates. Scope: `{EVENTS_SCOPE}`.\n"
     );
     for event in EVENTS {
-        _ = write!(text, "\n### `{}`\n\n{}\n", event.name, event.meaning);
+        _ = write!(text, "\n### `{}`\n\n{}\n", event.name, event.description);
         attribute_table(&mut text, event.attributes);
     }
     _ = write!(text, "\n## Spans\n\nScope: `{SPANS_SCOPE}`.\n");
     for span in SPANS {
-        _ = write!(text, "\n### `{}`\n\n{}\n", span.name, span.meaning);
+        _ = write!(text, "\n### `{}`\n\n{}\n", span.name, span.description);
         attribute_table(&mut text, span.attributes);
     }
     text
 }
 
 fn attribute_table(text: &mut String, attributes: &[Attribute]) {
-    text.push_str("\n| attribute | meaning |\n|---|---|\n");
+    text.push_str("\n| attribute | description |\n|---|---|\n");
     for attribute in attributes {
-        _ = writeln!(text, "| `{}` | {} |", attribute.name, attribute.meaning);
+        _ = writeln!(text, "| `{}` | {} |", attribute.name, attribute.description);
     }
 }
 
-/// The document says what the tables say. `UPDATE_DOCS=1` writes it.
+/// docs/signals.md matches the tables. `UPDATE_DOCS=1` writes it.
 #[test]
-fn the_document_is_up_to_date() {
+fn signals_document_matches_tables() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/signals.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, markdown()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
-    assert!(written == markdown(), "docs/signals.md is out of date; write it with UPDATE_DOCS=1 cargo test");
+    assert!(written == markdown(), "docs/signals.md is out of date; regenerate it with UPDATE_DOCS=1 cargo test");
 }
 
-/// Every name is there once, is a semantic convention's or the company's own, and has a unit that UCUM knows.
+/// Every name is unique and has a known prefix, and every unit is valid in UCUM.
 #[test]
-fn names_and_units_are_sound() {
-    let known = ["system.", "process.", "hw.", "otel.sdk.", "ioconnect.", "insights.agent."];
+fn metrics_have_unique_names_and_valid_units() {
+    let prefixes = ["system.", "process.", "hw.", "otel.sdk.", "ioconnect.", "insights.agent."];
     for (index, metric) in METRICS.iter().enumerate() {
-        assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
-        assert!(known.iter().any(|prefix| metric.name.starts_with(prefix)), "{metric:?}");
+        assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{} is defined twice", metric.name);
+        assert!(prefixes.iter().any(|prefix| metric.name.starts_with(prefix)), "{metric:?}");
         assert!(["1", "s", "By"].contains(&metric.unit) || metric.unit.starts_with('{'), "{metric:?}");
-        assert!(!metric.description.contains('|') && metric.attributes.iter().all(|a| !a.meaning.contains('|')));
+        assert!(!metric.description.contains('|') && metric.attributes.iter().all(|a| !a.description.contains('|')));
     }
 }

@@ -1,10 +1,10 @@
-//! Names and attributes of events: log records that the agent writes of itself, each with a name.
+//! Names and attributes of events: log records with a name, which the agent itself creates.
 
 use super::Attribute;
 
 pub use opentelemetry_semantic_conventions::attribute::{SESSION_ID, SESSION_PREVIOUS_ID};
 
-/// Instrumentation scope of events. Its version is the agent's.
+/// Instrumentation scope of events. Its version is the version of the agent.
 pub const SCOPE_NAME: &str = "insights-agent.events";
 
 /// `ioconnect.consent.kind`
@@ -19,51 +19,59 @@ pub const CONSENT_BY: &str = "ioconnect.consent.by";
 /// `ioconnect.user_session.duration`
 pub const SESSION_DURATION: &str = "ioconnect.user_session.duration";
 
-/// One event, as documented.
+/// An event as exported and documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventName {
-    /// `event_name` of its log record.
+pub struct EventDefinition {
+    /// `event_name` of the log record.
     pub name: &'static str,
-    /// When it is sent.
-    pub meaning: &'static str,
-    /// What it says.
+    /// When the agent sends the event.
+    pub description: &'static str,
+    /// Attributes of the event.
     pub attributes: &'static [Attribute],
 }
 
-/// Somebody decided on the sharing of logs.
-pub const CONSENT_CHANGED: EventName = EventName {
+/// The user or a policy changed log sharing.
+pub const CONSENT_CHANGED: EventDefinition = EventDefinition {
     name: "ioconnect.consent.changed",
-    meaning: "Somebody has decided on the sharing of logs of a kind. Its time is that of the decision.",
+    description: "The user or a policy changed the sharing of one kind of logs. The event has the \
+                  time of the decision.",
     attributes: &[
-        Attribute { name: CONSENT_KIND, meaning: "`platform` or `applications`." },
-        Attribute { name: CONSENT_SHARED, meaning: "Boolean: whether logs of this kind are shared from now on." },
-        Attribute { name: CONSENT_VERSION, meaning: "Integer: version of the words that were agreed to." },
-        Attribute { name: CONSENT_BY, meaning: "Who decided: `user` or `policy`." },
+        Attribute { name: CONSENT_KIND, description: "`platform` or `applications`." },
+        Attribute { name: CONSENT_SHARED, description: "Whether logs of this kind are shared from now on. A boolean." },
+        Attribute { name: CONSENT_VERSION, description: "Version of the consent text that was agreed to. An integer." },
+        Attribute { name: CONSENT_BY, description: "Who decided: `user` or `policy`." },
     ],
 };
 
-/// A session of the user has begun.
-pub const SESSION_START: EventName = EventName {
+/// A user session started.
+pub const SESSION_START: EventDefinition = EventDefinition {
     name: "session.start",
-    meaning: "The agent sees a session of the user for the first time (semantic conventions, \"Session\").",
+    description: "The agent sees a user session for the first time (semantic conventions, \
+                  \"Session\").",
     attributes: &[
-        Attribute { name: SESSION_ID, meaning: "The session, as in the resource." },
-        Attribute { name: SESSION_PREVIOUS_ID, meaning: "The session before, if there was one." },
+        Attribute { name: SESSION_ID, description: "Id of the session, as in the resource." },
+        Attribute { name: SESSION_PREVIOUS_ID, description: "Id of the previous session, if there was one." },
     ],
 };
 
-/// A session of the user has ended.
-pub const SESSION_END: EventName = EventName {
+/// A user session ended.
+pub const SESSION_END: EventDefinition = EventDefinition {
     name: "session.end",
-    meaning: "The session before has ended: told when the next one begins, with the time it was last seen.",
+    description: "The previous user session has ended. Sent when the next session starts; the \
+                  event has the time at which the previous one was last seen.",
     attributes: &[
-        Attribute { name: SESSION_ID, meaning: "The session that has ended; the resource has the one that tells it." },
+        Attribute {
+            name: SESSION_ID,
+            description: "Id of the session that ended. The resource has the id of the session \
+                          that reports it.",
+        },
         Attribute {
             name: SESSION_DURATION,
-            meaning: "Seconds from when it was first seen to when it was last. A number.",
+            description: "Seconds between the first and the last time the session was seen. A \
+                          number.",
         },
     ],
 };
 
-/// Every event.
-pub const EVENTS: &[EventName] = &[CONSENT_CHANGED, SESSION_START, SESSION_END];
+/// All events.
+pub const EVENTS: &[EventDefinition] = &[CONSENT_CHANGED, SESSION_START, SESSION_END];

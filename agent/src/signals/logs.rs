@@ -7,7 +7,7 @@ pub use opentelemetry_semantic_conventions::attribute::{
     EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE, LOG_FILE_NAME, LOG_RECORD_UID, THREAD_ID, THREAD_NAME,
 };
 
-/// Instrumentation scope of log records that were read from files. Its version is the agent's.
+/// Instrumentation scope of log records read from files. Its version is the version of the agent.
 pub const SCOPE_NAME: &str = "insights-agent.logs";
 /// `ioconnect.log.category`
 pub const LOG_CATEGORY: &str = "ioconnect.log.category";
@@ -24,45 +24,54 @@ pub const INSTANCE_ID: &str = "ioconnect.instance.id";
 /// `ioconnect.env_region`
 pub const ENV_REGION: &str = "ioconnect.env_region";
 
-/// Every attribute that a log record can have. Strings, where nothing else is said.
+/// All attributes that a log record can have. Values are strings unless the description says
+/// otherwise.
 pub const LOG_ATTRIBUTES: &[Attribute] = &[
     Attribute {
         name: LOG_RECORD_UID,
-        meaning: "Identity of the file and, after a dash, the record's position in it in hexadecimal. A record that is \
-                  delivered twice has the same one both times.",
+        description: "Id of the file, a dash, and the position of the record in it in hexadecimal. \
+                      A record that is delivered twice has the same value both times.",
     },
     Attribute {
         name: LOG_FILE_NAME,
-        meaning: "Name of the file, without folders: a full path can hold the user's name.",
+        description: "Name of the file without folders, because a full path can contain the name \
+                      of the user.",
     },
     Attribute {
         name: ENV_REGION,
-        meaning: "Folder of the io.Connect environment and region that the file belongs to, for example \
-                  `DEMO-INTEROP.IO`.",
+        description: "Folder of the io.Connect environment and region that the file belongs to, \
+                      for example `DEMO-INTEROP.IO`.",
     },
-    Attribute { name: APP_NAME, meaning: "Name of the io.Connect app whose log file it is." },
-    Attribute { name: LOG_CATEGORY, meaning: "Category (logger, component) that the line names." },
-    Attribute { name: INSTANCE_ID, meaning: "Id of the app instance that the line names, for example `9816_10`." },
-    Attribute { name: THREAD_ID, meaning: "Thread that the line names, if it is a number. An integer." },
-    Attribute { name: THREAD_NAME, meaning: "Thread that the line names, if it is not a number." },
+    Attribute { name: APP_NAME, description: "Name of the io.Connect app that the file belongs to." },
+    Attribute { name: LOG_CATEGORY, description: "Category (logger, component) given in the line." },
+    Attribute { name: INSTANCE_ID, description: "Id of the app instance given in the line, for example `9816_10`." },
+    Attribute { name: THREAD_ID, description: "Thread given in the line, if it is a number. An integer." },
+    Attribute { name: THREAD_NAME, description: "Thread given in the line, if it is not a number." },
     Attribute {
         name: LOG_CONTINUATION,
-        meaning: "Boolean, only there when true: lines without a header that came too late for the record that they \
-                  continue, or the rest of one that was too long.",
+        description: "The record holds lines without a header that came too late for the record \
+                      that they continue, or the rest of a record that was too long. A boolean, \
+                      set only if true.",
     },
     Attribute {
         name: LOG_CUT,
-        meaning: "Boolean, only there when true: the record was too long for one; the next record of the file goes on.",
+        description: "The record was too long and was cut; the next record of the file continues \
+                      it. A boolean, set only if true.",
     },
     Attribute {
         name: LOG_UNFINISHED,
-        meaning: "Boolean, only there when true: the last line of the file had no end for so long that it was sent as it \
-                  was; if it goes on, the next record has the rest.",
+        description: "The last line of the file had no line end for so long that it was sent as it \
+                      was. If the line continues, the next record has the rest. A boolean, set \
+                      only if true.",
     },
     Attribute {
         name: EXCEPTION_TYPE,
-        meaning: "Type of the exception, where the record ends in a stack trace of V8, .NET or Java.",
+        description: "Type of the exception, if the record ends with a stack trace of V8, .NET or \
+                      Java.",
     },
-    Attribute { name: EXCEPTION_MESSAGE, meaning: "What that exception says." },
-    Attribute { name: EXCEPTION_STACKTRACE, meaning: "That exception from its type on, with its stack." },
+    Attribute { name: EXCEPTION_MESSAGE, description: "Message of the exception." },
+    Attribute {
+        name: EXCEPTION_STACKTRACE,
+        description: "Text of the exception from its type on, including the stack trace.",
+    },
 ];

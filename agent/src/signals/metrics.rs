@@ -1,10 +1,13 @@
-//! Every metric of the agent, with its unit, meaning and attributes: instruments are made from this table only.
+//! Table of all metrics of the agent, with unit, description and attributes.
 //!
-//! Names, units and kinds of instruments follow OpenTelemetry's semantic conventions ("System metrics", "Process
-//! metrics", "Hardware metrics") in the version of the crate opentelemetry-semantic-conventions. Units are UCUM.
+//! Instruments are created from this table only.
 //!
-//! Counters start at 0 when the agent starts, because OTLP's start time of a sum is then: what a machine counted before
-//! is not in them.
+//! Names, units and kinds of instruments follow OpenTelemetry's semantic conventions ("System
+//! metrics", "Process metrics", "Hardware metrics") in the version of the crate
+//! opentelemetry-semantic-conventions. Units are UCUM.
+//!
+//! Counters start at 0 when the agent starts, because that is the start time of the OTLP sum.
+//! Counts from before that time, such as the network traffic since boot, are not included.
 
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -20,26 +23,26 @@ pub use internal::*;
 pub use requests::*;
 pub use usage::*;
 
-/// Instrumentation scope of the machine's metrics.
+/// Instrumentation scope of host metrics.
 pub const HOST_SCOPE: &str = "insights-agent.host";
-/// Instrumentation scope of the io.Connect processes' metrics.
+/// Instrumentation scope of metrics of the io.Connect processes.
 pub const PROCESSES_SCOPE: &str = "insights-agent.processes";
 
 /// How the values of a metric combine over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Instrument {
-    /// A value as it is now; values are not added up.
+    /// A current value. Values cannot be added up.
     Gauge,
-    /// A sum that only grows.
+    /// A sum that only increases.
     Counter,
-    /// An amount as it is now; amounts may be added up over machines and attributes.
+    /// A current amount. Amounts can be added up over machines and attributes.
     UpDownCounter,
-    /// How often values lay between these bounds.
+    /// Number of values in each bucket, with these bucket bounds.
     Histogram(&'static [f64]),
 }
 
 impl Instrument {
-    /// As in the specification's text.
+    /// Returns the name that the OpenTelemetry specification uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,25 +54,25 @@ impl Instrument {
     }
 }
 
-/// One metric, as it is made and documented.
+/// A metric as exported and documented.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
-    /// Its name.
+    /// Metric name.
     pub name: &'static str,
-    /// Its unit in UCUM.
+    /// Unit, in UCUM.
     pub unit: &'static str,
-    /// Kind of its instrument.
+    /// Kind of instrument.
     pub instrument: Instrument,
-    /// What it says; sent as its description.
+    /// Description, exported with the metric.
     pub description: &'static str,
-    /// The attributes of its points.
+    /// Attributes of the data points.
     pub attributes: &'static [Attribute],
-    /// Instrumentation scope that it belongs to.
+    /// Instrumentation scope.
     pub scope: &'static str,
 }
 
 impl Metric {
-    /// Makes the instrument; `observe` is called at every export and gives the points.
+    /// Creates the instrument. `observe` is called at every export and reports the data points.
     pub fn observe_f64(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static) {
         macro_rules! build {
             ($builder:ident) => {{
@@ -81,11 +84,13 @@ impl Metric {
             Instrument::Gauge => build!(f64_observable_gauge),
             Instrument::Counter => build!(f64_observable_counter),
             Instrument::UpDownCounter => build!(f64_observable_up_down_counter),
-            Instrument::Histogram(_) => tracing::error!(self.name, "a histogram is recorded, not observed"),
+            Instrument::Histogram(_) => {
+                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed")
+            }
         }
     }
 
-    /// Makes the instrument of a histogram.
+    /// Creates the instrument of a histogram.
     #[must_use]
     pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
         let bounds = if let Instrument::Histogram(bounds) = self.instrument { bounds } else { &[] };
@@ -93,7 +98,7 @@ impl Metric {
         builder.with_boundaries(bounds.to_vec()).build()
     }
 
-    /// As [`Self::observe_f64`], for whole numbers.
+    /// Creates the instrument like [`Self::observe_f64`], for integers.
     pub fn observe_u64(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
         macro_rules! build {
             ($builder:ident, $observe:expr) => {{
@@ -107,12 +112,14 @@ impl Metric {
             Instrument::UpDownCounter => {
                 build!(i64_observable_up_down_counter, move |observer| observe(&Unsigned(observer)));
             }
-            Instrument::Histogram(_) => tracing::error!(self.name, "a histogram is recorded, not observed"),
+            Instrument::Histogram(_) => {
+                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed")
+            }
         }
     }
 }
 
-/// Up-down counters have no unsigned form.
+/// Adapter for unsigned values: OpenTelemetry has no unsigned up-down counter.
 struct Unsigned<'a>(&'a dyn AsyncInstrument<i64>);
 
 impl AsyncInstrument<u64> for Unsigned<'_> {
@@ -121,7 +128,7 @@ impl AsyncInstrument<u64> for Unsigned<'_> {
     }
 }
 
-/// The meter of a scope, with this program's version.
+/// Returns the meter of an instrumentation scope, with the version of this program.
 #[must_use]
 pub fn meter(provider: &impl MeterProvider, scope: &'static str) -> Meter {
     let scope = InstrumentationScope::builder(scope)
@@ -131,56 +138,67 @@ pub fn meter(provider: &impl MeterProvider, scope: &'static str) -> Meter {
     provider.meter_with_scope(scope)
 }
 
-/// Attribute `state` of memory.
+/// Attribute: state of physical memory.
 pub const MEMORY_STATE: Attribute = Attribute {
     name: attribute::SYSTEM_MEMORY_STATE,
-    meaning: "`used`, `free`. Free is what programs could get without paging, caches included; both together are the limit.",
+    description: "`used` or `free`. Free memory is what programs could allocate without paging, \
+                  including caches. Both add up to the limit.",
 };
-/// Attribute `state` of paging space.
-pub const PAGING_STATE: Attribute =
-    Attribute { name: attribute::SYSTEM_PAGING_STATE, meaning: "`used`, `free`. Both together are its size." };
-/// Attribute `state` of a volume.
+/// Attribute: state of paging space.
+pub const PAGING_STATE: Attribute = Attribute {
+    name: attribute::SYSTEM_PAGING_STATE,
+    description: "`used` or `free`. Both add up to the size of the paging space.",
+};
+/// Attribute: state of the space on a volume.
 pub const FILESYSTEM_STATE: Attribute = Attribute {
     name: attribute::SYSTEM_FILESYSTEM_STATE,
-    meaning: "`used`, `free`. Free is what this user could write; what the system keeps for itself counts as used.",
+    description: "`used` or `free`. Free is the space that this user can write; space reserved by \
+                  the system counts as used.",
 };
-/// Attribute: where a volume is mounted.
+/// Attribute: mount point of a volume.
 pub const FILESYSTEM_MOUNTPOINT: Attribute = Attribute {
     name: attribute::SYSTEM_FILESYSTEM_MOUNTPOINT,
-    meaning: "The system's volume: `%SystemDrive%`, as in `C:`, or `/`.",
+    description: "Mount point of the system volume: `%SystemDrive%`, for example `C:`, or `/`.",
 };
 /// Attribute: name of a network interface.
-pub const NETWORK_INTERFACE: Attribute =
-    Attribute { name: attribute::NETWORK_INTERFACE_NAME, meaning: "Name of the interface, as in `Ethernet`, `eth0`." };
-/// Attribute: direction of traffic.
+pub const NETWORK_INTERFACE: Attribute = Attribute {
+    name: attribute::NETWORK_INTERFACE_NAME,
+    description: "Name of the network interface, for example `Ethernet` or `eth0`.",
+};
+/// Attribute: direction of network traffic.
 pub const NETWORK_DIRECTION: Attribute =
-    Attribute { name: attribute::NETWORK_IO_DIRECTION, meaning: "`transmit`, `receive`." };
-/// Attribute: which battery.
-pub const HARDWARE_ID: Attribute =
-    Attribute { name: attribute::HW_ID, meaning: "`battery0` and so on, in the order of the system." };
-/// Attribute: who made it.
+    Attribute { name: attribute::NETWORK_IO_DIRECTION, description: "`transmit` or `receive`." };
+/// Attribute: id of a battery.
+pub const HARDWARE_ID: Attribute = Attribute {
+    name: attribute::HW_ID,
+    description: "Id of the battery: `battery0` and so on, in the order in which the system lists \
+                  them.",
+};
+/// Attribute: vendor of a battery.
 pub const HARDWARE_VENDOR: Attribute =
-    Attribute { name: attribute::HW_VENDOR, meaning: "Who made the battery, if it says." };
-/// Attribute: which model it is.
+    Attribute { name: attribute::HW_VENDOR, description: "Vendor of the battery, if it reports one." };
+/// Attribute: model of a battery.
 pub const HARDWARE_MODEL: Attribute =
-    Attribute { name: attribute::HW_MODEL, meaning: "Model of the battery, if it says." };
-/// Attribute: the threshold that time is counted above.
+    Attribute { name: attribute::HW_MODEL, description: "Model of the battery, if it reports one." };
+/// Attribute: threshold of the metrics `*.time_above_threshold`.
 pub const THRESHOLD: Attribute =
-    Attribute { name: "ioconnect.threshold", meaning: "The threshold from the settings, as in 0.9. A number." };
-/// Attribute: what a process is to the platform.
+    Attribute { name: "ioconnect.threshold", description: "Threshold from the settings, for example 0.9. A number." };
+/// Attribute: role of an io.Connect process.
 pub const PROCESS_ROLE: Attribute = Attribute {
     name: "ioconnect.process.role",
-    meaning: "`main` (the platform itself), `renderer` (windows and apps), `gpu`, `utility` (network, audio, ...), `native` \
-              (native apps and whatever they started), `other` (the launcher, crash handlers, further helpers). `main` is \
-              there from the beginning, the others from the time they were first seen.",
+    description: "`main` (the platform itself), `renderer` (windows and apps), `gpu`, `utility` \
+                  (network, audio and so on), `native` (native apps and the processes that they \
+                  start) or `other` (launcher, crash handlers, other helpers). `main` is always \
+                  reported, the other roles from the time they are first seen.",
 };
 
-/// Share of CPU time that was busy.
+/// CPU utilization of the machine.
 pub const SYSTEM_CPU_UTILIZATION: Metric = Metric {
     name: metric::SYSTEM_CPU_UTILIZATION,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "Share of the time of all logical CPUs together that was not idle, since the last export.",
+    description: "Share of CPU time, over all logical CPUs, that was not idle since the last \
+                  export.",
     attributes: &[],
     scope: HOST_SCOPE,
 };
@@ -189,21 +207,21 @@ pub const SYSTEM_CPU_LOGICAL_COUNT: Metric = Metric {
     name: metric::SYSTEM_CPU_LOGICAL_COUNT,
     unit: "{cpu}",
     instrument: Instrument::UpDownCounter,
-    description: "Logical CPUs when the agent started.",
+    description: "Number of logical CPUs when the agent started.",
     attributes: &[],
     scope: HOST_SCOPE,
 };
-/// Time at the limit of the CPU.
+/// Time with the CPU at or above a threshold.
 pub const CPU_TIME_ABOVE_THRESHOLD: Metric = Metric {
     name: "ioconnect.host.cpu.time_above_threshold",
     unit: "s",
     instrument: Instrument::Counter,
-    description: "Time during which the busy share of the CPU was at or above the threshold, counted in steps of \
+    description: "Time during which CPU utilization was at or above the threshold, in steps of \
                   `host.sample_interval`. Sleep and other gaps do not count.",
     attributes: &[THRESHOLD],
     scope: HOST_SCOPE,
 };
-/// Memory by state.
+/// Physical memory by state.
 pub const SYSTEM_MEMORY_USAGE: Metric = Metric {
     name: metric::SYSTEM_MEMORY_USAGE,
     unit: "By",
@@ -212,7 +230,7 @@ pub const SYSTEM_MEMORY_USAGE: Metric = Metric {
     attributes: &[MEMORY_STATE],
     scope: HOST_SCOPE,
 };
-/// Size of memory.
+/// Size of physical memory.
 pub const SYSTEM_MEMORY_LIMIT: Metric = Metric {
     name: metric::SYSTEM_MEMORY_LIMIT,
     unit: "By",
@@ -221,22 +239,23 @@ pub const SYSTEM_MEMORY_LIMIT: Metric = Metric {
     attributes: &[],
     scope: HOST_SCOPE,
 };
-/// Share of memory in use.
+/// Share of physical memory in use.
 pub const SYSTEM_MEMORY_UTILIZATION: Metric = Metric {
     name: metric::SYSTEM_MEMORY_UTILIZATION,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "Share of physical memory that is used.",
+    description: "Share of physical memory in use.",
     attributes: &[],
     scope: HOST_SCOPE,
 };
-/// Time at the limit of memory.
+/// Time with memory use at or above a threshold.
 pub const MEMORY_TIME_ABOVE_THRESHOLD: Metric = Metric {
     name: "ioconnect.host.memory.time_above_threshold",
     unit: "s",
     instrument: Instrument::Counter,
-    description: "Time during which the used share of physical memory was at or above the threshold, counted in steps of \
-                  `host.sample_interval`. Sleep and other gaps do not count.",
+    description: "Time during which the share of physical memory in use was at or above the \
+                  threshold, in steps of `host.sample_interval`. Sleep and other gaps do not \
+                  count.",
     attributes: &[THRESHOLD],
     scope: HOST_SCOPE,
 };
@@ -245,8 +264,8 @@ pub const SYSTEM_PAGING_USAGE: Metric = Metric {
     name: metric::SYSTEM_PAGING_USAGE,
     unit: "By",
     instrument: Instrument::UpDownCounter,
-    description: "Swap space, on Windows the page file, by state. On Windows used is what is committed beyond physical \
-                  memory. Not there without such space.",
+    description: "Swap space (on Windows the page file) by state. On Windows, used is the memory \
+                  committed beyond physical memory. Not reported if there is no such space.",
     attributes: &[PAGING_STATE],
     scope: HOST_SCOPE,
 };
@@ -255,34 +274,34 @@ pub const SYSTEM_PAGING_UTILIZATION: Metric = Metric {
     name: metric::SYSTEM_PAGING_UTILIZATION,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "Share of swap space, on Windows of the page file, that is used.",
+    description: "Share of swap space (on Windows of the page file) in use.",
     attributes: &[],
     scope: HOST_SCOPE,
 };
-/// Space on the system's volume by state.
+/// Space on the system volume by state.
 pub const SYSTEM_FILESYSTEM_USAGE: Metric = Metric {
     name: metric::SYSTEM_FILESYSTEM_USAGE,
     unit: "By",
     instrument: Instrument::UpDownCounter,
-    description: "Space on the system's volume by state.",
+    description: "Space on the system volume by state.",
     attributes: &[FILESYSTEM_MOUNTPOINT, FILESYSTEM_STATE],
     scope: HOST_SCOPE,
 };
-/// Size of the system's volume.
+/// Size of the system volume.
 pub const SYSTEM_FILESYSTEM_LIMIT: Metric = Metric {
     name: metric::SYSTEM_FILESYSTEM_LIMIT,
     unit: "By",
     instrument: Instrument::UpDownCounter,
-    description: "Size of the system's volume.",
+    description: "Size of the system volume.",
     attributes: &[FILESYSTEM_MOUNTPOINT],
     scope: HOST_SCOPE,
 };
-/// Share of the system's volume in use.
+/// Share of the system volume in use.
 pub const SYSTEM_FILESYSTEM_UTILIZATION: Metric = Metric {
     name: metric::SYSTEM_FILESYSTEM_UTILIZATION,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "Share of the system's volume that is used.",
+    description: "Share of the system volume in use.",
     attributes: &[FILESYSTEM_MOUNTPOINT],
     scope: HOST_SCOPE,
 };
@@ -291,12 +310,13 @@ pub const SYSTEM_NETWORK_IO: Metric = Metric {
     name: metric::SYSTEM_NETWORK_IO,
     unit: "By",
     instrument: Instrument::Counter,
-    description: "Bytes over each network interface since the agent started. Loopback and interfaces that never carried \
-                  anything are left out. Traffic of a tunnel is in the interface below it as well.",
+    description: "Bytes transferred over each network interface since the agent started, without \
+                  loopback and interfaces that never carried traffic. Traffic of a tunnel also \
+                  counts for the interface that carries it.",
     attributes: &[NETWORK_INTERFACE, NETWORK_DIRECTION],
     scope: HOST_SCOPE,
 };
-/// Time since the system started.
+/// Time since the operating system started.
 pub const SYSTEM_UPTIME: Metric = Metric {
     name: metric::SYSTEM_UPTIME,
     unit: "s",
@@ -310,7 +330,8 @@ pub const BATTERY_CHARGE: Metric = Metric {
     name: metric::HW_BATTERY_CHARGE,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "Charge of each battery, as a share of what it holds when full. Not there without a battery.",
+    description: "Charge of each battery as a share of its full capacity. Not reported without a \
+                  battery.",
     attributes: &[HARDWARE_ID, HARDWARE_VENDOR, HARDWARE_MODEL],
     scope: HOST_SCOPE,
 };
@@ -319,8 +340,8 @@ pub const POWER_EXTERNAL: Metric = Metric {
     name: "ioconnect.host.power.external",
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "1 on external power, 0 while a battery is discharging. Not there without a battery, or when no battery \
-                  says.",
+    description: "1 on external power, 0 while a battery is discharging. Not reported without a \
+                  battery, or if no battery reports its state.",
     attributes: &[],
     scope: HOST_SCOPE,
 };
@@ -330,18 +351,18 @@ pub const PROCESS_CPU_TIME: Metric = Metric {
     name: metric::PROCESS_CPU_TIME,
     unit: "s",
     instrument: Instrument::Counter,
-    description: "CPU time, in all modes, that io.Connect's processes have used since the agent started. What a process uses \
-                  between the last look at it and its end is missing.",
+    description: "CPU time, in all modes, used by io.Connect processes since the agent started. \
+                  The time that a process uses after its last sample is missing.",
     attributes: &[PROCESS_ROLE],
     scope: PROCESSES_SCOPE,
 };
-/// CPU share of the io.Connect processes.
+/// CPU utilization of the io.Connect processes.
 pub const PROCESS_CPU_UTILIZATION: Metric = Metric {
     name: metric::PROCESS_CPU_UTILIZATION,
     unit: "1",
     instrument: Instrument::Gauge,
-    description: "CPU time of io.Connect's processes since the last export, divided by the elapsed time and the number of \
-                  logical CPUs: 1 is the whole machine.",
+    description: "CPU time of io.Connect processes since the last export, divided by the elapsed \
+                  time and the number of logical CPUs: 1 is the whole machine.",
     attributes: &[PROCESS_ROLE],
     scope: PROCESSES_SCOPE,
 };
@@ -350,22 +371,23 @@ pub const PROCESS_MEMORY_USAGE: Metric = Metric {
     name: metric::PROCESS_MEMORY_USAGE,
     unit: "By",
     instrument: Instrument::UpDownCounter,
-    description: "Physical memory of io.Connect's processes (Windows: working sets; Linux: resident sets), added up: memory \
-                  that processes share counts once for each.",
+    description: "Sum of the physical memory of io.Connect processes (Windows: working sets; \
+                  Linux: resident sets). Memory that processes share counts once per process.",
     attributes: &[PROCESS_ROLE],
     scope: PROCESSES_SCOPE,
 };
-/// Number of the io.Connect processes.
+/// Number of io.Connect processes.
 pub const PROCESS_COUNT: Metric = Metric {
     name: "ioconnect.process.count",
     unit: "{process}",
     instrument: Instrument::UpDownCounter,
-    description: "Processes of io.Connect. `main` counts the platforms that are running: 0 when there is none.",
+    description: "Number of io.Connect processes. `main` is the number of running platforms, 0 if \
+                  there is none.",
     attributes: &[PROCESS_ROLE],
     scope: PROCESSES_SCOPE,
 };
 
-/// All of them.
+/// All metrics.
 pub const METRICS: &[Metric] = &[
     SYSTEM_CPU_UTILIZATION,
     SYSTEM_CPU_LOGICAL_COUNT,

@@ -1,7 +1,8 @@
-//! Every name that the agent gives to data, in tables: metrics, attributes of log records, events, spans.
+//! Tables of every name that the agent exports: metrics, attributes of log records, events, spans.
 //!
-//! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic conventions where one
-//! exists; what has none begins with `ioconnect.`, and what is about the agent itself with `insights.agent.`.
+//! docs/signals.md is generated from these tables. Names come from OpenTelemetry's semantic
+//! conventions where one exists. Other names start with `ioconnect.`, or with `insights.agent.` if
+//! they are about the agent itself.
 
 #[cfg(test)]
 mod docs;
@@ -10,11 +11,11 @@ pub mod logs;
 pub mod metrics;
 pub mod spans;
 
-/// One attribute, as documented.
+/// An attribute as exported and documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its key.
+    /// Attribute key.
     pub name: &'static str,
-    /// What it says, and with which values.
-    pub meaning: &'static str,
+    /// Meaning and possible values.
+    pub description: &'static str,
 }

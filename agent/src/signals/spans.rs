@@ -3,45 +3,47 @@
 use super::Attribute;
 use super::metrics::APP_NAME;
 
-/// Instrumentation scope of spans. Its version is the agent's.
+/// Instrumentation scope of spans. Its version is the version of the agent.
 pub const SCOPE_NAME: &str = "insights-agent.usage";
 
-/// One span, as documented.
+/// A span as exported and documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpanName {
-    /// Its name.
+pub struct SpanDefinition {
+    /// Span name.
     pub name: &'static str,
-    /// What it stands for.
-    pub meaning: &'static str,
-    /// Its attributes.
+    /// What the span represents.
+    pub description: &'static str,
+    /// Attributes of the span.
     pub attributes: &'static [Attribute],
 }
 
-/// Spans that were left out.
-pub const LEFT_OUT: Attribute = Attribute {
+/// Attribute: number of spans that exceeded the limit of a platform session.
+pub const SPANS_LEFT_OUT: Attribute = Attribute {
     name: "ioconnect.spans.left_out",
-    meaning: "Integer, only there when not 0: spans of this session that were left out, because a session has at most 2,000.",
+    description: "Number of spans of this session that were left out, because a session has at \
+                  most 2,000. An integer, set only if it is not 0.",
 };
 
 /// A platform session.
-pub const PLATFORM_SESSION: SpanName = SpanName {
+pub const PLATFORM_SESSION: SpanDefinition = SpanDefinition {
     name: "platform session",
-    meaning: "A run of the platform, from the start of its main process to its end. Root of a trace of its own, sent when \
-              it has ended.",
-    attributes: &[LEFT_OUT],
+    description: "One run of the platform, from the start of its main process to its end. The root \
+                  span of its own trace, sent when the run has ended.",
+    attributes: &[SPANS_LEFT_OUT],
 };
 /// An app session.
-pub const APP_SESSION: SpanName = SpanName {
+pub const APP_SESSION: SpanDefinition = SpanDefinition {
     name: "app session",
-    meaning: "An instance of an app, from start to end. A child of the platform session.",
+    description: "One app instance, from start to end. A child of the platform session.",
     attributes: &[APP_NAME],
 };
 /// A focus period.
-pub const FOCUS: SpanName = SpanName {
+pub const FOCUS: SpanDefinition = SpanDefinition {
     name: "focus",
-    meaning: "An app of io.Connect in front of an active user, for at least a second. A child of the platform session.",
+    description: "A period of at least a second during which an io.Connect app was in front of an \
+                  active user. A child of the platform session.",
     attributes: &[APP_NAME],
 };
 
-/// Every span.
-pub const SPANS: &[SpanName] = &[PLATFORM_SESSION, APP_SESSION, FOCUS];
+/// All spans.
+pub const SPANS: &[SpanDefinition] = &[PLATFORM_SESSION, APP_SESSION, FOCUS];

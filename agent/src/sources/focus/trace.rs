@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use ring::digest::{SHA256, digest};
 
 use super::family::Platform;
-use crate::signals::spans::{APP_SESSION, FOCUS, LEFT_OUT, PLATFORM_SESSION, SpanName};
+use crate::signals::spans::{APP_SESSION, FOCUS, PLATFORM_SESSION, SPANS_LEFT_OUT, SpanDefinition};
 
 /// Most spans of a session, its root not counted.
 const MOST_SPANS: u64 = 2000;
@@ -50,11 +50,11 @@ impl Trace {
     /// The platform has ended.
     pub(super) fn end(&self, from: Timestamp, length: Duration) -> Span {
         let left_out = i64::try_from(self.spans.saturating_sub(MOST_SPANS)).unwrap_or(i64::MAX);
-        let attributes = if left_out > 0 { vec![(LEFT_OUT.name, Value::IntValue(left_out))] } else { Vec::new() };
+        let attributes = if left_out > 0 { vec![(SPANS_LEFT_OUT.name, Value::IntValue(left_out))] } else { Vec::new() };
         Span { span_id: self.root.clone(), ..self.span(PLATFORM_SESSION, attributes, from, length) }
     }
 
-    fn child(&mut self, name: SpanName, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
+    fn child(&mut self, name: SpanDefinition, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
         self.spans += 1;
         if self.spans > MOST_SPANS {
             return None;
@@ -66,7 +66,7 @@ impl Trace {
         Some(Span { span_id, parent_span_id, ..self.span(name, attributes, from, length) })
     }
 
-    fn span(&self, name: SpanName, attributes: Vec<(&str, Value)>, from: Timestamp, length: Duration) -> Span {
+    fn span(&self, name: SpanDefinition, attributes: Vec<(&str, Value)>, from: Timestamp, length: Duration) -> Span {
         let nanos = |at: Timestamp| u64::try_from(at.as_nanosecond()).unwrap_or_default();
         let attributes = attributes.into_iter().map(|(key, value)| KeyValue {
             key: key.to_owned(),
