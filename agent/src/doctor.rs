@@ -11,10 +11,10 @@ use crate::config::{CollectorSettings, ConfigError, Endpoint, Loaded, ProxyChoic
 use crate::consent::{Consent, LogKind};
 use crate::control::{AskError, Reply, Request, ask};
 use crate::ioconnect::folders;
-use crate::launch::{LaunchError, Options};
 use crate::paths::{DataDir, write_atomically};
 use crate::pipeline::exporter::{Clients, probe};
 use crate::pipeline::queue::{self, QueueStats};
+use crate::startup::{CommonArgs, StartupError};
 use crate::status::{Health, Status};
 use crate::units::bytes;
 
@@ -74,8 +74,8 @@ pub fn page(checks: &[Check]) -> String {
 /// Looks at everything. The only error is that this user has no place for data.
 ///
 /// # Errors
-/// See [`LaunchError`].
-pub async fn examine(options: &Options) -> Result<Vec<Check>, LaunchError> {
+/// See [`StartupError`].
+pub async fn examine(options: &CommonArgs) -> Result<Vec<Check>, StartupError> {
     let mut report = Report::default();
     let data = options.data()?;
     let version = env!("CARGO_PKG_VERSION");
@@ -94,7 +94,7 @@ pub async fn examine(options: &Options) -> Result<Vec<Check>, LaunchError> {
     Ok(report.0)
 }
 
-fn settings(report: &mut Report, loaded: &Result<Loaded, LaunchError>) {
+fn settings(report: &mut Report, loaded: &Result<Loaded, StartupError>) {
     match loaded {
         Ok(loaded) if loaded.problems.is_empty() => report.add("settings", true, "The settings are without fault."),
         Ok(loaded) => {
@@ -102,7 +102,7 @@ fn settings(report: &mut Report, loaded: &Result<Loaded, LaunchError>) {
                 report.add("settings", false, problem.to_string());
             }
         }
-        Err(LaunchError::Settings(error)) => report.add("settings", false, ConfigError::to_string(error)),
+        Err(StartupError::Settings(error)) => report.add("settings", false, ConfigError::to_string(error)),
         Err(error) => report.add("settings", false, error.to_string()),
     }
 }

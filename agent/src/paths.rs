@@ -1,49 +1,52 @@
-//! Where the agent keeps things, and how it writes small files.
+//! The data folder, the paths in it, and the atomic write of small files.
 //!
-//! One data folder holds all state: `queue.db`, `consent.json`, `pause.json`, `usage.json`, `session.json`, `settings.last-good.json`, `log/`, and
-//! while an agent runs `agent.lock` and on Unix `control.sock`. Another data folder is another, independent agent.
+//! One data folder holds all state: `queue.db`, `consent.json`, `pause.json`, `usage.json`,
+//! `session.json`, `user-hash.key`, `settings.last-good.json`, `log/`, the lock file `agent.lock`,
+//! and while an agent runs `receiver.json` and on Unix `control.sock`. Agents with different data
+//! folders are independent of each other.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Folder name under the platform's places for data and settings.
-const NAME: &str = "insights-agent";
-/// File that a running agent locks, in every data folder.
-const LOCK: &str = "agent.lock";
-/// How long a start waits for a command that has the data folder for a moment: deleting withdrawn logs may take seconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks meanwhile.
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Folder name in the platform's folders for data and for settings.
+const FOLDER_NAME: &str = "insights-agent";
+/// File in the data folder that a running agent keeps locked.
+const LOCK_FILE: &str = "agent.lock";
+/// How long a start waits while a short command holds the lock: purging logs may take seconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval between two attempts to take the lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The data folder and what is in it.
+/// The data folder and the paths in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir(PathBuf);
 
 impl DataDir {
-    /// A folder of the caller's choice.
+    /// Returns the data folder at `path`.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// `$XDG_DATA_HOME/insights-agent`, `%LocalAppData%\insights-agent`.
+    /// Returns the user's default data folder: `$XDG_DATA_HOME/insights-agent` on Linux,
+    /// `%LocalAppData%\insights-agent` on Windows. `None` if the user has no home folder.
     #[must_use]
     pub fn of_user() -> Option<Self> {
-        directories::BaseDirs::new().map(|dirs| Self(dirs.data_local_dir().join(NAME)))
+        directories::BaseDirs::new().map(|dirs| Self(dirs.data_local_dir().join(FOLDER_NAME)))
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Makes the folder, readable by this user only where the system knows that.
+    /// Creates the folder if it does not exist. On Unix only this user can access it (mode 0700).
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If the folder cannot be created.
     pub fn create(&self) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -52,115 +55,121 @@ impl DataDir {
         builder.create(&self.0)
     }
 
-    /// Deletes the folder with all that is in it, if it is there.
+    /// Deletes the folder and everything in it. Does nothing if it does not exist.
     ///
     /// # Errors
-    /// When no agent has made it, one runs on it, or it cannot be deleted.
+    /// If the folder was not created by an agent, an agent is using it, or it cannot be deleted.
     pub fn delete(&self) -> io::Result<()> {
         if !self.0.exists() {
             return Ok(());
         }
-        if !self.0.join(LOCK).exists() {
-            return Err(io::Error::other("this is no data folder of the agent"));
+        if !self.0.join(LOCK_FILE).exists() {
+            return Err(io::Error::other("this is not a data folder of the agent"));
         }
         match self.lock() {
             Err(LockError::Io(error)) => return Err(error),
             Err(LockError::Taken(_)) => {
-                return Err(io::Error::other("an agent is running on it; end it with `insights-agent stop` first"));
+                return Err(io::Error::other(
+                    "an agent is using this data folder; stop it first with `insights-agent stop`",
+                ));
             }
             Ok(lock) => drop(lock),
         }
         fs::remove_dir_all(&self.0)
     }
 
-    /// The queue.
+    /// Returns the path of the queue.
     #[must_use]
     pub fn queue(&self) -> PathBuf {
         self.0.join("queue.db")
     }
 
-    /// The consent record.
+    /// Returns the path of the consent record.
     #[must_use]
     pub fn consent(&self) -> PathBuf {
         self.0.join("consent.json")
     }
 
-    /// The pause that the user has chosen.
+    /// Returns the path of the pause that the user has chosen.
     #[must_use]
     pub fn pause(&self) -> PathBuf {
         self.0.join("pause.json")
     }
 
-    /// What the user did in the last days.
+    /// Returns the path of the app usage of the last days.
     #[must_use]
     pub fn usage(&self) -> PathBuf {
         self.0.join("usage.json")
     }
 
-    /// Where the receiver listens, while the agent runs.
+    /// Returns the path of the file that lists the receiver's ports while the agent runs.
     #[must_use]
     pub fn receiver(&self) -> PathBuf {
         self.0.join("receiver.json")
     }
 
-    /// The identifier of the user's session.
+    /// Returns the path of the identifier of the user's session.
     #[must_use]
     pub fn session(&self) -> PathBuf {
         self.0.join("session.json")
     }
 
-    /// The key of the user's hash, if the settings give none.
+    /// Returns the path of the generated key for the user hash, used if `resource.user_hash_key` is
+    /// not set.
     #[must_use]
     pub fn user_hash_key(&self) -> PathBuf {
         self.0.join("user-hash.key")
     }
 
-    /// The last settings file that was without fault.
+    /// Returns the path of the copy of the last settings file that worked.
     #[must_use]
     pub fn last_good_settings(&self) -> PathBuf {
         self.0.join("settings.last-good.json")
     }
 
-    /// The agent's own log.
+    /// Returns the path of the agent's own log.
     #[must_use]
     pub fn program_log(&self) -> PathBuf {
         self.0.join("log").join("insights-agent.log")
     }
 
-    /// The control socket on Unix.
+    /// Returns the path of the control socket (Unix only).
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.0.join("control.sock")
     }
 
-    /// Makes the folder and takes it for this process, as soon as a command that has it for a moment lets it go. None if it cannot be
-    /// written: no other process can either.
+    /// Creates the folder and locks it for this process. Waits up to [`LOCK_TIMEOUT`] while a short
+    /// command holds the lock. Returns `None` if the folder cannot be written: then no other
+    /// process can write to it either, and the agent runs without a lock.
     ///
     /// # Errors
-    /// [`LockError::Taken`] while another process has it.
+    /// [`LockError::Taken`] if another process still holds the lock after that time.
     pub fn take(&self) -> Result<Option<File>, LockError> {
-        let until = Instant::now() + LOCK_PATIENCE;
+        let until = Instant::now() + LOCK_TIMEOUT;
         let mut lock = self.create().map_err(LockError::from).and_then(|()| self.lock());
         while matches!(lock, Err(LockError::Taken(_))) && Instant::now() < until {
-            std::thread::sleep(LOCK_PAUSE);
+            std::thread::sleep(LOCK_RETRY_INTERVAL);
             lock = self.lock();
         }
         match lock {
             Ok(lock) => Ok(Some(lock)),
             Err(LockError::Io(error)) => {
-                tracing::error!(%error, "the data folder cannot be written");
+                tracing::error!("failed to write to the data folder: {error:#}");
                 Ok(None)
             }
             Err(taken @ LockError::Taken(_)) => Err(taken),
         }
     }
 
-    /// Takes the folder for this process; the operating system gives it back when the process ends, however it ends.
+    /// Locks the folder for this process. The operating system releases the lock when the process
+    /// ends, including after a crash.
     ///
     /// # Errors
-    /// [`LockError::Taken`] while another process has it.
+    /// [`LockError::Taken`] if another process holds the lock, [`LockError::Io`] if the lock file
+    /// cannot be created.
     pub fn lock(&self) -> Result<File, LockError> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK))?;
+        let file = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK_FILE))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(self.0.clone())),
@@ -169,21 +178,22 @@ impl DataDir {
     }
 }
 
-/// Why the data folder could not be taken.
+/// Why the data folder could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another agent runs on it.
-    #[error("another agent is already running on {}; `insights-agent status` shows it", .0.display())]
+    /// Another process holds the lock.
+    #[error("another agent is already running with the data folder {}; `insights-agent status` shows it", .0.display())]
     Taken(PathBuf),
-    /// The lock file cannot be made.
-    #[error("the lock file cannot be made: {0}")]
+    /// The lock file cannot be created or locked.
+    #[error("failed to create the lock file in the data folder: {0}")]
     Io(#[from] io::Error),
 }
 
-/// `$XDG_CONFIG_HOME/insights-agent/config.json`, `%AppData%\insights-agent\config.json`.
+/// Returns the path of the user's settings file: `$XDG_CONFIG_HOME/insights-agent/config.json` on
+/// Linux, `%AppData%\insights-agent\config.json` on Windows. `None` if the user has no home folder.
 #[must_use]
 pub fn user_config_file() -> Option<PathBuf> {
-    directories::BaseDirs::new().map(|dirs| dirs.config_dir().join(NAME).join("config.json"))
+    directories::BaseDirs::new().map(|dirs| dirs.config_dir().join(FOLDER_NAME).join("config.json"))
 }
 
 /// Replaces a file completely or not at all. On Unix only its owner can read it.

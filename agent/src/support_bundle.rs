@@ -20,9 +20,9 @@ use crate::config::{Loaded, RedactionSettings};
 use crate::control::{Reply, Request, ask};
 use crate::doctor;
 use crate::ioconnect::folders;
-use crate::launch::{LaunchError, Options};
 use crate::pipeline::queue;
 use crate::redaction::{Person, Redactor};
+use crate::startup::{CommonArgs, StartupError};
 use crate::{status, units};
 
 /// Longest piece: some days of the agent's own log, of which the end is taken; others are far smaller.
@@ -37,7 +37,7 @@ const MOST_FILES: usize = 200;
 pub enum BundleError {
     /// There is no place for settings or data.
     #[error(transparent)]
-    Launch(#[from] LaunchError),
+    Startup(#[from] StartupError),
     /// The file.
     #[error("the bundle cannot be written to {}: {error}", path.display())]
     Write {
@@ -70,7 +70,7 @@ pub fn file_name() -> String {
 ///
 /// # Errors
 /// When this user has no place for data.
-pub async fn collect(options: &Options) -> Result<Vec<Piece>, BundleError> {
+pub async fn collect(options: &CommonArgs) -> Result<Vec<Piece>, BundleError> {
     let data = options.data()?;
     let loaded = options.settings(true);
     let reply = ask(&data, &Request::Status).await;
@@ -94,7 +94,7 @@ pub async fn collect(options: &Options) -> Result<Vec<Piece>, BundleError> {
             put("log-folders.txt", log_folders(loaded));
             redaction.patterns.clone_from(&loaded.settings.logs.redaction.patterns);
         }
-        Err(LaunchError::Settings(error)) => put("settings.txt", format!("{error}\n")),
+        Err(StartupError::Settings(error)) => put("settings.txt", format!("{error}\n")),
         Err(error) => put("settings.txt", format!("{error}\n")),
     }
     let held = queue::inspect(&data.queue());

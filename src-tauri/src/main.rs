@@ -19,8 +19,8 @@ use insights_agent::agent::{Agent, Frontend, Service};
 use insights_agent::autostart;
 use insights_agent::config::{Loaded, Settings};
 use insights_agent::control::{Reply, Request, ask, is_running};
-use insights_agent::launch::Options;
 use insights_agent::paths::{DataDir, LockError};
+use insights_agent::startup::CommonArgs;
 use insights_agent::{priority, program_log};
 use parking_lot::Mutex;
 use tauri::RunEvent;
@@ -40,7 +40,7 @@ const NO_DISPLAY: &str =
 #[command(name = "insights-tray", version)]
 struct Arguments {
     #[command(flatten)]
-    options: Options,
+    options: CommonArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,7 +84,7 @@ fn main() -> Result<()> {
     #[cfg(target_os = "linux")]
     gtk::init().context(NO_DISPLAY)?;
     #[cfg(windows)]
-    if options == Options::default()
+    if options == CommonArgs::default()
         && let Err(error) = insights_agent::shutdown::register_restart_after_update()
     {
         tracing::debug!(%error, "Windows will not start this program again after an update");
@@ -115,7 +115,7 @@ fn main() -> Result<()> {
 }
 
 /// The agent that runs shows its window; if it is one without, this program does.
-fn show_running(options: &Options, data: &DataDir) -> Result<()> {
+fn show_running(options: &CommonArgs, data: &DataDir) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(ask(data, &Request::OpenWindow)) {
         Ok(Reply::Done) => Ok(()),
@@ -141,7 +141,7 @@ impl Running {
 
 /// Starts the agent on a thread of its own, which ends the program when it is done.
 fn start(
-    options: Options,
+    options: CommonArgs,
     loaded: Loaded,
     data: DataDir,
     view: TauriTray,

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use clap::ValueEnum;
-use insights_agent::launch::Options;
+use insights_agent::startup::CommonArgs;
 
 use crate::window::Page;
 
@@ -21,7 +21,7 @@ pub(crate) struct Opener {
 
 impl Opener {
     /// For windows with the same options as this program.
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &CommonArgs) -> Self {
         Self { arguments: options.arguments(), window: None }
     }
 

@@ -13,10 +13,10 @@ use clap::ValueEnum;
 use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request, ask};
-use insights_agent::launch::Options;
 use insights_agent::paths::DataDir;
 use insights_agent::redaction::{Person, Redactor};
 use insights_agent::sources::logs::preview::{self, Latest};
+use insights_agent::startup::CommonArgs;
 use insights_agent::support_bundle::{self, Piece};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub(crate) enum Page {
 
 /// What the commands work on.
 struct Desk {
-    options: Options,
+    options: CommonArgs,
     data: DataDir,
     loaded: Loaded,
     redactor: Redactor,
@@ -56,7 +56,7 @@ struct Desk {
 }
 
 /// Shows the window until it is closed.
-pub(crate) fn run(options: &Options, page: Page) -> Result<()> {
+pub(crate) fn run(options: &CommonArgs, page: Page) -> Result<()> {
     #[cfg(target_os = "linux")]
     gtk::init().context(crate::NO_DISPLAY)?;
     let loaded = options.settings(true)?;

@@ -100,6 +100,8 @@ fn refused(desk: &Desk) -> Value {
 
 /// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of any other origin is refused whichever way it tries,
 /// learns nothing, and its origin is named in the status; so is a page whose name was bound to this machine.
+///
+/// Settings: `receiver.allowed_origins`.
 #[tokio::test]
 async fn pages_send_if_their_origin_is_allowed() {
     let Some(backend) = Backend::start() else { return };

@@ -118,6 +118,8 @@ fn wait_for_metrics(backend: &Backend, department: &str) {
 
 /// Guarantees: through nginx, which takes only machines with a certificate, data arrives over gRPC and HTTP; the header whose value
 /// stands in a file is sent as the file says it at that moment.
+///
+/// Settings: `collector.certificate`, `collector.client_certificate`, `collector.client_key`.
 #[test]
 fn a_certificate_and_a_token_from_a_file_open_the_door() {
     let Some(backend) = Backend::start() else { return };
@@ -199,6 +201,8 @@ fn wrong_certificates_are_told_apart() {
 
 /// Guarantees: a server that speaks no newer version of TLS than 1.2 is refused where the settings want 1.3, with a sentence, and taken
 /// where they do not.
+///
+/// Settings: `collector.min_tls_version`.
 #[test]
 fn an_old_version_of_tls_is_refused() {
     let Some(backend) = Backend::start() else { return };
@@ -228,6 +232,9 @@ fn an_old_version_of_tls_is_refused() {
 }
 
 /// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without the password the status says so.
+///
+/// Settings: `collector.proxy.address`, `collector.proxy.user`, `collector.proxy.password`,
+/// `collector.proxy.password_from`.
 #[test]
 fn a_forward_proxy_is_passed() {
     let Some(backend) = Backend::start() else { return };
@@ -336,6 +343,9 @@ impl Authorization {
 
 /// Guarantees: a token is fetched with the client's secret, kept, and fetched anew when the collector's gateway does not take it any
 /// more; an authorization server that gives none is named in the status, with what it says.
+///
+/// Settings: `collector.oauth2.token_url`, `collector.oauth2.client_secret_from`,
+/// `collector.oauth2.scopes`, `collector.oauth2.parameters`.
 #[test]
 fn tokens_are_fetched_and_renewed() {
     let Some(backend) = Backend::start() else { return };
@@ -432,6 +442,8 @@ fn a_fallback_takes_over() {
 }
 
 /// Guarantees: data does not go to another machine in the clear: it is kept, and the status says what to do; with the setting it goes.
+///
+/// Settings: `collector.allow_plain_http`.
 #[test]
 fn plain_http_to_another_machine_is_refused() {
     let Some(backend) = Backend::start() else { return };

@@ -74,6 +74,6 @@ fn a_data_folder_that_cannot_be_written_does_not_stop_the_agent() {
     wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
     assert!(agent.stop());
     let said = desk.said();
-    assert!(said.contains("the data folder cannot be written"), "{said}");
+    assert!(said.contains("failed to write to the data folder"), "{said}");
     assert!(said.contains("queue.db cannot be written"), "{said}");
 }

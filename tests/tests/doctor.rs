@@ -56,6 +56,8 @@ fn a_desk_that_works_is_good() {
 
 /// Guarantees: what is wrong is told with what to do, without a running agent too: a setting, the collector, the logs; and nothing is
 /// changed.
+///
+/// Settings: `connect.user_data`.
 #[test]
 fn what_is_wrong_is_told() {
     let mut desk = Desk::new();

@@ -45,6 +45,9 @@ fn in_front(desk: &Desk, app: &str) {
 
 /// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches and starts exact; an
 /// app that nobody knows is `other`; no title is on disk or on the wire; and every question has its answer in `PromQL`.
+///
+/// Settings: `focus.idle_after`, `focus.apps`, `processes.sample_interval`,
+/// `connect.process_names`.
 #[test]
 fn a_day_in_a_minute() {
     let Some(backend) = Backend::start() else { return };
@@ -178,6 +181,8 @@ fn logind_tells_of_locks() {
 
 /// Guarantees: an app in front that answers is never counted as hung; one that has stopped to answer is counted once,
 /// under its name.
+///
+/// Settings: `focus.poll_interval`.
 #[test]
 fn an_app_that_hangs_is_counted() {
     let Some(backend) = Backend::start() else { return };

@@ -1,35 +1,32 @@
-//! The templates for Group Policy, and the agent that reads what they write, under Wine.
+//! The templates for Group Policy, and the agent that reads policies, under Wine.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
 use std::fmt::Write;
 
+use insights_agent::config::{Settings, json_schema, setting_keys};
 use insights_agent_tests::program::Desk;
 use insights_agent_tests::wine::Wine;
 use serde_json::{Value, json};
 
 const MACHINE: &str = r"HKLM\SOFTWARE\Policies\InsightsAgent";
 const USER: &str = r"HKCU\SOFTWARE\Policies\InsightsAgent";
-/// An example of every setting, none of which is its default.
-const EXAMPLE: &str = include_str!("../../agent/src/config/example.jsonc");
 const TEMPLATE: &str = include_str!("../../installer/policy/InsightsAgent.admx");
 
-/// Guarantees: each policy that the template offers, written as Group Policy writes it, is in force afterwards and is said to
-/// be the organisation's, whatever the user sets.
+/// Scenario: every policy of the template is written to the registry as Group Policy writes it,
+/// with a value that is not the default, while the user sets one of the settings with a flag.
+/// Guarantees: every policy is in force and is shown as set by the organisation.
 #[test]
-fn every_policy_is_read() {
+fn policies_every_one_is_read() {
     let Some(wine) = Wine::start() else { return };
-    let mut example = EXAMPLE.to_owned();
-    json_strip_comments::strip(&mut example).unwrap();
-    let mut example: Value = serde_json::from_str(&example).unwrap();
-    complete(&mut example);
+    let values = values_of(&json_schema(), &serde_json::to_value(Settings::default()).unwrap());
     let template = roxmltree::Document::parse(TEMPLATE).unwrap();
     let policies = template.descendants().filter(|node| node.tag_name().name() == "policy");
     let mut file = String::from("\u{feff}Windows Registry Editor Version 5.00\r\n");
     let mut keys = Vec::new();
     for policy in policies {
-        let (key, entry) = written(&policy, &mut example);
+        let (key, entry) = written(&policy, &values);
         file.push_str(&entry);
         keys.push(key);
     }
@@ -49,7 +46,7 @@ fn every_policy_is_read() {
             shown.lines().find(|line| line.starts_with(&key)).unwrap_or_else(|| panic!("{key} is not in\n{shown}"));
         assert!(line.contains(r"set by your organisation (HKLM\SOFTWARE\Policies\InsightsAgent)"), "{line}");
         let pointer = format!("/{}", key.replace('.', "/"));
-        let (is, wanted) = (tree.pointer(&pointer).unwrap(), example.pointer(&pointer).unwrap());
+        let (is, wanted) = (tree.pointer(&pointer).unwrap(), values.pointer(&pointer).unwrap());
         if line.contains("****") {
             continue;
         }
@@ -57,42 +54,62 @@ fn every_policy_is_read() {
     }
 }
 
-/// What the example leaves out or open, and is neither a text nor a switch.
-fn complete(example: &mut Value) {
-    let usual = json!({
-        "endpoint": "https://other.example.com:4317",
-        "protocol": "grpc",
-        "headers": { "x-tenant": "desks" },
-        "compression": "zstd",
-        "timeout": "5s",
-        "certificate": "other.pem",
-        "client_certificate": "desk.pem",
-        "client_key": "desk.key",
-    });
-    let collector = example["collector"].as_object_mut().unwrap();
-    for destination in ["metrics", "traces", "logs", "fallback"] {
-        let destination = collector[destination].as_object_mut().unwrap();
-        for (key, value) in usual.as_object().unwrap() {
-            destination.entry(key).or_insert_with(|| value.clone());
-        }
+/// Scenario: a value is derived from the schema for every setting.
+/// Guarantees: the agent accepts all of them together, and each differs from its default.
+#[test]
+fn policies_derived_values_are_valid() {
+    let defaults = serde_json::to_value(Settings::default()).unwrap();
+    let values = values_of(&json_schema(), &defaults);
+    let settings: Settings = serde_json::from_value(values.clone()).unwrap();
+    let read = serde_json::to_value(&settings).unwrap();
+    for key in setting_keys().iter().filter(|key| !key.contains("[]")) {
+        let pointer = format!("/{}", key.replace('.', "/"));
+        assert_ne!(read.pointer(&pointer), defaults.pointer(&pointer), "{key}: give the model an example for it");
     }
-    collector["proxy"]["password_from"] = "env:PROXY_PASSWORD".into();
-    collector["client_certificate_thumbprint"] = "a909502dd82ae41433e6f83886b00d4277a32a7b".into();
 }
 
-/// The setting of a policy, and what Group Policy writes for it when it is given the example's value.
-fn written(policy: &roxmltree::Node<'_, '_>, example: &mut Value) -> (String, String) {
+/// Returns a value that differs from `default` for a setting or section, by its schema: an example
+/// if it has one, otherwise a value of its type.
+fn values_of(node: &Value, default: &Value) -> Value {
+    let node = node["anyOf"].get(0).unwrap_or(node);
+    let is =
+        |name: &str| node["type"] == name || node["type"].as_array().is_some_and(|all| all.iter().any(|of| of == name));
+    if let Some(properties) = node["properties"].as_object() {
+        let values = properties.iter().map(|(name, child)| (name.clone(), values_of(child, &default[name])));
+        return Value::Object(values.collect());
+    }
+    let choices = node["oneOf"].as_array().into_iter().flatten().flat_map(|one| match one["enum"].as_array() {
+        Some(several) => several.iter().collect::<Vec<_>>(),
+        None => vec![&one["const"]],
+    });
+    let examples = node["examples"].as_array().into_iter().flatten();
+    if let Some(value) = examples.chain(choices).find(|value| *value != default) {
+        return value.clone();
+    }
+    if is("boolean") {
+        (*default != true).into()
+    } else if is("integer") {
+        (default.as_u64().unwrap_or_default() + 1).into()
+    } else if is("number") {
+        0.5.into()
+    } else if is("array") {
+        json!([values_of(&node["items"], &Value::Null)])
+    } else if is("object") {
+        json!({ "name": values_of(&node["additionalProperties"], &Value::Null) })
+    } else {
+        "text".into()
+    }
+}
+
+/// Returns the setting of a policy, and the registry entry that Group Policy writes for its value.
+fn written(policy: &roxmltree::Node<'_, '_>, values: &Value) -> (String, String) {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""));
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let name = |node: &roxmltree::Node<'_, '_>| node.attribute("valueName").map(str::to_owned);
     let element = policy.descendants().find(|node| node.attribute("id") == Some("value"));
     let list = element.and_then(|element| element.attribute("key"));
     let key = name(policy).or_else(|| name(&element?)).or_else(|| Some(list?.rsplit('\\').next()?.to_owned())).unwrap();
-    let value = example.pointer_mut(&format!("/{}", key.replace('.', "/"))).unwrap();
-    if value.is_null() {
-        // What the example leaves open is a text or a switch.
-        *value = if element.is_some() { "text".into() } else { true.into() };
-    }
+    let value = values.pointer(&format!("/{}", key.replace('.', "/"))).unwrap();
     let home = format!("\r\n[HKEY_LOCAL_MACHINE\\{}]\r\n", policy.attribute("key").unwrap());
     let Some(element) = element else {
         return (key.clone(), format!("{home}{}={}\r\n", quoted(&key), quoted(&value.to_string())));
@@ -128,9 +145,11 @@ fn written(policy: &roxmltree::Node<'_, '_>, example: &mut Value) -> (String, St
     (key, entry)
 }
 
-/// Guarantees: of two policies that of the machine wins; a wrong one is said, and the agent runs all the same.
+/// Scenario: policies of user and machine set the same setting, and one policy is invalid.
+/// Guarantees: the machine's policy takes precedence; the invalid one is reported, and the agent
+/// runs.
 #[test]
-fn the_machines_policy_wins() {
+fn policies_of_machine_take_precedence() {
     let Some(wine) = Wine::start() else { return };
     wine.set(USER, "collector.timeout", "7s");
     wine.set(USER, "host.cpu_threshold", "0.7");

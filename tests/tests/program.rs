@@ -50,7 +50,7 @@ fn a_file_that_breaks_keeps_the_last_good_settings() {
     agent.wait().unwrap();
     assert_eq!(status["health"], "attention");
     assert_eq!(status["collector"]["endpoint"], format!("http://127.0.0.1:{port}"));
-    assert!(status["problems"][0].as_str().unwrap().contains("stay in force"), "{status}");
+    assert!(status["problems"][0].as_str().unwrap().contains("using the last settings that worked"), "{status}");
 }
 
 /// Secrets never show, origins always do.
@@ -214,6 +214,8 @@ fn a_pause_stops_everything_and_loses_nothing() {
 }
 
 /// Before the user shares logs, no log file is opened by anybody: the system itself says so.
+///
+/// Settings: `logs.start_at`.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_log_file_is_opened_before_it_is_shared() {

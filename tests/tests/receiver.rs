@@ -190,6 +190,9 @@ fn scripts_emit_their_own() {
 
 /// Guarantees: where the company wants it, the spans that pass become metrics which answer what fails, for whom, and how long
 /// each backend takes; names without end are counted together.
+///
+/// Settings: `receiver.request_views.enabled`, `receiver.request_views.spans`,
+/// `receiver.sampling.ratio`, `receiver.sampling.keep_errors`.
 #[test]
 fn passing_spans_become_metrics() {
     let Some(backend) = Backend::start() else { return };

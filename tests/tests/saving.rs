@@ -15,6 +15,8 @@ fn waiting(status: &Value) -> u64 {
 
 /// Guarantees: on a metered link, as `NetworkManager` tells it, what waits is kept for the next moment of sending, which the status says and
 /// nobody calls a fault; when the link is not metered any more, it goes at once.
+///
+/// Settings: `collector.saving_interval`.
 #[test]
 fn a_metered_link_is_spared() {
     let (desktop, receiver) = (Desktop::start(), Receiver::start());

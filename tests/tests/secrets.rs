@@ -83,6 +83,8 @@ impl Drop for Keyring {
 
 /// Guarantees: the value of a header is had from a variable, a file and the system's store of credentials; what is not there is told
 /// with its place.
+///
+/// Settings: `collector.headers_from`.
 #[test]
 fn secrets_stand_where_the_settings_say() {
     let (desktop, echo) = (Desktop::start(), Echo::start());
@@ -134,6 +136,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Guarantees: after a run full of secrets, against servers that repeat each of them, none is in anything that the agent wrote or
 /// printed: its log, its files, status, settings, doctor, the bundle for support. Only the copy of the settings file has what that file
 /// has, and only its owner can read it.
+///
+/// Settings: `collector.headers`, `collector.oauth2.client_id`, `collector.oauth2.client_secret`.
 #[test]
 fn no_secret_appears_anywhere() {
     let echo = Echo::start();

@@ -28,6 +28,8 @@ fn problems(status: &Value) -> String {
 
 /// Guarantees: what is saved in the settings file has its effect within seconds, in the same process and without losing a line; a
 /// file that is broken changes nothing and is told with its line, and so is one that no client can be made of; mended, it counts.
+///
+/// Settings: `program_log.level`.
 #[test]
 fn what_is_saved_has_its_effect() {
     let receiver = Receiver::start();
@@ -115,6 +117,8 @@ fn can_mount() -> bool {
 
 /// Guarantees: the policy of a Linux machine wins over flags and the file, also when it comes or goes while the agent runs; while it is
 /// broken what it said stays in force, and an agent does not start with it.
+///
+/// Settings: `policy.share_platform_logs`, `policy.allow_pause`.
 #[test]
 fn a_policy_on_linux_is_obeyed() {
     if !can_mount() {

@@ -291,6 +291,8 @@ fn keep_a_day(desk: &Desk) {
 }
 
 /// What the organisation has set is shown as such and cannot be changed, neither in the window nor past it.
+///
+/// Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
 fn what_the_organisation_has_set() {
     let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());

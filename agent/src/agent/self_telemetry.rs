@@ -107,7 +107,7 @@ fn observe_exporters(meter: &Meter, told: &Told, collector: &CollectorSettings) 
         let (told, common) = (told.clone(), exporter(collector, signal));
         metric.observe_u64(meter, move |observer| {
             let Some(status) = (told.look)() else { return };
-            let delivery = status.collector.of(signal);
+            let delivery = status.collector.for_signal(signal);
             observer.observe(delivery.acknowledged_items, &common);
             let failed = |reason: DropReason| {
                 (reason.name(), told.since_start(&status, &format!("dropped.{signal}.{}", reason.name())))
@@ -167,7 +167,7 @@ fn component(kind: &str) -> Vec<KeyValue> {
 /// What is said of the exporter of a signal (OpenTelemetry's semantic conventions, attribute `otel.component.type`).
 #[must_use]
 pub(super) fn exporter(collector: &CollectorSettings, signal: Signal) -> Vec<KeyValue> {
-    let settings = collector.of(signal);
+    let settings = collector.for_signal(signal);
     let protocol = match settings.protocol {
         Protocol::Grpc => "grpc",
         Protocol::HttpProtobuf => "http",

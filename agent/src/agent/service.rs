@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use super::{Agent, StartError};
 use crate::config::{Loaded, Settings};
-use crate::launch::{LaunchError, Options};
 use crate::paths::DataDir;
 use crate::pipeline::exporter::Clients;
 use crate::program_log;
 use crate::shutdown::shutdown_signal;
+use crate::startup::{CommonArgs, StartupError};
 
 /// Short enough that a user who saves the settings file sees the effect at once; loading takes a millisecond.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the agent does about settings that cannot be used.
-const UNCHANGED: &str = "note: the previous settings stay in force";
+const UNCHANGED: &str = "note: the previous settings stay in use";
 
 /// What a program shows of the agent while it runs: the tray, or nothing.
 pub trait Frontend {
@@ -46,7 +46,7 @@ impl Frontend for Headless {
 pub struct Service {
     agent: Agent,
     loaded: Loaded,
-    options: Options,
+    options: CommonArgs,
     data: DataDir,
     /// Settings with which no agent could be started.
     unusable: Option<Box<Settings>>,
@@ -59,7 +59,7 @@ impl Service {
     /// # Errors
     /// See [`StartError`].
     pub async fn run(
-        options: Options,
+        options: CommonArgs,
         data: DataDir,
         loaded: Loaded,
         mut frontend: impl Frontend,
@@ -82,7 +82,7 @@ impl Service {
         Ok(())
     }
 
-    fn start(options: Options, data: DataDir, loaded: Loaded) -> Result<Self, StartError> {
+    fn start(options: CommonArgs, data: DataDir, loaded: Loaded) -> Result<Self, StartError> {
         let agent = started(&loaded, &data)?;
         Ok(Self { agent, loaded, options, data, unusable: None })
     }
@@ -102,8 +102,8 @@ impl Service {
                 }
                 Ok(Err(error)) => {
                     let what = match error {
-                        LaunchError::Settings(error) => error.to_string(),
-                        LaunchError::NoDataFolder | LaunchError::NoSettingsFolder => error.to_string(),
+                        StartupError::Settings(error) => error.to_string(),
+                        StartupError::NoDataFolder | StartupError::NoSettingsFolder => error.to_string(),
                     };
                     self.report_problem(&what);
                 }

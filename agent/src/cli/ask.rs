@@ -9,12 +9,12 @@ use insights_agent::agent::consent_service::ConsentService;
 use insights_agent::consent::{Consent, LogKind};
 use insights_agent::control::{Contact, Reply, Request, ask, ask_or_lock};
 use insights_agent::ioconnect::folders;
-use insights_agent::launch::Options;
 use insights_agent::otlp::Signal;
 use insights_agent::paths::{LockError, user_config_file};
 use insights_agent::pause::PauseFor;
 use insights_agent::pipeline::queue;
 use insights_agent::sources::processes::is_running;
+use insights_agent::startup::CommonArgs;
 use insights_agent::support_bundle::{self, Piece};
 use insights_agent::{status, units};
 
@@ -26,7 +26,7 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// `stop`.
-pub(super) fn stop(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn stop(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let reply = block_on(async { Ok((ask(&data, &Request::Status).await?, ask(&data, &Request::Shutdown).await?)) })?;
     let (Reply::Status(status), Reply::Done) = reply else { bail!("the agent gave another answer: {reply:?}") };
@@ -43,7 +43,7 @@ pub(super) fn stop(common: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// `delete-data`.
-pub(super) fn delete_data(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn delete_data(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     data.delete().with_context(|| format!("{} is not deleted", data.path().display()))?;
     println!("Deleted: {}", data.path().display());
@@ -59,7 +59,7 @@ pub(super) fn delete_data(common: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// `status`.
-pub(super) fn status(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn status(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let reply = block_on(async { Ok(ask(&data, &Request::Status).await?) })?;
     let Reply::Status(status) = reply else { bail!("the agent gave another answer: {reply:?}") };
@@ -72,7 +72,7 @@ pub(super) fn status(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `queue`.
-pub(super) fn queue(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn queue(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let stats = queue::inspect(&common.data()?.queue())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&stats)?);
@@ -103,7 +103,7 @@ pub(super) fn queue(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `logs share on` and `logs share off`: through the running agent, else for the next one.
-pub(super) fn share(common: &Options, kinds: &[LogKind], shared: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn share(common: &CommonArgs, kinds: &[LogKind], shared: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let request = Request::ShareLogs { kinds: kinds.to_vec(), shared };
     let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
@@ -134,7 +134,7 @@ fn tell(names: &str, shared: bool, deleted: u64) {
 }
 
 /// `pause`.
-pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCode> {
+pub(super) fn pause(common: &CommonArgs, until: PauseFor) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     match block_on(async { Ok(ask(&data, &Request::Pause { until }).await?) })? {
         Reply::Paused { until_unix_ms: None } => println!("No pause: data is collected and sent."),
@@ -149,7 +149,7 @@ pub(super) fn pause(common: &Options, until: PauseFor) -> anyhow::Result<ExitCod
 }
 
 /// `bundle`.
-pub(super) fn bundle(common: &Options, file: Option<PathBuf>, preview: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn bundle(common: &CommonArgs, file: Option<PathBuf>, preview: bool) -> anyhow::Result<ExitCode> {
     let pieces = block_on(async { Ok(support_bundle::collect(common).await?) })?;
     if preview {
         for Piece { name, text } in &pieces {
@@ -164,7 +164,7 @@ pub(super) fn bundle(common: &Options, file: Option<PathBuf>, preview: bool) -> 
 }
 
 /// `logs share status`.
-pub(super) fn sharing(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn sharing(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let consent = Consent::load(&common.data()?.consent());
     for kind in LogKind::ALL {
         let decided = consent.decision(kind).map(|decision| format!(", decided {}", decision.at));
@@ -175,7 +175,7 @@ pub(super) fn sharing(common: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// `logs folders`.
-pub(super) fn folders(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn folders(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = common.settings(false)?;
     let roots = folders::user_data(&loaded.settings.connect);
     let found = folders::log_folders(&roots);

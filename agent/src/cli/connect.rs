@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use insights_agent::config::{ReceiverSettings, Secret};
 use insights_agent::control::{AskError, Reply, Request, ask};
 use insights_agent::ioconnect::setup::{Pointed, pointed_at, usual_file};
-use insights_agent::launch::Options;
+use insights_agent::startup::CommonArgs;
 
 use super::block_on;
 
@@ -31,7 +31,7 @@ pub(super) struct Setup {
 }
 
 /// `connect setup`.
-pub(super) fn setup(common: &Options, setup: &Setup) -> anyhow::Result<ExitCode> {
+pub(super) fn setup(common: &CommonArgs, setup: &Setup) -> anyhow::Result<ExitCode> {
     let receiver = common.settings(true)?.settings.receiver;
     if !receiver.enabled {
         bail!("the agent takes nothing: its receiver is off (receiver.enabled)");
@@ -64,7 +64,7 @@ pub(super) fn setup(common: &Options, setup: &Setup) -> anyhow::Result<ExitCode>
 }
 
 /// Where the running agent takes OTLP; while none runs, where the settings want it. Says which.
-fn address(common: &Options, receiver: &ReceiverSettings) -> anyhow::Result<String> {
+fn address(common: &CommonArgs, receiver: &ReceiverSettings) -> anyhow::Result<String> {
     let data = common.data()?;
     let wanted = format!("http://127.0.0.1:{}", receiver.http_port);
     match block_on(async { Ok(ask(&data, &Request::Status).await) })? {

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use insights_agent::doctor::{examine, page};
-use insights_agent::launch::Options;
+use insights_agent::startup::CommonArgs;
 
 use super::block_on;
 
 /// `doctor`.
-pub(super) fn doctor(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn doctor(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let checks = block_on(async { Ok(examine(common).await?) })?;
     let all_good = checks.iter().all(|check| check.good);
     if json {

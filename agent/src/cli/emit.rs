@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use insights_agent::control::{Reply, Request, ask};
-use insights_agent::launch::Options;
 use insights_agent::otlp::Signal;
 use insights_agent::pipeline::exporter::choose_cryptography;
+use insights_agent::startup::CommonArgs;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -98,7 +98,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// `emit`.
-pub(super) fn emit(common: &Options, emit: &Emit) -> anyhow::Result<ExitCode> {
+pub(super) fn emit(common: &CommonArgs, emit: &Emit) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let token = common.settings(true)?.settings.receiver.token;
     let (signal, payload) = request(emit);

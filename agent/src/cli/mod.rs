@@ -23,15 +23,15 @@ use insights_agent::config::ConfigError;
 use insights_agent::consent::LogKind;
 use insights_agent::control::AskError;
 use insights_agent::debug_collector::Format;
-use insights_agent::launch::Options;
 use insights_agent::pause::PauseFor;
+use insights_agent::startup::CommonArgs;
 
 /// Desktop observability agent for io.Connect: host metrics and, once shared, logs, as OTLP to your collector.
 #[derive(Debug, Parser)]
 #[command(name = "insights-agent", version, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    common: Options,
+    common: CommonArgs,
     #[command(subcommand)]
     command: Command,
 }

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use insights_agent::launch::Options;
 use insights_agent::redaction::{Person, Redactor};
 use insights_agent::sources::logs::preview::{Preview, preview};
+use insights_agent::startup::CommonArgs;
 
 /// Larger files are refused: all of a file is held in memory, and log files are rotated long before that.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Prints the records of a file as they would be sent; `-` is standard input.
-pub(super) fn redact(common: &Options, file: &Path, json: bool, only_changed: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn redact(common: &CommonArgs, file: &Path, json: bool, only_changed: bool) -> anyhow::Result<ExitCode> {
     let loaded = common.settings(false)?;
     let logs = &loaded.settings.logs;
     let redactor = Redactor::new(&logs.redaction, &Person::current());

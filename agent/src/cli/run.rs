@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use insights_agent::agent::{Headless, Service};
 use insights_agent::control::is_running;
 use insights_agent::debug_collector;
-use insights_agent::launch::Options;
 use insights_agent::paths::LockError;
 use insights_agent::shutdown::shutdown_signal;
+use insights_agent::startup::CommonArgs;
 use insights_agent::{priority, program_log};
 
 use super::{CollectorArguments, block_on};
 
 /// `run`.
-pub(super) fn agent(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn agent(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     priority::lower();
     let data = common.data()?;
     let loaded = common.settings(true)?;

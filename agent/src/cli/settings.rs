@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use insights_agent::config;
-use insights_agent::launch::Options;
+use insights_agent::startup::CommonArgs;
 
 /// `config show`.
-pub(super) fn show(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn show(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = common.settings(false)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&loaded.show_json())?);
@@ -20,7 +20,7 @@ pub(super) fn show(common: &Options, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// `config check`.
-pub(super) fn check(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn check(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let loaded = common.settings(false)?;
     for problem in &loaded.problems {
         eprintln!("{problem}");

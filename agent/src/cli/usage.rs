@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 use insights_agent::control::{AskError, Reply, Request, ask};
-use insights_agent::launch::Options;
+use insights_agent::startup::CommonArgs;
 use insights_agent::usage::{DAYS, Day, Usage};
 
 use super::block_on;
 
 /// Shows it: the running agent's, else what was kept.
-pub(super) fn show(common: &Options, week: bool, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn show(common: &CommonArgs, week: bool, json: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let days = if week { DAYS } else { 1 };
     let day = match block_on(async { Ok(ask(&data, &Request::Usage { days }).await) })? {
@@ -29,7 +29,7 @@ pub(super) fn show(common: &Options, week: bool, json: bool) -> anyhow::Result<E
 }
 
 /// Deletes it.
-pub(super) fn delete(common: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn delete(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     match block_on(async { Ok(ask(&data, &Request::DeleteHistory).await) })? {
         Ok(Reply::Done) => {}

@@ -1,4 +1,4 @@
-//! Whether a tree is a valid layer: its shape, its types, and what types cannot say.
+//! Validates a layer: its structure, its types, and the rules that types cannot express.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,10 +9,11 @@ use super::layers;
 use super::model::{LayoutSettings, Settings};
 use super::values::{ByteSize, Secret};
 
-/// A queue below this holds less than one large batch and would drop data all the time.
-const LEAST_QUEUE: ByteSize = ByteSize::from_mib(1);
+/// Minimum size of the queue. A smaller one holds less than one large batch and would drop data
+/// constantly.
+const MIN_QUEUE_SIZE: ByteSize = ByteSize::from_mib(1);
 
-/// What is wrong with a tree.
+/// A fault in a tree.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) path: KeyPath,
@@ -27,7 +28,7 @@ impl Finding {
     }
 }
 
-/// The settings that `tree` makes together with the defaults.
+/// Returns the settings that result from the defaults and `tree`, or the first fault.
 pub(super) fn check(tree: &Value) -> Result<Settings, Finding> {
     shape(tree, &layers::defaults(), &KeyPath::default())?;
     let mut track = serde_path_to_error::Track::new();
@@ -37,8 +38,8 @@ pub(super) fn check(tree: &Value) -> Result<Settings, Finding> {
     cross_check(&settings).map_or(Ok(settings), Err)
 }
 
-/// Objects stand where the defaults have objects, and lists where they have lists. Serde alone would also take a list
-/// for a structure, and an object for the name of a variant.
+/// Checks that objects and lists are where the defaults have them. Serde alone would also accept a
+/// list for a structure, and an object for the name of a variant.
 fn shape(tree: &Value, defaults: &Value, path: &KeyPath) -> Result<(), Finding> {
     let expected = match (tree, defaults) {
         (Value::Object(tree), Value::Object(defaults)) => {
@@ -50,7 +51,7 @@ fn shape(tree: &Value, defaults: &Value, path: &KeyPath) -> Result<(), Finding> 
             return Ok(());
         }
         (Value::Array(items), Value::Array(_)) => match items.iter().position(Value::is_array) {
-            Some(index) => return Err(Finding::value(path.index(index), "found a list in a list")),
+            Some(index) => return Err(Finding::value(path.index(index), "expected a value, found a list in a list")),
             None => return Ok(()),
         },
         (_, Value::Object(_)) => "an object `{ ... }`",
@@ -73,7 +74,8 @@ fn found(value: &Value) -> &'static str {
     }
 }
 
-/// Serde's message in plain words. The values that it quotes are left out: they may be secret.
+/// Translates an error message of serde. The values it quotes are left out because they may be
+/// secret.
 fn readable(path: KeyPath, message: &str) -> Finding {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let ([name, allowed @ ..], Some(what)) = (names.as_slice(), unknown(message)) {
@@ -82,12 +84,12 @@ fn readable(path: KeyPath, message: &str) -> Finding {
         return Finding {
             path,
             kind,
-            message: format!("{what} `{name}`"),
-            help: Some(format!("{nearest}allowed here: {}", allowed.join(", ")).into()),
+            message: format!("unknown {what} `{name}`"),
+            help: Some(format!("{nearest}allowed are: {}", allowed.join(", ")).into()),
         };
     }
     if let Some(name) = message.strip_prefix("missing field ") {
-        return Finding::value(path, format!("the setting {name} is missing"));
+        return Finding::value(path, format!("the required setting {name} is missing"));
     }
     let types = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((actual, expected)) = types.and_then(|types| types.rsplit_once(", expected ")) {
@@ -113,19 +115,19 @@ fn readable(path: KeyPath, message: &str) -> Finding {
 
 fn unknown(message: &str) -> Option<(ErrorKind, &'static str)> {
     if message.starts_with("unknown field ") {
-        Some((ErrorKind::UnknownKey, "there is no setting"))
+        Some((ErrorKind::UnknownKey, "setting"))
     } else if message.starts_with("unknown variant ") {
-        Some((ErrorKind::Value, "there is no choice"))
+        Some((ErrorKind::Value, "value"))
     } else {
         None
     }
 }
 
-/// The known name that is meant, if it is no further off than a third of its letters.
+/// Returns the known name closest to `name`, if they differ in at most a third of the letters.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    /// Nothing that long is a slip of a known name.
-    const LONGEST: usize = 64;
-    if name.len() > LONGEST {
+    /// Longer names cannot be misspellings of a known name.
+    const MAX_NAME_BYTES: usize = 64;
+    if name.len() > MAX_NAME_BYTES {
         return None;
     }
     let (distance, best) = known.iter().map(|known| (strsim::levenshtein(name, known), *known)).min()?;
@@ -150,41 +152,41 @@ fn cross_check(settings: &Settings) -> Option<Finding> {
     if let Some(key) = settings.resource.attributes.keys().find(|key| key.trim().is_empty()) {
         return Some(Finding::value(attributes.key(key), "the name of an attribute must not be empty"));
     }
-    if settings.queue.max_bytes < LEAST_QUEUE {
+    if settings.queue.max_bytes < MIN_QUEUE_SIZE {
         let message =
-            format!("`{}` is too small for a queue; allowed is {LEAST_QUEUE} and more", settings.queue.max_bytes);
+            format!("`{}` is too small for the queue; the minimum is {MIN_QUEUE_SIZE}", settings.queue.max_bytes);
         return Some(Finding::value(KeyPath::from_dotted("queue.max_bytes"), message));
     }
     settings.logs.layouts.iter().enumerate().find_map(|(index, layout)| {
         let path = KeyPath::from_dotted("logs.layouts").index(index);
         if layout.files.trim().is_empty() {
-            return Some(Finding::value(path.key("files"), "no file has an empty name; `*` stands for every file"));
+            return Some(Finding::value(path.key("files"), "the file name must not be empty; `*` matches every file"));
         }
         let has_time = layout.pattern.regex().capture_names().flatten().any(|name| name == "time");
         if !has_time && layout.time_format != LayoutSettings::default_time_format() {
-            let message = "a time format is given, and the pattern has no group `time` to read with it";
+            let message = "`time_format` is set, but the pattern has no group `time`";
             return Some(Finding::value(path.key("time_format"), message));
         }
         time_format(&layout.time_format).err().map(|message| Finding::value(path.key("time_format"), message))
     })
 }
 
-/// What is wrong with a header, if anything.
+/// Returns the fault of a header, if any.
 fn header(place: &KeyPath, name: &str, value: Option<&Secret>) -> Option<Finding> {
     if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-        let message = format!("{name:?} cannot be the name of a header; allowed are ASCII letters, digits and `-`");
+        let message = format!("{name:?} is not a valid header name; use ASCII letters, digits and `-`");
         return Some(Finding::value(place.key(name), message));
     }
     let can_be_sent = |value: &Secret| http::HeaderValue::from_str(value.reveal()).is_ok() && value.reveal().is_ascii();
-    let message = "the value cannot be sent as a header; allowed is printable ASCII, without line breaks";
+    let message = "the header value contains characters that cannot be sent; use printable ASCII without line breaks";
     (!value.is_none_or(can_be_sent)).then(|| Finding::value(place.key(name), message))
 }
 
-/// Whether jiff can read a time with `format`: it must read back what it writes with it.
+/// Checks that jiff can parse times with `format`: it must parse what it formats.
 fn time_format(format: &str) -> Result<(), String> {
     use jiff::fmt::strtime;
-    let wrong = |why: &str| format!("{format:?} is no format of a time: {why}");
-    // any moment of which no part is zero
+    let wrong = |why: &str| format!("{format:?} is not a valid time format: {why}");
+    // any time without a zero part
     let sample = jiff::Timestamp::new(981_173_106, 789_000_000).unwrap_or_default();
     let sample = sample.to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let written = strtime::format(format, &sample).map_err(|error| wrong(&error.to_string()))?;
@@ -192,6 +194,6 @@ fn time_format(format: &str) -> Result<(), String> {
     if time.to_timestamp().is_ok() || time.to_datetime().is_ok() {
         Ok(())
     } else {
-        Err(wrong("it needs year, month, day and time of day, as in `%Y-%m-%d %H:%M:%S`"))
+        Err(wrong("it must contain year, month, day and time of day, as in `%Y-%m-%d %H:%M:%S`"))
     }
 }

@@ -1,4 +1,5 @@
-//! The standard variables of OpenTelemetry. A wrong value is reported and ignored, an empty one is as good as none:
+//! The standard OpenTelemetry environment variables. An invalid value is reported and ignored; an
+//! empty one counts as unset:
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>,
 //! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
 
@@ -9,17 +10,17 @@ use super::error::{ConfigError, ErrorKind, Place, Problem};
 use super::key::KeyPath;
 use super::layers::{Merged, Origin};
 
-/// A variable that the agent knows.
+/// A supported environment variable.
 pub(super) struct Variable {
     pub(super) name: &'static str,
     /// The setting that it overrides.
     pub(super) key: &'static str,
-    /// How its value is written.
+    /// Format of its value, for the documentation and error messages.
     pub(super) form: &'static str,
     read: fn(&str) -> Result<Value, String>,
 }
 
-/// The variables of a destination: of all signals, or of one.
+/// The variables of a destination: for all signals, or for one.
 macro_rules! destination {
     ($($signal:literal, $key:literal)?) => {
         [
@@ -50,7 +51,7 @@ macro_rules! destination {
             Variable {
                 name: concat!("OTEL_EXPORTER_OTLP_", $($signal,)? "TIMEOUT"),
                 key: concat!("collector.", $($key,)? "timeout"),
-                form: "milliseconds; `0` for a year",
+                form: "milliseconds; `0` means one year",
                 read: timeout,
             },
             Variable {
@@ -75,7 +76,7 @@ macro_rules! destination {
     };
 }
 
-/// All of them, later ones above earlier ones.
+/// All supported variables, in ascending precedence.
 pub(super) const VARIABLES: [&[Variable]; 5] = [
     &destination!(),
     &destination!("METRICS_", "metrics."),
@@ -100,14 +101,15 @@ const OTHERS: [Variable; 3] = [
     },
 ];
 
-/// Lays the known variables of `environment` over `merged`; returns what had to be ignored.
-pub(super) fn put(merged: &mut Merged, environment: &[(String, String)]) -> Vec<Problem> {
+/// Merges the supported variables of `environment` into `merged`. Returns the invalid ones, which
+/// are ignored.
+pub(super) fn apply(merged: &mut Merged, environment: &[(String, String)]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for variable in VARIABLES.into_iter().flatten() {
         let set = environment.iter().find(|(name, value)| name == variable.name && !value.trim().is_empty());
         let Some((_, value)) = set else { continue };
         match layer(variable, value.trim()) {
-            Ok(layer) => merged.put(&layer, &|_| Origin::Environment { variable: variable.name.to_owned() }),
+            Ok(layer) => merged.apply(&layer, &|_| Origin::Environment { variable: variable.name.to_owned() }),
             Err(error) => problems.push(Problem { error, effect: "the variable is ignored".to_owned() }),
         }
     }
@@ -120,7 +122,7 @@ fn layer(variable: &Variable, value: &str) -> Result<Value, ConfigError> {
         place: Place::Variable(variable.name.to_owned()),
         key: Some(key),
         message,
-        help: help.or_else(|| Some(format!("write {}", variable.form).into())),
+        help: help.or_else(|| Some(format!("expected format: {}", variable.form).into())),
         excerpt: None,
     };
     let value = (variable.read)(value).map_err(|message| error(variable.key.to_owned(), message, None))?;
@@ -130,7 +132,7 @@ fn layer(variable: &Variable, value: &str) -> Result<Value, ConfigError> {
     Ok(tree)
 }
 
-/// `deployment.environment.name` has a setting of its own, which would win over an attribute.
+/// Moves `deployment.environment.name` to its own setting, which would override the attribute.
 fn move_environment_name(tree: &mut Value) {
     let Some(resource) = tree.get_mut("resource").and_then(Value::as_object_mut) else { return };
     let attributes = resource.get_mut("attributes").and_then(Value::as_object_mut);
@@ -139,8 +141,7 @@ fn move_environment_name(tree: &mut Value) {
     }
 }
 
-// a `Result` as for the other forms
-#[allow(clippy::unnecessary_wraps)]
+#[allow(clippy::unnecessary_wraps, reason = "same signature as the other formats")]
 fn text(value: &str) -> Result<Value, String> {
     Ok(value.into())
 }
@@ -152,7 +153,8 @@ fn milliseconds(value: &str) -> Result<Value, String> {
     }
 }
 
-/// Zero means without end, for which the specification allows a very long time.
+/// Parses milliseconds. Zero means no timeout; the specification allows a very long timeout
+/// instead.
 fn timeout(value: &str) -> Result<Value, String> {
     match milliseconds(value)? {
         zero if zero == "0ms" => Ok("365d".into()),
@@ -160,16 +162,17 @@ fn timeout(value: &str) -> Result<Value, String> {
     }
 }
 
-/// `key=value` parted by commas, both percent-encoded as in W3C Baggage, but without its properties. One wrong part
-/// makes the whole list wrong. The message quotes no value: it may be a secret.
+/// Parses `key=value` pairs separated by commas, percent-encoded as in W3C Baggage but without its
+/// properties. One invalid entry makes the whole list invalid. Error messages do not quote values
+/// because they may be secret.
 pub(super) fn pairs(list: &str) -> Result<Value, String> {
     let mut map = Map::new();
     for (at, pair) in list.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
-        let wrong = |what: &str| format!("part {} of the list {what}", at + 1);
+        let wrong = |what: &str| format!("entry {} of the list {what}", at + 1);
         let (key, value) = pair.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
         let decoded = |text: &str| {
             percent_decoded(text.trim())
-                .ok_or_else(|| wrong("has a `%` that begins no percent-encoded UTF-8; write `%25` for `%`"))
+                .ok_or_else(|| wrong("contains a `%` that is not part of percent-encoded UTF-8; write `%25` for `%`"))
         };
         map.insert(decoded(key)?, decoded(value)?.into());
     }

@@ -1,4 +1,5 @@
-//! What can be wrong with settings, told so that a person can mend it.
+//! Errors in settings, worded so that the reader can correct them: what is wrong, where, and what
+//! to do.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,26 +7,27 @@ use std::path::PathBuf;
 
 use super::values::Secret;
 
-/// Bytes of a line that are shown before the fault and of it: a file may be one long line.
-const WIDEST: usize = 100;
+/// Maximum bytes of a line shown before the fault, and of the fault itself. A file may be one long
+/// line.
+const MAX_EXCERPT_BYTES: usize = 100;
 
-/// Bytes of a message that are shown.
-const LONGEST: usize = 400;
+/// Maximum bytes of a message.
+const MAX_MESSAGE_BYTES: usize = 400;
 
-/// What kind of fault it is.
+/// Kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A file that was named is not there.
+    /// The file given on the command line does not exist.
     Missing,
-    /// The file cannot be read, or is no text.
+    /// The file cannot be read, is not text, or its owner or permissions are wrong.
     Unreadable,
     /// The file is larger than [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
     TooLarge,
-    /// The text is not JSON, or the flag not `key=value`.
+    /// The text is not valid JSON, or the flag is not of the form `key=value`.
     Syntax,
-    /// There is no such setting.
+    /// The setting does not exist.
     UnknownKey,
-    /// A key stands twice in one object.
+    /// An object contains the same key twice.
     DuplicateKey,
     /// The value has the wrong type or is not allowed.
     Value,
@@ -34,33 +36,35 @@ pub enum ErrorKind {
 /// Where the fault is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a file.
+    /// A file.
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Line and column of the fault, from 1, columns in characters; nothing if it is the file as a whole.
+        /// Line and column of the fault, starting at 1, columns in characters. `None` if the fault
+        /// concerns the whole file.
         position: Option<(u32, u32)>,
     },
-    /// In a variable of the environment.
+    /// An environment variable.
     Variable(String),
-    /// In a value of Windows' registry.
+    /// A value of the Windows registry.
     Registry(String),
-    /// In a `--set` of the command line; its key.
+    /// The key of a `--set` on the command line.
     Flag(String),
 }
 
-/// Settings that cannot be used. `Display` is the whole text for people, over several lines; it never holds a secret.
+/// A fault in settings. `Display` is the complete text for people, in several lines. It never
+/// contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// What kind of fault it is.
+    /// Kind of fault.
     pub kind: ErrorKind,
-    /// Where it is.
+    /// Where the fault is.
     pub place: Place,
-    /// The setting it is about, as in `logs.layouts[0].pattern`, if it is about one.
+    /// The affected setting, for example `logs.layouts[0].pattern`.
     pub key: Option<String>,
     /// What is wrong, and what is allowed.
     pub message: String,
-    /// How to go on, if that can be said.
+    /// How to correct it, if known.
     pub help: Option<Box<str>>,
     pub(super) excerpt: Option<Box<Excerpt>>,
 }
@@ -94,22 +98,23 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Something that is wrong and did not keep the agent from loading its settings.
+/// A fault that did not prevent the settings from loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What is wrong.
     pub error: ConfigError,
-    /// What was done about it.
+    /// What the agent did instead.
     pub effect: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  = so: {}", self.error, self.effect)
+        write!(f, "{}\n  = note: {}", self.error, self.effect)
     }
 }
 
-/// The line of a fault, with what must not be shown masked, and what follows the fault left out.
+/// The line with the fault. Secrets are masked, and the rest of the line after the fault is left
+/// out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Excerpt {
     line: String,
@@ -118,14 +123,14 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
-    /// The line of `text` that holds `fault`; `hidden` are ranges to mask.
+    /// Returns the excerpt of `text` at `fault`, with the ranges `hidden` masked.
     pub(super) fn new(text: &str, fault: &Range<usize>, hidden: &[Range<usize>]) -> Self {
         let start = text[..fault.start].rfind('\n').map_or(0, |at| at + 1);
         let end = text[fault.start..].find('\n').map_or(text.len(), |at| fault.start + at);
         let fault_end = fault.end.clamp(fault.start, end);
 
-        let from = text.floor_char_boundary(start.max(fault.start.saturating_sub(WIDEST)));
-        let to = text.floor_char_boundary(fault_end.min(fault.start + WIDEST));
+        let from = text.floor_char_boundary(start.max(fault.start.saturating_sub(MAX_EXCERPT_BYTES)));
+        let to = text.floor_char_boundary(fault_end.min(fault.start + MAX_EXCERPT_BYTES));
         let cut = |cut: bool| if cut { "..." } else { "" };
         let before = format!("{}{}", cut(from > start), masked(text, from..fault.start, hidden));
         let token = format!("{}{}", masked(text, fault.start..to, hidden), cut(to < fault_end));
@@ -143,7 +148,7 @@ impl Excerpt {
     }
 }
 
-/// Line and column, both from 1, of a byte of `text`.
+/// Returns line and column, both starting at 1, of a byte of `text`.
 pub(super) fn position(text: &str, at: usize) -> (u32, u32) {
     let before = &text[..at];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -151,9 +156,10 @@ pub(super) fn position(text: &str, at: usize) -> (u32, u32) {
     (from_one(before.matches('\n').count()), from_one(before[line_start..].chars().count()))
 }
 
-/// What a message quotes can be of any length, and hold what a terminal would obey.
+/// Shortens a text and replaces control characters: quoted input may be long, or contain terminal
+/// sequences.
 fn printable(text: &str) -> String {
-    let end = text.floor_char_boundary(LONGEST);
+    let end = text.floor_char_boundary(MAX_MESSAGE_BYTES);
     let cut = if end < text.len() { "..." } else { "" };
     format!("{}{cut}", text[..end].replace(char::is_control, " "))
 }

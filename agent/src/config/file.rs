@@ -1,4 +1,5 @@
-//! The user's file: JSON with comments (`//`, `/* */`, `#`) and trailing commas, and the copy of its last good state.
+//! The user's settings file: JSON with comments (`//`, `/* */`, `#`) and trailing commas. Also
+//! keeps the copy of the last file that worked.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,10 +14,10 @@ use super::key::KeyPath;
 use super::layers;
 use super::positions::Positions;
 
-/// Larger files are refused: settings have some kilobytes, so this is some other file.
+/// Maximum size of a settings file. Settings are a few KiB, so a larger file is something else.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// A file that has been read and checked. It holds secrets in the clear, so it has no `Debug`.
+/// A file that was read and validated. It contains secrets in clear text, so it has no `Debug`.
 pub(super) struct FileLayer {
     pub(super) path: PathBuf,
     pub(super) text: String,
@@ -25,48 +26,49 @@ pub(super) struct FileLayer {
 }
 
 impl FileLayer {
-    /// Line of the value at `path`, from 1.
+    /// Returns the line of the value at `path`, starting at 1.
     pub(super) fn line(&self, path: &KeyPath) -> u32 {
         self.positions.nearest(path).map_or(1, |entry| position(&self.text, entry.value.start).0)
     }
 }
 
-/// Reads and checks the file; `None` if there is none.
+/// Reads and validates the file; `None` if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
     text(path)?.map(|text| parse(path, text)).transpose()
 }
 
-/// Reads the organisation's policy, which has to be root's own: who else could write it would set what they cannot change.
+/// Reads the organisation's policy file. Only root may be able to write it; otherwise a user could
+/// set their own policy.
 #[cfg(unix)]
 pub(super) fn read_policy(path: &Path) -> Result<Option<FileLayer>, ConfigError> {
     use std::os::unix::fs::MetadataExt as _;
     match std::fs::metadata(path) {
-        Ok(metadata) if !is_roots_own(metadata.uid(), metadata.mode()) => {
-            let message = "a policy has to belong to root, and to be writable by nobody else";
+        Ok(metadata) if !is_writable_by_root_only(metadata.uid(), metadata.mode()) => {
+            let message = "the policy file must be owned by root and writable by root only";
             let mut error = whole(path, ErrorKind::Unreadable, message.to_owned());
-            error.help = Some("as root: `chown root FILE; chmod 644 FILE`, or remove it".into());
+            error.help = Some("run as root: `chown root FILE; chmod 644 FILE`, or remove the file".into());
             Err(error)
         }
         _ => read(path),
     }
 }
 
-/// Whether only root can write a file.
+/// Returns whether only root can write a file with this owner and mode.
 #[cfg(unix)]
-pub(super) const fn is_roots_own(owner: u32, mode: u32) -> bool {
+pub(super) const fn is_writable_by_root_only(owner: u32, mode: u32) -> bool {
     owner == 0 && mode & 0o022 == 0
 }
 
-/// The text of a file; `None` if there is none.
+/// Returns the text of a file; `None` if it does not exist.
 pub(super) fn text(path: &Path) -> Result<Option<String>, ConfigError> {
     let unreadable = |message: String| whole(path, ErrorKind::Unreadable, message);
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(format!("the settings cannot be read: {error}"))),
+        Err(error) => return Err(unreadable(format!("failed to read the settings file: {error}"))),
         Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => {
-            let message = format!("the file is larger than {} KiB, so it cannot be settings", MAX_FILE_BYTES / 1024);
+            let message = format!("the file is larger than the maximum of {} KiB for settings", MAX_FILE_BYTES / 1024);
             return Err(whole(path, ErrorKind::TooLarge, message));
         }
         Ok(_) => {}
@@ -76,9 +78,9 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, ConfigError> {
     Ok(Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
 }
 
-/// The error of a file that was named and is not there.
+/// Returns the error for a file that must exist and does not.
 pub(super) fn missing(path: &Path) -> ConfigError {
-    whole(path, ErrorKind::Missing, "there is no such file".to_owned())
+    whole(path, ErrorKind::Missing, "the file does not exist".to_owned())
 }
 
 fn whole(path: &Path, kind: ErrorKind, message: String) -> ConfigError {
@@ -86,7 +88,7 @@ fn whole(path: &Path, kind: ErrorKind, message: String) -> ConfigError {
     ConfigError { kind, place, key: None, message, help: None, excerpt: None }
 }
 
-/// Checks `text` as settings. `path` is for messages.
+/// Parses and validates `text` as settings. `path` is used in error messages only.
 pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError> {
     let json = strip(&text)
         .map_err(|(at, message)| error(path, &text, &Positions::default(), Fault::syntax(at..at + 1, message)))?;
@@ -98,7 +100,7 @@ pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError>
             return Err(error(path, &text, &positions, fault));
         }
     };
-    // By which editors know the schema; it is no setting.
+    // Editors use this key to find the schema. It is not a setting.
     if let Some(root) = tree.as_object_mut().filter(|root| root.get("$schema").is_some_and(Value::is_string)) {
         root.shift_remove("$schema");
     }
@@ -114,10 +116,10 @@ pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError>
             range: duplicate.second.clone(),
             key: Some(duplicate.path.to_string()),
             message: format!(
-                "the key {} stands here for the second time; the first is in line {first}",
+                "the key {} occurs twice; it is also set in line {first}",
                 &text[duplicate.second.clone()]
             ),
-            help: Some("remove one of the two".into()),
+            help: Some("remove one of the two keys".into()),
         };
         return Err(error(path, &text, &positions, fault));
     }
@@ -163,28 +165,29 @@ fn error(path: &Path, text: &str, positions: &Positions, fault: Fault) -> Config
     }
 }
 
-/// Blanks out comments and trailing commas; every byte keeps its place.
+/// Replaces comments and trailing commas by spaces, so that every byte keeps its position.
 pub(super) fn strip(text: &str) -> Result<String, (usize, &'static str)> {
-    /// Stands after the text and survives only outside of comments.
+    /// Marker after the text. It disappears if the text ends inside a comment.
     const END: &str = "\n|";
     let mut json = format!("{text}{END}");
     if json_strip_comments::strip_comments_in_place(&mut json).is_err() {
-        // it stops right after it has blanked out the slash that begins no comment
+        // The call stops right after it has replaced the `/` that starts no comment.
         let at = (0..text.len()).rev().find(|&at| text.as_bytes()[at] != json.as_bytes()[at]).unwrap_or_default();
-        return Err((at, "a `/` that begins no comment; comments are `// ...` and `/* ... */`"));
+        return Err((at, "this `/` does not start a comment; write comments as `// ...` or `/* ... */`"));
     }
     if !json.ends_with(END) {
-        return Err((text.rfind("/*").unwrap_or_default(), "this comment has no end `*/`"));
+        return Err((text.rfind("/*").unwrap_or_default(), "this comment is not closed; add `*/`"));
     }
     json.truncate(text.len());
     Ok(json)
 }
 
-/// `json` is `text` without its comments, whose bytes are blanks there and may be parts of characters in `text`.
+/// Locates a syntax error. `json` is `text` with comments replaced by spaces byte for byte, so a
+/// position in `json` may be inside a multi-byte character of `text`.
 fn syntax_fault(text: &str, json: &str, wrong: &serde_json::Error) -> Fault {
     if json.trim().is_empty() {
         let mut fault = Fault::syntax(0..0, "the file is empty");
-        fault.help = Some("write `{}` for no settings at all, or remove the file".into());
+        fault.help = Some("write `{}` to use the default settings, or remove the file".into());
         return fault;
     }
     let message = wrong.to_string();
@@ -192,7 +195,7 @@ fn syntax_fault(text: &str, json: &str, wrong: &serde_json::Error) -> Fault {
     let line_start = json.split_inclusive('\n').take(wrong.line().saturating_sub(1)).map(str::len).sum::<usize>();
     let mut at = text.floor_char_boundary(line_start + wrong.column().saturating_sub(1));
     if message.starts_with("expected `,`") {
-        // the comma is missing after what stands before, which may be lines above
+        // The comma is missing after the previous value, which may be some lines above.
         at = json[..at].trim_end().len();
     }
     let what = match (message, message.strip_prefix("EOF while parsing ")) {

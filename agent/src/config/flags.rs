@@ -1,4 +1,4 @@
-//! `--set key=value`: the highest layer.
+//! `--set key=value` on the command line. Only policies take precedence over it.
 
 use serde_json::Value;
 
@@ -7,25 +7,25 @@ use super::error::{ConfigError, ErrorKind, Place};
 use super::key::KeyPath;
 use super::layers::{Merged, Origin};
 
-/// Lays flags over `merged`, later ones above earlier ones.
-pub(super) fn put(merged: &mut Merged, flags: &[String]) -> Result<(), ConfigError> {
+/// Merges flags into `merged`; later ones take precedence.
+pub(super) fn apply(merged: &mut Merged, flags: &[String]) -> Result<(), ConfigError> {
     for flag in flags {
-        merged.put(&layer(flag)?, &|_| Origin::Flag);
+        merged.apply(&layer(flag)?, &|_| Origin::Flag);
     }
     Ok(())
 }
 
-/// A value that is JSON is taken as such if that fits, else as text.
+/// Parses one flag. The value is read as JSON if that is valid for the setting, otherwise as text.
 fn layer(flag: &str) -> Result<Value, ConfigError> {
     let Some((key, value)) = flag.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-        // no more of it than a key: the rest may be a secret
+        // Quote only the key: the rest may be a secret.
         let end = flag.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).unwrap_or(flag.len());
         return Err(ConfigError {
             kind: ErrorKind::Syntax,
             place: Place::Flag(flag[..end].to_owned()),
             key: None,
-            message: "a flag has the form `key=value`".to_owned(),
-            help: Some("for example `--set collector.protocol=http/protobuf`".into()),
+            message: "the flag is not of the form `key=value`".to_owned(),
+            help: Some("write for example `--set collector.protocol=http/protobuf`".into()),
             excerpt: None,
         });
     };

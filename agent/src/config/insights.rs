@@ -1,11 +1,15 @@
-//! What io.Connect's own settings say of io.Insights, for companies that want it to count for the agent too
-//! (`connect.use_insights_settings`): addresses, headers, attributes of the resource, and what is not to be in logs.
+//! The io.Insights settings of io.Connect as a layer of the agent's settings, if
+//! `connect.use_insights_settings` is on: addresses, headers, resource attributes, redaction and
+//! filters of logs.
 //!
-//! It stands in `system.json` under `insights`, in older versions under `otel` (docs.interop.io, Insights > Configuration;
-//! schema 10.2 of io.Connect). A layer between the defaults and everything that the agent itself is told; only what is
-//! hidden in logs, or left out of them, is added to the lists of the layers above. io.Insights sends JSON over HTTP to each
-//! signal's address as it is written, so that is what the agent does with it. Where the agent itself is told an address, neither
-//! addresses nor headers are taken: they are for another collector.
+//! They are in `system.json` under `insights`, in older versions under `otel` (docs.interop.io,
+//! Insights > Configuration; schema 10.2 of io.Connect). The layer ranks between the defaults and
+//! all settings of the agent itself. Only redaction patterns and log filters are appended to the
+//! lists of the layers above.
+//!
+//! io.Insights sends JSON over HTTP to the exact address of each signal, so the agent does the
+//! same. If the agent's own settings contain a collector address, neither addresses nor headers are
+//! used: they belong to another collector.
 
 use std::path::Path;
 
@@ -18,22 +22,25 @@ use super::key::KeyPath;
 use super::values::{Template, is_loopback};
 use crate::otlp::Signal;
 
-/// Names of the section, the newer first.
+/// Names of the section, the newer one first.
 const SECTIONS: [&str; 2] = ["insights", "otel"];
 
-/// What was found.
+/// The settings found in `system.json`.
 #[derive(Default)]
 pub(super) struct Insights {
     /// The layer.
     pub(super) tree: Value,
-    /// What is added to lists: the list's path, and the items.
+    /// Items to append to lists: the JSON pointer of the list, and the items.
     pub(super) additions: [(&'static str, Vec<Value>); 2],
-    /// What could not be taken.
+    /// Settings that cannot be used.
     pub(super) problems: Vec<Problem>,
 }
 
-/// Reads the section of the file. `lookup` gives the environment's variables, `own_ports` are those of the receiver: an
-/// address there is the agent's own. `has_address` says whether the agent is told by itself where data goes.
+/// Reads the section of the file.
+///
+/// `lookup` returns environment variables. `own_ports` are the ports of the agent's receiver: an
+/// address with one of them is the agent itself and is not used. `has_address` says whether the
+/// agent's own settings contain a collector address.
 pub(super) fn read(
     path: &Path,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -71,13 +78,14 @@ impl Reader<'_> {
             .and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()))
             .map_err(|message| self.problem("", format!("this is not valid JSON: {message}")))?;
         let Some(name) = SECTIONS.into_iter().find(|name| system[name].is_object()) else {
-            return Err(
-                self.problem("", "io.Insights is not set up: there is neither `insights` nor `otel`".to_owned())
-            );
+            return Err(self.problem(
+                "",
+                "io.Insights is not configured: the file has neither a section `insights` nor `otel`".to_owned(),
+            ));
         };
         let section = &system[name];
         if section["enabled"] != true {
-            return Err(self.problem(name, "io.Insights is off: `enabled` is not `true`".to_owned()));
+            return Err(self.problem(name, "io.Insights is turned off: `enabled` is not `true`".to_owned()));
         }
         let attributes = self.texts(&section["additionalResourceAttributes"]);
         self.put("resource.attributes", &format!("{name}.additionalResourceAttributes"), attributes);
@@ -100,7 +108,7 @@ impl Reader<'_> {
         self.put(&format!("collector.{signal}.headers"), &format!("{place}.headers"), self.texts(&section["headers"]));
         let Some(url) = self.text(&section["url"]) else { return };
         if self.is_own(&url) {
-            let problem = self.problem(&format!("{place}.url"), format!("`{url}` is this agent itself"));
+            let problem = self.problem(&format!("{place}.url"), format!("`{url}` is the address of this agent itself"));
             return self.found.problems.push(problem);
         }
         let place = format!("{place}.url");
@@ -109,20 +117,21 @@ impl Reader<'_> {
         }
         self.put(&format!("collector.{signal}.protocol"), &place, "http/json".into());
         if let Some(base) = url.strip_suffix(signal.http_path()) {
-            // For the signals that have no address of their own.
+            // For signals without an address of their own.
             self.put("collector.endpoint", &place, base.into());
             self.put("collector.protocol", &place, "http/json".into());
         }
     }
 
-    /// Texts to hide become a rule of redaction, whatever else the filter wants; records that are off are left out, if it
-    /// is told by their category or text alone.
+    /// Converts a log filter. `hideRegex` becomes a redaction pattern for all records, whatever the
+    /// other conditions are. A filter that turns records off becomes a log filter if its only
+    /// conditions are category and text.
     fn filter(&mut self, index: usize, filter: &Value, place: &str) {
         if let Some(pattern) = filter["hideRegex"].as_str() {
             let rule = json!({ "name": format!("io-insights-{}", index + 1), "pattern": pattern });
             self.add(0, "logs.redaction.patterns", &format!("{place}.hideRegex"), rule);
         }
-        // A `#` begins a regular expression, which categories cannot have here.
+        // With `#` the category is a regular expression, which the agent does not support.
         let category = filter["categoryName"].as_str().filter(|name| !name.starts_with('#'));
         let is_simple = filter["severity"].is_null() && (category.is_some() || filter["categoryName"].is_null());
         let pattern = filter["bodyRegex"].as_str();
@@ -150,7 +159,7 @@ impl Reader<'_> {
         texts.filter_map(|(name, value)| Some((name.clone(), self.text(value)?.into()))).collect::<Map<_, _>>().into()
     }
 
-    /// Puts a value into the layer; says whether it can be used.
+    /// Adds a value to the layer. Returns whether it is valid.
     fn put(&mut self, key: &str, place: &str, value: Value) -> bool {
         if value.as_object().is_some_and(Map::is_empty) {
             return false;
@@ -187,7 +196,7 @@ impl Reader<'_> {
 }
 
 fn not_used(error: ConfigError) -> Problem {
-    Problem { error, effect: "this setting of io.Insights is not used".to_owned() }
+    Problem { error, effect: "this io.Insights setting is not used".to_owned() }
 }
 
 fn merge(base: &mut Value, layer: Value) {

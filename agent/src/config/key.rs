@@ -1,62 +1,40 @@
-//! Where a value sits in the tree of settings.
+//! Paths of values in the tree of settings.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Objects whose keys the company chooses; such a key may hold dots.
-pub(super) const MAPS: [&str; 8] = [
-    "collector.headers",
-    "collector.headers_from",
-    "collector.oauth2.parameters",
-    "collector.metrics.headers",
-    "collector.traces.headers",
-    "collector.logs.headers",
-    "collector.fallback.headers",
-    "resource.attributes",
-];
+use super::schema::{maps, secrets};
 
-/// Settings that are never shown, with all that is below them.
-pub(super) const SECRETS: [&str; 9] = [
-    "collector.headers",
-    "collector.proxy.password",
-    "collector.oauth2.client_secret",
-    "collector.metrics.headers",
-    "collector.traces.headers",
-    "collector.logs.headers",
-    "collector.fallback.headers",
-    "resource.user_hash_key",
-    "receiver.token",
-];
-
-/// One step down the tree.
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Key(String),
     Index(usize),
 }
 
-/// Path of a value, written `logs.layouts[0].pattern`.
+/// Path of a value, for example `logs.layouts[0].pattern`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct KeyPath(Vec<Step>);
 
 impl KeyPath {
-    /// As written by people: steps parted by dots, except in the keys of [`MAPS`].
+    /// Parses a key whose steps are separated by dots. What follows a map (see [`maps`]) is one
+    /// step, even with dots in it.
     pub(super) fn from_dotted(text: &str) -> Self {
-        for map in MAPS {
-            if let Some(key) = text.strip_prefix(map).and_then(|rest| rest.strip_prefix('.')) {
+        for map in maps() {
+            if let Some(key) = text.strip_prefix(map.as_str()).and_then(|rest| rest.strip_prefix('.')) {
                 return Self::from_dotted(map).key(key);
             }
         }
         Self(text.split('.').map(|key| Step::Key(key.to_owned())).collect())
     }
 
-    /// The child of that name.
+    /// Returns the path of the child `key`.
     pub(super) fn key(&self, key: &str) -> Self {
         self.step(Step::Key(key.to_owned()))
     }
 
-    /// The item of a list.
+    /// Returns the path of an item of this list.
     pub(super) fn index(&self, index: usize) -> Self {
         self.step(Step::Index(index))
     }
@@ -65,7 +43,7 @@ impl KeyPath {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 
-    /// One level up; nothing above the root.
+    /// Returns the path one level up; `None` for the root.
     pub(super) fn parent(&self) -> Option<Self> {
         self.0.split_last().map(|(_, above)| Self(above.to_vec()))
     }
@@ -74,17 +52,18 @@ impl KeyPath {
         self.0.len()
     }
 
-    /// Whether `self` is `above` or lies below it.
+    /// Returns whether `self` is `above` or a path below it.
     pub(super) fn is_within(&self, above: &Self) -> bool {
         self.0.starts_with(&above.0)
     }
 
-    /// Whether what stands here must not be shown.
+    /// Returns whether the value here must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        SECRETS.iter().any(|secret| self.is_within(&Self::from_dotted(secret)))
+        secrets().iter().any(|secret| self.is_within(&Self::from_dotted(secret)))
     }
 
-    /// Whether `defaults` has this setting, a map or list that may hold it.
+    /// Returns whether this is a setting: `defaults` contains it, or a map or list that may hold
+    /// it.
     pub(super) fn is_known(&self, defaults: &Value) -> bool {
         let mut node = defaults;
         for (depth, step) in self.0.iter().enumerate() {
@@ -92,13 +71,13 @@ impl KeyPath {
             let above = Self(self.0[..depth].to_vec()).to_string();
             match node.get(key) {
                 Some(child) => node = child,
-                None => return node.is_array() || MAPS.contains(&above.as_str()),
+                None => return node.is_array() || maps().contains(&above),
             }
         }
         true
     }
 
-    /// A tree with `value` at this path and nothing else.
+    /// Returns a tree with `value` at this path and nothing else.
     pub(super) fn tree(&self, value: Value) -> Value {
         self.0.iter().rev().fold(value, |inner, step| match step {
             Step::Key(key) => Value::Object(serde_json::Map::from_iter([(key.clone(), inner)])),

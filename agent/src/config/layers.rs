@@ -1,6 +1,7 @@
-//! Layers of settings: sparse trees that are laid over each other, and who had the last word on each value.
+//! Merges the layers of settings, and keeps the origin of each value.
 //!
-//! Objects merge key by key, everything else (lists too) replaces what was there.
+//! A layer is a sparse tree. Objects merge key by key; everything else, including lists, replaces
+//! the value of the layer below.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,43 +12,43 @@ use serde_json::Value;
 use super::key::KeyPath;
 use super::model::Settings;
 
-/// Where a value comes from, in the order in which layers override each other: the later wins.
+/// Where a value comes from, in ascending precedence.
 ///
-/// Remote settings have their place in this order, between [`File`] and [`Environment`], and are not read yet.
+/// Remote settings will come between [`File`] and [`Environment`]. They are not implemented yet.
 ///
 /// [`File`]: Origin::File
 /// [`Environment`]: Origin::Environment
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// Built into the agent.
+    /// The default of the agent.
     Default,
-    /// io.Connect's own settings of io.Insights.
+    /// The io.Insights settings of io.Connect.
     Insights {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Set for this machine, as by the installer.
+    /// Settings of the machine or user in the Windows registry, for example from the installer.
     Machine {
-        /// Key of the registry.
+        /// The registry key.
         place: String,
     },
-    /// The user's file.
+    /// The user's settings file.
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Line of the value, from 1.
+        /// Line of the value, starting at 1.
         line: u32,
     },
-    /// A variable of the environment.
+    /// An environment variable.
     Environment {
-        /// Its name.
+        /// Name of the variable.
         variable: String,
     },
     /// `--set` on the command line.
     Flag,
-    /// The organisation's policy: fixed.
+    /// A policy of the organisation. Nobody else can change the value.
     Policy {
-        /// Key of the registry, or the file.
+        /// The registry key, or the path of the policy file.
         place: String,
     },
 }
@@ -66,47 +67,47 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The default settings as a tree.
+/// Returns the default settings as a tree.
 pub(super) fn defaults() -> Value {
-    // invariant: the defaults hold only texts, numbers and maps with text keys, which always serialize
+    // Cannot fail: the defaults contain only strings, numbers, lists, and maps with string keys.
     serde_json::to_value(Settings::default()).unwrap_or_default()
 }
 
-/// Layers that have been laid over each other. They hold secrets in the clear, so there is no `Debug`.
+/// The merged layers. They contain secrets in clear text, so there is no `Debug`.
 pub(super) struct Merged {
     tree: Value,
     origins: BTreeMap<KeyPath, Origin>,
 }
 
 impl Merged {
-    /// The lowest layer.
+    /// Creates the lowest layer: the defaults.
     pub(super) fn new() -> Self {
         Self { tree: defaults(), origins: BTreeMap::new() }
     }
 
-    /// Lays a layer, already checked, over what is there.
-    pub(super) fn put(&mut self, layer: &Value, origin: &dyn Fn(&KeyPath) -> Origin) {
+    /// Merges a layer, which must be valid, over the existing ones.
+    pub(super) fn apply(&mut self, layer: &Value, origin: &dyn Fn(&KeyPath) -> Origin) {
         merge(&mut self.tree, &mut self.origins, layer, origin, &KeyPath::default());
     }
 
-    /// Adds items to a list, named as a JSON pointer.
+    /// Appends items to the list at a JSON pointer.
     pub(super) fn append(&mut self, list: &str, items: &[Value]) {
         if let Some(Value::Array(list)) = self.tree.pointer_mut(list) {
             list.extend(items.iter().cloned());
         }
     }
 
-    /// The whole tree.
+    /// Returns the merged tree.
     pub(super) fn tree(&self) -> &Value {
         &self.tree
     }
 
-    /// Who had the last word on the value at `path`.
+    /// Returns the origin of the value at `path`.
     pub(super) fn origin(&self, path: &KeyPath) -> &Origin {
         self.origins.get(path).unwrap_or(&Origin::Default)
     }
 
-    /// Every value that is not an object with something in it, in the order of the model.
+    /// Returns every value that is not a filled object, in the order of the model.
     pub(super) fn leaves(&self) -> Vec<(KeyPath, &Value, &Origin)> {
         let mut leaves = Vec::new();
         collect(&self.tree, KeyPath::default(), &mut |path, value| {

@@ -1,11 +1,17 @@
-//! What the agent is told: settings in layers, each value with its origin.
+//! The agent's settings, merged from several layers. Each value keeps its origin.
 //!
-//! A layer is a sparse tree. Each is checked alone, with the defaults under it, so that a fault is blamed on the layer
-//! that brought it; then they are laid over each other in the order of [`Origin`]. A fault in the file or a flag is an
-//! error, one in an `OTEL_*` variable or the registry a [`Problem`], as OpenTelemetry wants it for the first. If the file is broken and there is a copy
-//! of its last good state, that stays in force.
+//! A layer is a sparse tree. Each layer is validated on its own, over the defaults, so that an
+//! error is reported for the layer that caused it. The layers are then merged in the order of
+//! [`Origin`].
 //!
-//! Nothing here reads the environment or the clock: all comes with [`Inputs`], except the files that these and the settings name.
+//! - An error in the file, the policy file or a flag is a [`ConfigError`]: the settings do not
+//!   load.
+//! - An error in an `OTEL_*` variable or the registry is a [`Problem`]: the value is ignored.
+//!   (OpenTelemetry requires this for the variables.)
+//! - If the file is broken and a copy of the last file that worked exists, that copy is used.
+//!
+//! **Invariant:** this module does not read the environment or the clock. Everything comes from
+//! [`Inputs`], except the files that inputs and settings name.
 
 mod check;
 mod environment;
@@ -18,6 +24,7 @@ mod layers;
 mod model;
 mod positions;
 mod registry;
+mod schema;
 mod show;
 mod values;
 
@@ -37,6 +44,7 @@ pub use file::MAX_FILE_BYTES;
 pub use layers::Origin;
 pub use model::*;
 pub use registry::{RegistryData, RegistryKey};
+pub use schema::{json_schema, setting_keys};
 pub use show::SettingLine;
 pub use values::*;
 
@@ -44,22 +52,23 @@ use file::FileLayer;
 use key::KeyPath;
 use layers::Merged;
 
-/// Where OTLP over HTTP goes if nobody says where:
-/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options>. The default of
-/// [`CollectorSettings::endpoint`] is that of gRPC.
+/// Default address for OTLP/HTTP:
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options>. The default
+/// of
+/// [`CollectorSettings::endpoint`] is the address for gRPC.
 const DEFAULT_HTTP_ENDPOINT: &str = "http://localhost:4318";
 
-/// The user's file.
+/// Where the user's settings file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileChoice {
-    /// Where it is by default: it need not be there.
+    /// The default path. The file is optional.
     Default(PathBuf),
-    /// Where the user says it is: it must be there.
+    /// A path given on the command line. The file must exist.
     Named(PathBuf),
 }
 
 impl FileChoice {
-    /// Its path.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         let (Self::Default(path) | Self::Named(path)) = self;
@@ -67,51 +76,52 @@ impl FileChoice {
     }
 }
 
-/// All that settings are made of. It holds secrets in the clear, so it has no `Debug`.
+/// Everything that settings are loaded from. It contains secrets in clear text, so it has no
+/// `Debug`.
 #[derive(Clone)]
 pub struct Inputs {
-    /// The user's file.
+    /// The user's settings file.
     pub file: FileChoice,
-    /// Copy of the last file that could be used, kept with [`Loaded::keep_as_last_good`].
+    /// Copy of the last file that worked, written by [`Loaded::keep_as_last_good`].
     pub last_good: Option<PathBuf>,
-    /// What the organisation says, on Windows: later keys win.
+    /// Settings and policies in the Windows registry; later keys take precedence.
     pub registry: Vec<RegistryKey>,
-    /// What the organisation says, elsewhere: a file that has to be root's own.
+    /// The policy file on Unix. Only root may be able to write it.
     pub policy: Option<PathBuf>,
-    /// io.Connect's `system.json` in its usual place.
+    /// Default path of io.Connect's `system.json`.
     pub system_json: Option<PathBuf>,
-    /// The environment, name and value.
+    /// Environment variables, name and value.
     pub environment: Vec<(String, String)>,
-    /// Flags of the form `key=value`, as in `collector.protocol=http/protobuf`.
+    /// Flags of the form `key=value`, for example `collector.protocol=http/protobuf`.
     pub flags: Vec<String>,
 }
 
-/// Settings that can be used, and how they came about. `Debug` shows no secrets.
+/// Valid settings with their origins. `Debug` shows no secrets.
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// What is wrong and was left out or put off.
+    /// Errors that did not prevent loading, and what was done instead.
     pub problems: Vec<Problem>,
     merged: Merged,
     last_good: LastGood,
 }
 
-/// What [`Loaded::keep_as_last_good`] has to do.
+/// What [`Loaded::keep_as_last_good`] does.
 enum LastGood {
-    /// Nothing: there is no place for it, or it was what has been loaded.
+    /// Nothing: there is no path for the copy, or the copy itself was loaded.
     Leave,
-    /// Store this text.
+    /// Writes this text.
     Store(PathBuf, String),
-    /// Remove it: the settings in force have no file.
+    /// Removes the copy: the current settings have no file.
     Remove(PathBuf),
 }
 
 impl Loaded {
-    /// Keeps the file that has been loaded, for the day when it is broken. To be called once the settings have proved
-    /// to work; does nothing if they came from that copy.
+    /// Saves a copy of the loaded file, to be used if the file is broken later. Call this once the
+    /// settings have proved to work. Does nothing if they were loaded from the copy.
     ///
     /// # Errors
-    /// If the copy cannot be written; the old one is then still there.
+    /// If the copy cannot be written. The previous copy is then unchanged.
     pub fn keep_as_last_good(&self) -> io::Result<()> {
         match &self.last_good {
             LastGood::Leave => Ok(()),
@@ -123,7 +133,7 @@ impl Loaded {
         }
     }
 
-    /// Who had the last word on a setting, named as in `collector.endpoint`.
+    /// Returns the origin of a setting, for example of `collector.endpoint`.
     #[must_use]
     pub fn origin(&self, key: &str) -> &Origin {
         self.merged.origin(&KeyPath::from_dotted(key))
@@ -137,11 +147,13 @@ impl fmt::Debug for Loaded {
     }
 }
 
-/// Puts the settings together.
+/// Loads and merges all layers of settings.
 ///
 /// # Errors
-/// If the file, the policy or a flag is wrong, or a named file is not there. A file that is there but wrong or unreadable is
-/// only a [`Problem`] if its last good copy can be used; a policy never: without it, what it forbids would be allowed.
+/// If the file, the policy file or a flag is invalid, or a file given on the command line does not
+/// exist. A broken or unreadable file is only a [`Problem`] if its last good copy can be used. A
+/// broken policy file is always an error: without it, the agent would allow what the policy
+/// forbids.
 pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
     let mut from_copy = false;
@@ -157,11 +169,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     };
 
     let policy = policy(inputs)?;
-    let (mut merged, mut found) = lay(inputs, file.as_ref(), policy.as_ref(), None)?;
+    let (mut merged, mut found) = merge_layers(inputs, file.as_ref(), policy.as_ref(), None)?;
     if let Some(path) = insights_file(inputs, &merged) {
         let lookup = |name: &str| inputs.environment.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone());
         let insights = insights::read(&path, &lookup, &receiver_ports(&merged), has_address(&merged));
-        (merged, found) = lay(inputs, file.as_ref(), policy.as_ref(), Some((&path, &insights)))?;
+        (merged, found) = merge_layers(inputs, file.as_ref(), policy.as_ref(), Some((&path, &insights)))?;
         found.extend(insights.problems);
     }
     problems.extend(found);
@@ -182,8 +194,8 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     Ok(Loaded { settings, problems, merged, last_good })
 }
 
-/// Lays all layers over each other; returns what had to be ignored, too.
-fn lay(
+/// Merges all layers. Also returns the values that had to be ignored.
+fn merge_layers(
     inputs: &Inputs,
     file: Option<&FileLayer>,
     policy: Option<&FileLayer>,
@@ -191,17 +203,17 @@ fn lay(
 ) -> Result<(Merged, Vec<Problem>), ConfigError> {
     let mut merged = Merged::new();
     if let Some((path, insights)) = insights {
-        merged.put(&insights.tree, &|_| Origin::Insights { path: path.to_owned() });
+        merged.apply(&insights.tree, &|_| Origin::Insights { path: path.to_owned() });
     }
-    let mut problems = registry::put(&mut merged, &inputs.registry, false);
+    let mut problems = registry::apply(&mut merged, &inputs.registry, false);
     if let Some(file) = file {
-        merged.put(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
+        merged.apply(&file.tree, &|path| Origin::File { path: file.path.clone(), line: file.line(path) });
     }
-    problems.extend(environment::put(&mut merged, &inputs.environment));
-    flags::put(&mut merged, &inputs.flags)?;
-    problems.extend(registry::put(&mut merged, &inputs.registry, true));
+    problems.extend(environment::apply(&mut merged, &inputs.environment));
+    flags::apply(&mut merged, &inputs.flags)?;
+    problems.extend(registry::apply(&mut merged, &inputs.registry, true));
     if let Some(policy) = policy {
-        merged.put(&policy.tree, &|_| Origin::Policy { place: policy.path.display().to_string() });
+        merged.apply(&policy.tree, &|_| Origin::Policy { place: policy.path.display().to_string() });
     }
     for (list, items) in insights.into_iter().flat_map(|(_, insights)| &insights.additions) {
         merged.append(list, items);
@@ -217,7 +229,7 @@ fn policy(inputs: &Inputs) -> Result<Option<FileLayer>, ConfigError> {
     inputs.policy.as_deref().map_or(Ok(None), file::read)
 }
 
-/// io.Connect's settings, if they count.
+/// Returns the path of io.Connect's `system.json` if its io.Insights settings are to be used.
 fn insights_file(inputs: &Inputs, merged: &Merged) -> Option<PathBuf> {
     let connect = &merged.tree()["connect"];
     let named = connect["system_json"].as_str().map(|path| PathBuf::from(Template::from(path).expand_env()));
@@ -225,10 +237,11 @@ fn insights_file(inputs: &Inputs, merged: &Merged) -> Option<PathBuf> {
     (connect["use_insights_settings"] == true).then(|| named.or_else(usual).unwrap_or_else(|| "system.json".into()))
 }
 
-/// Whether the agent is told by itself where data goes, of all signals or of one.
+/// Returns whether the agent's own settings contain a collector address, for all signals or for
+/// one.
 fn has_address(merged: &Merged) -> bool {
-    let of = ["collector", "collector.metrics", "collector.traces", "collector.logs"];
-    of.iter().any(|room| *merged.origin(&KeyPath::from_dotted(room).key("endpoint")) != Origin::Default)
+    let sections = ["collector", "collector.metrics", "collector.traces", "collector.logs"];
+    sections.iter().any(|section| *merged.origin(&KeyPath::from_dotted(section).key("endpoint")) != Origin::Default)
 }
 
 fn receiver_ports(merged: &Merged) -> Vec<u16> {
@@ -238,13 +251,6 @@ fn receiver_ports(merged: &Merged) -> Vec<u16> {
     ports.into_iter().filter_map(|port| port.ok().filter(|_| is_on)).collect()
 }
 
-/// JSON Schema (draft 2020-12) of the user's file, for editors.
-#[must_use]
-pub fn json_schema() -> serde_json::Value {
-    let inline = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    inline.into_generator().into_root_schema_for::<Settings>().to_value()
-}
-
 fn read_file(choice: &FileChoice) -> Result<Option<FileLayer>, ConfigError> {
     match (file::read(choice.path())?, choice) {
         (None, FileChoice::Named(path)) => Err(file::missing(path)),
@@ -252,12 +258,12 @@ fn read_file(choice: &FileChoice) -> Result<Option<FileLayer>, ConfigError> {
     }
 }
 
-/// The copy, if it can be used, and what to say of it.
+/// Returns the copy of the last good file if it can be used, and the note for the report.
 fn read_last_good(path: &Path) -> Option<(FileLayer, String)> {
     let copy = file::read(path).ok().flatten()?;
     let written = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let when = jiff::Timestamp::try_from(written).map(|time| format!("{time:.0}")).unwrap_or_default();
-    Some((copy, format!("the settings of {when} stay in force")))
+    Some((copy, format!("using the last settings that worked, from {when}")))
 }
 
 fn put_http_endpoint(merged: &mut Merged) {
@@ -265,6 +271,6 @@ fn put_http_endpoint(merged: &mut Merged) {
     let protocol = merged.tree().pointer("/collector/protocol").and_then(serde_json::Value::as_str);
     let http = protocol.is_some_and(|protocol| protocol.starts_with("http/"));
     if http && *merged.origin(&endpoint) == Origin::Default {
-        merged.put(&endpoint.tree(DEFAULT_HTTP_ENDPOINT.into()), &|_| Origin::Default);
+        merged.apply(&endpoint.tree(DEFAULT_HTTP_ENDPOINT.into()), &|_| Origin::Default);
     }
 }

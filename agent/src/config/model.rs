@@ -1,9 +1,14 @@
-//! The settings, typed: one structure per room of the program.
+//! The settings as types: one structure per section.
 //!
-//! Invariants: a value of these types is valid, because each checks itself while it is read; [`Settings::default`] is a
-//! complete, working configuration. The doc comment of a field is its documentation: what it means, its unit.
+//! Invariants: a value of these types is valid, because each type checks itself while it is read;
+//! [`Settings::default`] is a complete, working configuration.
+//!
+//! The doc comment of a field is its documentation in docs/configuration.md, in the JSON schema and
+//! in Group Policy. `#[schemars(extend("example" = ...))]` is its value in the example of
+//! docs/configuration.md; without it the example shows the default.
 
 mod collector;
+mod logs;
 mod receiver;
 
 use std::collections::BTreeMap;
@@ -14,66 +19,78 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::LogKind;
 
-use super::values::{ByteSize, Expression, Pattern, Period, Ratio, Secret, StartAt, Template};
+use super::values::{ByteSize, Expression, Period, Ratio, Secret, Template};
 
 pub use collector::{CollectorSettings, DestinationSettings, OAuth2Settings, Protocol, ProxySettings, TlsVersion};
+pub use logs::{FilterSettings, LayoutSettings, LogSettings, RedactionPattern, RedactionSettings, Severity};
 pub use receiver::{ReceiverSettings, RequestViewSettings, SamplingSettings};
 
-/// Everything that the agent can be told.
+/// All settings of the agent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where the data goes, and how.
+    /// Where data is sent, and how.
     pub collector: CollectorSettings,
-    /// What every signal says of its origin.
+    /// Attributes added to every signal.
     pub resource: ResourceSettings,
     /// Metrics of this machine.
     pub host: HostSettings,
     /// Metrics of the io.Connect processes.
     pub processes: ProcessSettings,
-    /// Metrics of the agent itself.
+    /// Metrics of the agent itself: data read, delivered, lost and queued, and the agent's own use
+    /// of CPU and memory.
     pub internal_metrics: InternalMetricsSettings,
-    /// Who used which app, for how long.
+    /// App usage: which app was in use, and for how long. The names of io.Connect apps are sent.
+    /// All other programs are reported only as "other". Window titles are never sent.
     pub focus: FocusSettings,
-    /// Where io.Connect is found.
+    /// How io.Connect is found on this machine.
     pub connect: ConnectSettings,
-    /// How io.Connect's log files are read, once their sharing is on.
+    /// How io.Connect's log files are read. They are read only if their sharing is on.
     pub logs: LogSettings,
-    /// What the platform and its apps send by themselves, to this machine's own addresses.
+    /// The local OTLP receiver, for telemetry that the platform and its apps send themselves. It
+    /// listens on the addresses of this machine only (`127.0.0.1` and `::1`). Both ports accept
+    /// gRPC and HTTP.
     pub receiver: ReceiverSettings,
-    /// The durable queue between the sources and the collector.
+    /// The queue on disk between the sources and the collector.
     pub queue: QueueSettings,
     /// The agent's own log file.
     pub program_log: ProgramLogSettings,
-    /// What the organisation decides instead of the user.
+    /// Decisions that the organisation makes instead of the user. They are shown as "set by your
+    /// organisation" and cannot be changed in the tray, in the window or on the command line.
     pub policy: PolicySettings,
 }
 
-/// What every signal says of its origin.
+/// Attributes added to every signal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceSettings {
-    /// What is said of the user: `name`, `hash` (HMAC-SHA256 of the name) or `none`.
+    /// How the user is identified in exported data: by `name`, by `hash` (HMAC-SHA256 of the name),
+    /// or not at all (`none`).
     pub user: UserPolicy,
-    /// Key of the user's hash. The same key on every machine gives a user the same hash on every machine; without one
-    /// each installation makes its own.
+    /// Key for the user hash. Set the same key on all machines so that a user has the same hash
+    /// everywhere. If unset, each installation generates its own key.
+    #[schemars(extend("example" = "the same text on every machine"))]
     pub user_hash_key: Option<Secret>,
-    /// `deployment.environment.name` of every signal.
+    /// Value of the resource attribute `deployment.environment.name`. Environment variables are
+    /// expanded: `%VAR%`, or `%VAR?default%` with a default. If unset, the attribute is not added.
+    #[schemars(extend("example" = "%IOCONNECT_ENV?production%"))]
     pub environment: Option<Template>,
-    /// The company's own attributes. `%VAR%` and `%VAR?default%` take environment variables.
+    /// Additional resource attributes of your company. Environment variables are expanded: `%VAR%`,
+    /// or `%VAR?default%` with a default.
+    #[schemars(extend("example" = { "department": "%DEPT?unknown%", "office": "London" }))]
     pub attributes: BTreeMap<String, Template>,
 }
 
-/// What is said of the user.
+/// How the user is identified in exported data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserPolicy {
-    /// `user.name`.
+    /// The attribute `user.name`.
     Name,
-    /// `user.hash`.
+    /// The attribute `user.hash`.
     #[default]
     Hash,
-    /// Nothing.
+    /// No attribute.
     None,
 }
 
@@ -81,17 +98,19 @@ pub enum UserPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostSettings {
-    /// Whether they are collected.
+    /// Enables or disables metrics of this machine.
     pub enabled: bool,
-    /// How often metrics are put into the queue, those of the processes too.
+    /// Export interval for host and process metrics.
     pub export_interval: Period,
-    /// How often CPU and memory are looked at. What lies above a threshold is counted in these steps.
+    /// Interval at which CPU and memory are sampled. Time above a threshold is counted in steps of
+    /// this length.
     pub sample_interval: Period,
-    /// Busy share of the CPU from which on time counts as being at the limit.
+    /// Share of CPU utilisation from which time counts as above the threshold: 0.9 means 90%.
     pub cpu_threshold: Ratio,
-    /// Used share of memory from which on time counts as being at the limit.
+    /// Share of used memory from which time counts as above the threshold: 0.9 means 90%.
     pub memory_threshold: Ratio,
-    /// Whether, of all agents on a machine that many people share, only one sends them.
+    /// Sends host metrics from only one agent per machine, for machines that several users share.
+    /// `false`: every agent sends them.
     pub one_per_machine: bool,
 }
 
@@ -112,9 +131,10 @@ impl Default for HostSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessSettings {
-    /// Whether they are collected.
+    /// Enables or disables metrics of the io.Connect processes.
     pub enabled: bool,
-    /// How often the process list is read.
+    /// Interval at which the process list is read. The metrics are exported every
+    /// `host.export_interval`.
     pub sample_interval: Period,
 }
 
@@ -124,11 +144,12 @@ impl Default for ProcessSettings {
     }
 }
 
-/// Metrics of the agent itself: what it read, delivered and lost, what waits, what it costs.
+/// Metrics of the agent itself: data read, delivered, lost and queued, and the agent's own use of
+/// CPU and memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InternalMetricsSettings {
-    /// Whether they are sent.
+    /// Enables or disables metrics of the agent itself.
     pub enabled: bool,
 }
 
@@ -138,21 +159,30 @@ impl Default for InternalMetricsSettings {
     }
 }
 
-/// Who used which app, for how long. Names of io.Connect's apps are sent, of others only that they are others; titles of
-/// windows never are.
+/// App usage: which app was in use, and for how long. The names of io.Connect apps are sent. All
+/// other programs are reported only as "other". Window titles are never sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FocusSettings {
-    /// Whether it is collected.
+    /// Enables or disables metrics of app usage.
     pub enabled: bool,
-    /// How long after the last input the user counts as idle, from that input on.
+    /// Time without input after which the user counts as idle. The idle time is counted from the
+    /// last input.
     pub idle_after: Period,
-    /// How often the desktop is looked at, whether or not the system told of a change.
+    /// Interval at which the desktop is checked, in addition to notifications from the operating
+    /// system.
     pub poll_interval: Period,
-    /// Which app a window is. The first rule that takes a window decides.
+    /// Rules that assign windows to apps. The first matching rule decides.
+    #[schemars(extend("example" = [
+        { "app": "client-list", "title": "^Clients( - .*)?$" },
+        { "app": "excel", "process": "excel", "class": "XLMAIN" },
+    ]))]
     pub apps: Vec<AppRule>,
-    /// Folders with app definitions (`*.json`), whose titles and programs name apps that no rule takes. `%VAR%` takes
-    /// environment variables.
+    /// Folders with io.Connect app definitions (`*.json`). Their titles and programs name the apps
+    /// of windows that no rule matches. Environment variables are expanded (`%VAR%`).
+    #[schemars(extend("example" = [
+        "%LOCALAPPDATA%\\interop.io\\io.Connect Desktop\\Desktop\\config\\apps"
+    ]))]
     pub app_definitions: Vec<Template>,
 }
 
@@ -168,38 +198,47 @@ impl Default for FocusSettings {
     }
 }
 
-/// Which app a window is. What is set has to be so for a window to be taken by the rule.
+/// Assigns windows to an app. A window matches if it meets every condition that is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppRule {
-    /// Name of the app, as it is sent.
+    /// Name of the app in exported data.
     pub app: String,
-    /// A regular expression that is found in its title.
+    /// Regular expression that must match somewhere in the window title.
     #[serde(default)]
     pub title: Option<Expression>,
-    /// Its class, in which `*` stands for any characters.
+    /// Window class. `*` matches any characters.
     #[serde(default)]
     pub class: Option<String>,
-    /// File name of its program, without `.exe`, in which `*` stands for any characters. With it the rule takes any
-    /// window, without it only those of io.Connect and of what it started.
+    /// File name of the program, without `.exe`. `*` matches any characters. If set, the rule
+    /// applies to the windows of all programs; otherwise only to those of io.Connect and the
+    /// programs it started.
     #[serde(default)]
     pub process: Option<String>,
 }
 
-/// Where io.Connect is found.
+/// How io.Connect is found on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectSettings {
-    /// Folders that hold one folder for each environment and region (`DEMO-INTEROP.IO`). Empty: the places where
-    /// io.Connect and Glue42 put them. `%VAR%` takes environment variables.
+    /// Folders with io.Connect user data. Each contains one folder per environment and region, for
+    /// example `DEMO-INTEROP.IO`. If empty, the default folders of io.Connect and Glue42 are used.
+    /// Environment variables are expanded (`%VAR%`).
+    #[schemars(extend("example" = ["%LOCALAPPDATA%\\interop.io\\io.Connect Desktop\\UserData"]))]
     pub user_data: Vec<Template>,
-    /// File names of the platform's program, without `.exe`, in any case. A rebranded platform has its own.
+    /// File names of the io.Connect program, without `.exe`; upper and lower case are the same. To
+    /// add the file name of a rebranded platform, list the default names too.
+    #[schemars(extend("example" = ["io-connect-desktop", "company-desktop"]))]
     pub process_names: Vec<String>,
-    /// Whether what io.Connect's `system.json` says of io.Insights (`insights`, else `otel`) counts for the agent too, below
-    /// everything that the agent itself is told: attributes of the resource, what is hidden in logs or left out of them, and, if
-    /// the agent itself is told no address, addresses and headers.
+    /// Uses the io.Insights settings in io.Connect's `system.json` (section `insights`, otherwise
+    /// `otel`) as defaults of the agent: resource attributes, redaction and filters of logs.
+    /// Collector addresses and headers are used only if the agent's own settings contain no
+    /// collector address.
     pub use_insights_settings: bool,
-    /// That file, if it is not in the usual place. `%VAR%` takes environment variables.
+    /// Path of io.Connect's `system.json`, if it is not in the default folder. Environment
+    /// variables are expanded (`%VAR%`).
+    #[schemars(extend("example" =
+        "%ProgramFiles%\\interop.io\\io.Connect Desktop\\Desktop\\config\\system.json"))]
     pub system_json: Option<Template>,
 }
 
@@ -216,162 +255,21 @@ impl Default for ConnectSettings {
     }
 }
 
-/// How io.Connect's log files are read, once their sharing is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogSettings {
-    /// Where reading starts in files that are there when sharing is switched on: `end` (what is written from now on),
-    /// `beginning`, a duration (`24h`: what is not older), or a time as in `2026-11-23T08:00:00Z`.
-    pub start_at: StartAt,
-    /// How long a record may wait for a line that continues it, and a batch for more records.
-    pub flush_interval: Period,
-    /// How often folders and files are looked through, whether or not the system told of a change.
-    pub poll_interval: Period,
-    /// Whether the system is asked to tell of changes, which makes lines arrive sooner. Network drives that do this badly
-    /// are better looked through only.
-    pub watch: bool,
-    /// Most records of one file that are sent of any one second of its time; what is more is counted as
-    /// `rate_limited`. 0: no limit.
-    pub max_records_per_second: u32,
-    /// Layouts of this company's own, tried in this order before the ones that are known.
-    pub layouts: Vec<LayoutSettings>,
-    /// Records that are not sent, or only some of them. The first filter that takes a record decides.
-    pub filters: Vec<FilterSettings>,
-    /// What is hidden in records before they are kept or sent.
-    pub redaction: RedactionSettings,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            start_at: StartAt::default(),
-            flush_interval: Period::from_millis(500),
-            poll_interval: Period::from_secs(10),
-            watch: true,
-            max_records_per_second: 0,
-            layouts: Vec::new(),
-            filters: Vec::new(),
-            redaction: RedactionSettings::default(),
-        }
-    }
-}
-
-/// Records that are not sent. What is set has to be so for a record to be taken by the filter; what is not set is so for
-/// every record.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct FilterSettings {
-    /// Its file: a file name in which `*` stands for any characters.
-    pub files: Option<String>,
-    /// Its level is less serious than this. A record without a level is not.
-    pub below: Option<Severity>,
-    /// Its category, in which `*` stands for any characters.
-    pub category: Option<String>,
-    /// A regular expression that is found in its message, as it stands in the file.
-    pub pattern: Option<Expression>,
-    /// Of so many records one is sent all the same. 0: none.
-    pub keep_one_in: u32,
-}
-
-/// Levels of log records, from the least serious one on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Severity numbers 1 to 4.
-    Trace,
-    /// 5 to 8.
-    Debug,
-    /// 9 to 12.
-    Info,
-    /// 13 to 16.
-    Warn,
-    /// 17 to 20.
-    Error,
-    /// 21 to 24.
-    Fatal,
-}
-
-/// What is hidden in records before they are kept or sent. docs/privacy.md has examples of each.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct RedactionSettings {
-    /// Passwords, tokens, keys, cookies: by the name of their key, by their header, and by their shape.
-    pub credentials: bool,
-    /// E-mail addresses.
-    pub email: bool,
-    /// Numbers of payment cards, by network and check digit.
-    pub payment_cards: bool,
-    /// International bank account numbers, by country and check digits.
-    pub ibans: bool,
-    /// Telephone numbers with their country, and in North America's groups.
-    pub phone_numbers: bool,
-    /// The user's name, and the names of home directories.
-    pub user: bool,
-    /// IP addresses.
-    pub ip_addresses: bool,
-    /// The company's own patterns, after the others.
-    pub patterns: Vec<RedactionPattern>,
-}
-
-impl Default for RedactionSettings {
-    fn default() -> Self {
-        Self {
-            credentials: true,
-            email: true,
-            payment_cards: true,
-            ibans: true,
-            phone_numbers: true,
-            user: true,
-            ip_addresses: false,
-            patterns: Vec::new(),
-        }
-    }
-}
-
-/// A pattern of the company's own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RedactionPattern {
-    /// Stands, in brackets, in the place of what is hidden.
-    pub name: String,
-    /// What to hide: all that it finds, or what its groups hold if it has any.
-    pub pattern: Expression,
-}
-
-/// A log layout of the company's own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LayoutSettings {
-    /// The files it is for: a file name in which `*` stands for any characters.
-    pub files: String,
-    /// A regular expression for the first line of a record, with the named groups `message`, and as far as there are
-    /// such: `time`, `level`, `category`, `instance`, `thread`.
-    pub pattern: Pattern,
-    /// Format of the group `time`, in strptime's letters.
-    #[serde(default = "LayoutSettings::default_time_format")]
-    pub time_format: String,
-}
-
-impl LayoutSettings {
-    pub(super) fn default_time_format() -> String {
-        "%Y-%m-%dT%H:%M:%S%.f".to_owned()
-    }
-}
-
-/// The durable queue between the sources and the collector.
+/// The queue on disk between the sources and the collector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
-    /// How much disk the queue may take. When it is full, log files wait, apps are told to send again later, and for what is
-    /// nowhere else the oldest of what is worth no more gives way: metrics first, then traces, then log records that are in no
-    /// file.
+    /// Maximum disk space of the queue, at least 1 MiB. When the queue is full, reading of log
+    /// files pauses and apps are asked to send again later. For new data that exists nowhere else,
+    /// the oldest data of the same or lower value is dropped: metrics first, then traces, then log
+    /// records that are not in a file.
     pub max_bytes: ByteSize,
-    /// Free space that the queue leaves on its disk, at most a tenth of it. With less the queue does not grow: log files
-    /// wait, old metrics and traces give way to new ones, and what finds no room is held in memory, at most 4 MiB of it,
-    /// and sent from there. `0 B` leaves nothing.
+    /// Free disk space that the queue leaves, limited to a tenth of the disk. With less free space
+    /// the queue does not grow: reading of log files pauses, new metrics and traces replace old
+    /// ones, and data that does not fit is kept in memory (at most 4 MiB) and sent from there. `0
+    /// B` turns this off.
     pub min_free_disk: ByteSize,
-    /// How old queued data may become before it is dropped.
+    /// Maximum age of queued data. Older data is dropped.
     pub max_age: Period,
 }
 
@@ -385,18 +283,20 @@ impl Default for QueueSettings {
     }
 }
 
-/// What the organisation decides instead of the user. What is decided is shown as "set by your organisation", and cannot
-/// be changed in the tray, the window or on the command line.
+/// Decisions that the organisation makes instead of the user. They are shown as "set by your
+/// organisation" and cannot be changed in the tray, in the window or on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySettings {
-    /// Whether the platform's logs are shared.
+    /// Turns sharing of the platform's log files on or off. If unset, the user decides.
+    #[schemars(extend("example" = true))]
     pub share_platform_logs: Option<bool>,
-    /// Whether the applications' logs are shared.
+    /// Turns sharing of the applications' log files on or off. If unset, the user decides.
     pub share_application_logs: Option<bool>,
-    /// Whether the user may pause.
+    /// Allows the user to pause the agent.
     pub allow_pause: bool,
-    /// Whether the tray program starts with the user's session.
+    /// Turns the start of the tray program at sign-in on or off. If unset, the user decides.
+    #[schemars(extend("example" = true))]
     pub autostart: Option<bool>,
 }
 
@@ -407,7 +307,7 @@ impl Default for PolicySettings {
 }
 
 impl PolicySettings {
-    /// What is decided on the sharing of a kind of logs.
+    /// Returns the organisation's decision on sharing a kind of logs; `None` if the user decides.
     #[must_use]
     pub const fn shares(&self, kind: LogKind) -> Option<bool> {
         match kind {
@@ -421,7 +321,7 @@ impl PolicySettings {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramLogSettings {
-    /// The least serious level that is written.
+    /// Lowest level that is written.
     pub level: LogLevel,
 }
 
@@ -429,13 +329,13 @@ pub struct ProgramLogSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Something was lost or does not work.
+    /// Something does not work, or data was lost.
     Error,
-    /// Something needs a look, nothing was lost.
+    /// Something needs attention; no data was lost.
     Warn,
-    /// Starts, stops, changes of state.
+    /// Starts, stops and changes of state.
     #[default]
     Info,
-    /// For finding faults; still nothing sensitive.
+    /// Details for troubleshooting. Contains no sensitive data either.
     Debug,
 }

@@ -1,26 +1,28 @@
-//! Where each value of a JSON text stands.
+//! Finds the position of each value in a JSON text.
 //!
-//! Serde keeps no positions, so this walks the text once more. It is no second parser: it reads text that `serde_json`
-//! has accepted, or the part before the error, and stops at the first thing that it does not understand.
+//! Serde keeps no positions, so this walks the text a second time. It does not validate: it reads
+//! text that `serde_json` has accepted, or the part before the error, and stops at the first
+//! unexpected character.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::key::KeyPath;
 
-/// Settings are at most four levels deep; what is deeper is found through its ancestor.
-const DEEPEST: usize = 8;
+/// Maximum depth of recorded values. Settings are at most four levels deep; a deeper value is
+/// reported at the position of its ancestor.
+const MAX_DEPTH: usize = 8;
 
 /// Byte ranges of one value.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Its key with the quotes; nothing for items of lists and the root.
+    /// The key with its quotes; `None` for list items and the root.
     pub(super) key: Option<Range<usize>>,
-    /// The value with quotes or brackets; to the end of the text when it is not complete.
+    /// The value with its quotes or brackets. If it is incomplete, up to the end of the text.
     pub(super) value: Range<usize>,
 }
 
-/// A key that stands twice in one object.
+/// A key that occurs twice in one object.
 #[derive(Debug)]
 pub(super) struct Duplicate {
     pub(super) path: KeyPath,
@@ -28,24 +30,25 @@ pub(super) struct Duplicate {
     pub(super) second: Range<usize>,
 }
 
-/// What a walk found.
+/// The positions of all values of a text.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     pub(super) entries: BTreeMap<KeyPath, Entry>,
-    /// Values whose key came again later.
+    /// Values whose key occurs again later in the same object.
     pub(super) repeated: Vec<(KeyPath, Entry)>,
     pub(super) duplicate: Option<Duplicate>,
 }
 
 impl Positions {
-    /// Walks `json`, which must not be nested deeper than `serde_json` allows (128 levels).
+    /// Returns the positions of the values in `json`, which must not be nested deeper than
+    /// `serde_json` allows (128 levels).
     pub(super) fn of(json: &str) -> Self {
         let mut walk = Walk { json, at: 0, found: Self::default() };
         let _ = walk.value(&KeyPath::default(), None);
         walk.found
     }
 
-    /// The value at `path`, else the nearest one above it.
+    /// Returns the value at `path`, or its nearest ancestor.
     pub(super) fn nearest(&self, path: &KeyPath) -> Option<&Entry> {
         let mut path = path.clone();
         loop {
@@ -67,7 +70,7 @@ impl Walk<'_> {
     fn value(&mut self, path: &KeyPath, key: Option<Range<usize>>) -> Option<()> {
         self.skip_blanks();
         let start = self.at;
-        let recorded = path.depth() <= DEEPEST;
+        let recorded = path.depth() <= MAX_DEPTH;
         if recorded {
             let entry = Entry { key, value: start..self.json.len() };
             if let Some(earlier) = self.found.entries.insert(path.clone(), entry) {

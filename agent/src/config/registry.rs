@@ -1,10 +1,14 @@
-//! What the organisation tells by Windows' registry: policies, which have the last word, and settings of the machine, which
-//! the installer writes, between the defaults and the user's file.
+//! Settings in the Windows registry: policies, which take precedence over everything, and settings
+//! of the machine or user, which the installer writes and which rank between the defaults and the
+//! user's file.
 //!
-//! Format: a value is a setting, named as in `collector.endpoint`. Its data is text as it follows `--set collector.endpoint=`,
-//! headers and attributes also as `name=value,name=value` with percent-encoded values; a number also stands for `false` (0)
-//! and `true` (1). A map or a list can also be a key of its name: of a map each value is an entry, of a list an item, in the
-//! order of their names as numbers. A wrong value is reported and ignored, because the person at the desk cannot mend it.
+//! Format: a value is a setting, named by its key (`collector.endpoint`). Its data is text as after
+//! `--set collector.endpoint=`. Headers and attributes can also be written as
+//! `name=value,name=value` with percent-encoded values, and numbers also mean `false` (0) and
+//! `true` (1). A map or list can also be a registry key of that name: each of its values is an
+//! entry of the map, or an item of the list in numerical order of the value names.
+//!
+//! An invalid value is reported and ignored, because the user cannot correct it.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +17,35 @@ use serde_json::{Map, Value};
 use super::check::{Finding, check};
 use super::environment::pairs;
 use super::error::{ConfigError, Place, Problem};
-use super::key::{KeyPath, MAPS};
+use super::key::KeyPath;
 use super::layers::{Merged, Origin};
+use super::schema::maps;
 
-/// A key of the registry that holds settings. It may hold secrets in the clear, so it has no `Debug`.
+/// A registry key with settings. It may contain secrets in clear text, so it has no `Debug`.
 #[derive(Clone)]
 pub struct RegistryKey {
-    /// Its path, as in `HKLM\SOFTWARE\Policies\InsightsAgent`.
+    /// Path of the key, for example `HKLM\SOFTWARE\Policies\InsightsAgent`.
     pub path: String,
-    /// Whether what it says cannot be changed by the user.
+    /// Whether these are policies, which the user cannot change.
     pub is_policy: bool,
-    /// Its values, and those of the keys below it by names as in `collector.headers\authorization`.
+    /// Values of the key. Values of its subkeys are named `collector.headers\authorization`.
     pub values: Vec<(String, RegistryData)>,
 }
 
-/// The data of a value.
+/// Data of a registry value.
 #[derive(Clone)]
 pub enum RegistryData {
     /// `REG_SZ`, `REG_EXPAND_SZ`, or the lines of `REG_MULTI_SZ`.
     Text(String),
     /// `REG_DWORD`, `REG_QWORD`.
     Number(u64),
-    /// Any other: no setting is written so.
+    /// Any other type. No setting is of this type.
     Other,
 }
 
-/// Lays the policies among `keys`, or the others, over `merged`, later keys above earlier ones; returns what had to be
-/// ignored.
-pub(super) fn put(merged: &mut Merged, keys: &[RegistryKey], policies: bool) -> Vec<Problem> {
+/// Merges the policies among `keys`, or the other settings, into `merged`; later keys take
+/// precedence. Returns the invalid values, which are ignored.
+pub(super) fn apply(merged: &mut Merged, keys: &[RegistryKey], policies: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in keys.iter().filter(|key| key.is_policy == policies) {
         let origin = if policies {
@@ -50,7 +55,7 @@ pub(super) fn put(merged: &mut Merged, keys: &[RegistryKey], policies: bool) -> 
         };
         for (name, forms) in settings(&key.values) {
             match first_valid(&KeyPath::from_dotted(name), forms) {
-                Ok(layer) => merged.put(&layer, &|_| origin.clone()),
+                Ok(layer) => merged.apply(&layer, &|_| origin.clone()),
                 Err(finding) => problems.push(Problem {
                     error: ConfigError {
                         kind: finding.kind,
@@ -68,8 +73,8 @@ pub(super) fn put(merged: &mut Merged, keys: &[RegistryKey], policies: bool) -> 
     problems
 }
 
-/// Every setting with all that its data can mean, the likeliest first. Values before keys, so that an entry can be added to
-/// a map.
+/// Returns every setting with the possible meanings of its data, the most likely first. Values come
+/// before subkeys, so that a subkey can add entries to a map.
 fn settings(values: &[(String, RegistryData)]) -> Vec<(&str, Vec<Value>)> {
     let mut settings = Vec::new();
     let mut keys: BTreeMap<&str, Vec<(&str, &RegistryData)>> = BTreeMap::new();
@@ -87,7 +92,7 @@ fn meanings(name: &str, data: &RegistryData) -> Vec<Value> {
     match data {
         RegistryData::Text(text) => {
             let json = serde_json::from_str(text).ok();
-            let map = MAPS.contains(&name).then(|| pairs(text).ok()).flatten();
+            let map = maps().iter().any(|map| map == name).then(|| pairs(text).ok()).flatten();
             json.into_iter().chain(map).chain([text.as_str().into()]).collect()
         }
         RegistryData::Number(number) => {
@@ -104,7 +109,7 @@ fn collections(key: &str, mut entries: Vec<(&str, &RegistryData)>) -> Vec<Value>
         RegistryData::Number(number) => number.to_string(),
         RegistryData::Other => String::new(),
     };
-    if MAPS.contains(&key) {
+    if maps().iter().any(|map| map == key) {
         let map: Map<_, _> = entries.into_iter().map(|(name, data)| (name.to_owned(), text(data).into())).collect();
         return vec![map.into()];
     }
@@ -114,7 +119,7 @@ fn collections(key: &str, mut entries: Vec<(&str, &RegistryData)>) -> Vec<Value>
     objects.map(Value::from).into_iter().chain([Value::from(texts)]).collect()
 }
 
-/// The first of several meanings that is allowed; of what is wrong, the last one's fault.
+/// Returns the first meaning that is valid, or the fault of the last one.
 fn first_valid(path: &KeyPath, meanings: Vec<Value>) -> Result<Value, Finding> {
     let mut last = None;
     for value in meanings {
@@ -124,5 +129,5 @@ fn first_valid(path: &KeyPath, meanings: Vec<Value>) -> Result<Value, Finding> {
             Err(finding) => last = Some(finding),
         }
     }
-    Err(last.unwrap_or_else(|| Finding::value(path.clone(), "there is no value")))
+    Err(last.unwrap_or_else(|| Finding::value(path.clone(), "the value is missing")))
 }

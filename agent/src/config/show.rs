@@ -1,4 +1,4 @@
-//! Settings as people and programs may see them: with origins, without secrets.
+//! Output of settings for people and programs: with origins, without secrets.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,25 +7,26 @@ use super::key::KeyPath;
 use super::values::Secret;
 use super::{Loaded, Origin};
 
-/// Longer values stick out of their column instead of moving all others.
-const WIDEST: usize = 60;
+/// Maximum column width. Longer values stick out of their column instead of widening it for all
+/// rows.
+const MAX_COLUMN_WIDTH: usize = 60;
 
-/// A setting for people.
+/// One setting, formatted for display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingLine {
-    /// Its name, with dots.
+    /// Key of the setting, for example `collector.endpoint`.
     pub key: String,
-    /// Its value; a secret is masked.
+    /// Value of the setting; secrets are masked.
     pub value: String,
     /// Where the value comes from.
     pub origin: String,
-    /// Whether the organisation has set it, so that nobody else can.
+    /// Whether a policy of the organisation sets the value, so that nobody else can change it.
     #[serde(default)]
     pub is_fixed: bool,
 }
 
 impl Loaded {
-    /// A table of all settings: key, value, origin. Secrets are masked.
+    /// Returns a table of all settings: key, value, origin. Secrets are masked.
     #[must_use]
     pub fn show(&self) -> String {
         let rows: Vec<[String; 3]> = self
@@ -39,7 +40,7 @@ impl Loaded {
         let width = |column: usize| {
             rows.iter()
                 .map(|row| row[column].chars().count())
-                .filter(|width| *width <= WIDEST)
+                .filter(|width| *width <= MAX_COLUMN_WIDTH)
                 .max()
                 .unwrap_or_default()
         };
@@ -49,7 +50,7 @@ impl Loaded {
         lines.concat()
     }
 
-    /// Every setting as a line.
+    /// Returns all settings, formatted for display.
     #[must_use]
     pub fn lines(&self) -> Vec<SettingLine> {
         let line = |(path, value, origin): (KeyPath, &Value, &Origin)| SettingLine {
@@ -61,7 +62,7 @@ impl Loaded {
         self.merged.leaves().into_iter().map(line).collect()
     }
 
-    /// All settings as a tree; secrets are masked.
+    /// Returns all settings as a JSON tree. Secrets are masked.
     #[must_use]
     pub fn show_json(&self) -> Value {
         shown(&KeyPath::default(), self.merged.tree())
@@ -85,7 +86,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// What a terminal would obey is escaped.
+/// Escapes control characters, which could be terminal sequences.
 fn printable(text: &str) -> String {
     if text.contains(char::is_control) { format!("{text:?}") } else { text.to_owned() }
 }

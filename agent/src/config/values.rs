@@ -1,5 +1,5 @@
-//! Values that check themselves while they are read, so that an error of serde already names line, column and what is
-//! allowed.
+//! Value types that validate themselves while they are read, so that an error of serde already has
+//! a position and names the allowed values.
 
 mod delivery;
 mod expressions;
@@ -16,35 +16,36 @@ pub use delivery::{ProxyChoice, SecretSource, Thumbprint};
 pub use expressions::{Expression, Pattern};
 pub use origin::OriginPattern;
 
-/// A span of time, written as in `10s`, `500ms`, `2h 30m`, `14d`. At least 10 ms and at most 365 days.
+/// A duration, written for example `10s`, `500ms`, `2h 30m` or `14d`. At least 10 ms and at most
+/// 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(Duration);
 
 impl Period {
-    /// Shorter periods would only burn CPU time.
-    const LEAST: Duration = Duration::from_millis(10);
-    /// Longer ones are surely a slip of the unit.
-    const MOST: Duration = Duration::from_hours(365 * 24);
+    /// Shorter intervals would only waste CPU time.
+    const MIN: Duration = Duration::from_millis(10);
+    /// A longer duration is most likely a wrong unit.
+    const MAX: Duration = Duration::from_hours(365 * 24);
 
-    /// A period of whole seconds.
+    /// Creates a duration of whole seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// A period of milliseconds.
+    /// Creates a duration of milliseconds.
     #[must_use]
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self(Duration::from_millis(milliseconds))
     }
 
-    /// Any duration, unchecked: for defaults.
+    /// Creates a duration without checking its range; for defaults.
     #[must_use]
     pub const fn from_duration(duration: Duration) -> Self {
         Self(duration)
     }
 
-    /// As the standard library's type.
+    /// Returns the duration as the type of the standard library.
     #[must_use]
     pub const fn get(self) -> Duration {
         self.0
@@ -56,15 +57,17 @@ impl std::str::FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let help = || {
-            format!("`{text}` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `14d`")
+            format!(
+                "`{text}` is not a duration; write a number with a unit, for example `10s`, `500ms`, `2m 30s` or `14d`"
+            )
         };
         let span: jiff::Span = text.parse().map_err(|_| help())?;
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| help())?;
         let duration = Duration::try_from(signed).map_err(|_| help())?;
-        if (Self::LEAST..=Self::MOST).contains(&duration) {
+        if (Self::MIN..=Self::MAX).contains(&duration) {
             Ok(Self(duration))
         } else {
-            Err(format!("`{text}` is out of range; allowed is `10ms` to `365d`"))
+            Err(format!("`{text}` is out of range; use a duration from `10ms` to `365d`"))
         }
     }
 }
@@ -89,17 +92,17 @@ impl fmt::Debug for Period {
     }
 }
 
-/// Where reading starts in a file that was there before its kind was shared.
+/// Where to start in a log file that existed before its kind was shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartAt {
-    /// With the first line.
+    /// At the first line.
     Beginning,
-    /// With what is written from now on.
+    /// At the end: only new lines are read.
     #[default]
     End,
-    /// With the first record that is not older than this.
+    /// At the first record that is not older than this.
     Last(Period),
-    /// With the first record of this time or a later one.
+    /// At the first record of this time or later.
     Since(jiff::Timestamp),
 }
 
@@ -113,7 +116,7 @@ impl std::str::FromStr for StartAt {
             _ => {
                 let last = text.parse().map(Self::Last);
                 last.or_else(|_| text.parse().map(Self::Since)).map_err(|_| {
-                    format!("`{text}` is no place to start at; allowed are `beginning`, `end`, a duration as in `24h`, and a time as in `2026-11-23T08:00:00Z`")
+                    format!("`{text}` is not a start position; use `beginning`, `end`, a duration such as `24h`, or a time such as `2026-11-23T08:00:00Z`")
                 })
             }
         }
@@ -131,20 +134,21 @@ impl fmt::Display for StartAt {
     }
 }
 
-/// An amount of bytes, written as in `64 MiB`, `500 KiB`, `1 GiB`, or as a plain number of bytes.
+/// A size in bytes, written for example `64 MiB`, `500 KiB` or `1 GiB`, or as a plain number of
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(u64);
 
 impl ByteSize {
     const UNITS: [(&'static str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-    /// Mebibytes.
+    /// Creates a size of mebibytes.
     #[must_use]
     pub const fn from_mib(mib: u64) -> Self {
         Self(mib << 20)
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -159,12 +163,11 @@ impl std::str::FromStr for ByteSize {
             .iter()
             .find_map(|(name, factor)| text.trim().strip_suffix(name).map(|number| (number.trim(), *factor)))
             .unwrap_or((text.trim(), 1));
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(unit))
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is not an amount of bytes; write a whole number with its unit, as in `256 MiB` (B, KiB, MiB, GiB)"))
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is not a size; write a whole number with a unit (B, KiB, MiB, GiB), for example `256 MiB`"
+            )
+        })
     }
 }
 
@@ -184,7 +187,7 @@ impl fmt::Debug for ByteSize {
     }
 }
 
-/// A share, greater than 0 and at most 1.
+/// A share: greater than 0, at most 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
 pub struct Ratio(f64);
 
@@ -193,7 +196,7 @@ impl Ratio {
         Self(value)
     }
 
-    /// Between 0 and 1.
+    /// Returns the share as a number between 0 and 1.
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
@@ -207,18 +210,19 @@ impl<'de> Deserialize<'de> for Ratio {
             Ok(Self(value))
         } else {
             Err(D::Error::custom(format!(
-                "{value} is not a share; allowed is a number greater than 0 and at most 1, as in 0.9"
+                "{value} is not a share; use a number greater than 0 and at most 1, for example 0.9"
             )))
         }
     }
 }
 
-/// Address of an OTLP receiver: an `http` or `https` URL with a host, without user, query or fragment.
+/// Address of a collector: an `http` or `https` URL with a host and without user, query or
+/// fragment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(url::Url);
 
 impl Endpoint {
-    /// The parsed address.
+    /// Returns the parsed address.
     #[must_use]
     pub fn url(&self) -> &url::Url {
         &self.0
@@ -243,7 +247,7 @@ pub(super) fn is_loopback(url: &url::Url) -> bool {
 
 impl Default for Endpoint {
     fn default() -> Self {
-        // invariant: a literal that the tests parse
+        // Cannot fail: a test parses this literal.
         Self(url::Url::parse("http://localhost:4317").unwrap_or_else(|_| unreachable!()))
     }
 }
@@ -254,24 +258,27 @@ impl std::str::FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains('@') {
             return Err(
-                "an address must not hold a user or password; put credentials into `collector.headers`".to_owned()
+                "the address must not contain a user or password; put credentials into `collector.headers`".to_owned()
             );
         }
         let wrong = |why: &str| {
             format!(
-                "`{text}` {why}; write the collector's address with its scheme, as in `https://collector.example.com:4317`"
+                "`{text}` {why}; write the collector's address with its scheme, for example `https://collector.example.com:4317`"
             )
         };
         if text.contains(['?', '#']) {
-            // not repeated: a query may well hold a key
-            return Err("an address must not have a query or fragment, which OTLP does not use".to_owned());
+            // Not quoted: a query may contain a key.
+            return Err("the address must not contain a query or fragment; OTLP does not use them".to_owned());
         }
-        let url = url::Url::parse(text).map_err(|error| wrong(&format!("is not an address ({error})")))?;
+        let url = url::Url::parse(text).map_err(|error| wrong(&format!("is not a valid address ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(&format!("has the scheme `{}`, and only http and https are known", url.scheme())));
+            return Err(wrong(&format!(
+                "has the scheme `{}`, but only `http` and `https` are supported",
+                url.scheme()
+            )));
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(wrong("names no host"));
+            return Err(wrong("contains no host"));
         }
         Ok(Self(url))
     }
@@ -289,23 +296,29 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A value that is never shown: `Debug` and `Display` print a mask. Serialization writes the true value, because the
-/// layers of settings are merged in serialized form; whoever prints settings masks them first.
+/// A value that is never shown: `Debug` and `Display` print a mask.
+///
+/// Serialization writes the real value, because the layers of settings are merged in serialized
+/// form. Code that prints settings masks them first.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// What is shown in place of a secret.
+    /// Text shown instead of a secret.
     pub const MASK: &'static str = "********";
 
-    /// A secret that does not stand in the settings.
+    /// Title of the type in the schema. Settings with this title are masked (see
+    /// `schema::secrets`).
+    pub(super) const SCHEMA_TITLE: &'static str = "secret text";
+
+    /// Creates a secret from a text outside the settings.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns the real value, for the code that sends it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -324,13 +337,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A text in which `%VAR%` and `%VAR?default%` stand for environment variables, as in io.Connect's own settings.
+/// A text with environment variables, written `%VAR%` or `%VAR?default%` as in io.Connect's own
+/// settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
 
 impl Template {
-    /// The text with every variable that `lookup` knows put in, else its default, else nothing. A lone `%` stays.
+    /// Returns the text with every variable replaced by the value from `lookup`, otherwise by its
+    /// default, otherwise by nothing. A single `%` is kept.
     pub fn expand(&self, lookup: impl Fn(&str) -> Option<String>) -> String {
         let mut out = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
@@ -354,7 +369,7 @@ impl Template {
         out
     }
 
-    /// The text with this process's environment put in.
+    /// Returns the text with the variables of this process's environment expanded.
     #[must_use]
     pub fn expand_env(&self) -> String {
         self.expand(|name| std::env::var(name).ok())
@@ -367,7 +382,7 @@ impl From<&str> for Template {
     }
 }
 
-/// Reads a text and nothing else; `expected` is for the message.
+/// Deserializes a string only; `expected` is used in the error message.
 struct TextVisitor<T> {
     expected: &'static str,
     value: std::marker::PhantomData<T>,
@@ -400,15 +415,15 @@ macro_rules! serde_as_text {
     )*};
 }
 serde_as_text!(
-    Period: "a duration in quotes, as in \"10s\"",
+    Period: "a duration in quotes, for example \"10s\"",
     StartAt: "`beginning`, `end`, a duration or a time, in quotes",
-    Endpoint: "an address in quotes, as in \"https://collector.example.com:4317\"",
+    Endpoint: "an address in quotes, for example \"https://collector.example.com:4317\"",
     ProxyChoice: "`system`, `none` or the address of a proxy, in quotes",
     SecretSource: "`env:NAME`, `file:PATH` or `store:NAME`, in quotes",
     Thumbprint: "a thumbprint in quotes",
     Expression: "a regular expression in quotes",
     Pattern: "a regular expression in quotes",
-    OriginPattern: "an origin in quotes, as in \"https://*.example.com\""
+    OriginPattern: "an origin in quotes, for example \"https://*.example.com\""
 );
 
 impl Serialize for ByteSize {
@@ -420,7 +435,7 @@ impl Serialize for ByteSize {
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected an amount of bytes, as in \"256 MiB\"")]
+        #[serde(untagged, expecting = "expected a size, for example \"256 MiB\"")]
         enum Form {
             Number(u64),
             Text(String),
@@ -432,9 +447,9 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
-/// The title is what the documentation and editors call the type.
+/// Implements the schema. The documentation and editors show the title as the type.
 macro_rules! schema {
-    ($($type:ident: $title:literal $schema:tt),* $(,)?) => {$(
+    ($($type:ident: $title:tt $schema:tt),* $(,)?) => {$(
         impl JsonSchema for $type {
             fn schema_name() -> Cow<'static, str> {
                 stringify!($type).into()
@@ -449,16 +464,16 @@ macro_rules! schema {
 }
 schema! {
     Period: "duration" { "type": "string", "examples": ["10s", "500ms", "2m 30s", "14d"] },
-    StartAt: "place to start at" { "type": "string", "examples": ["end", "beginning", "24h", "2026-11-23T08:00:00Z"] },
-    ByteSize: "amount of bytes" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB"] },
-    Ratio: "number, above 0 to 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+    StartAt: "start position" { "type": "string", "examples": ["end", "beginning", "24h", "2026-11-23T08:00:00Z"] },
+    ByteSize: "size" { "type": ["string", "integer"], "minimum": 0, "examples": ["256 MiB", "64 MiB"] },
+    Ratio: "number above 0, at most 1" { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
     Endpoint: "address" { "type": "string", "examples": ["https://collector.example.com:4317"] },
     ProxyChoice: "`system`, `none` or address" { "type": "string", "examples": ["system", "none", "http://proxy.example.com:3128"] },
-    SecretSource: "place of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token", "store:otlp"] },
+    SecretSource: "location of a secret" { "type": "string", "examples": ["env:OTLP_TOKEN", "file:/etc/otlp/token", "store:otlp"] },
     Thumbprint: "thumbprint" { "type": "string", "examples": ["a909502dd82ae41433e6f83886b00d4277a32a7b"] },
-    Secret: "secret text" { "type": "string" },
+    Secret: (Secret::SCHEMA_TITLE) { "type": "string" },
     Template: "text with variables" { "type": "string", "examples": ["%DEPT?unknown%"] },
-    Expression: "regular expression" { "type": "string" },
-    Pattern: "regular expression" { "type": "string" },
-    OriginPattern: "origin of web pages" { "type": "string", "examples": ["https://*.example.com"] },
+    Expression: "regular expression" { "type": "string", "examples": ["^ping"] },
+    Pattern: "regular expression" { "type": "string", "examples": ["^(?<time>\\S+) (?<message>.*)$"] },
+    OriginPattern: "web origin" { "type": "string", "examples": ["https://*.example.com"] },
 }

@@ -185,6 +185,9 @@ fn every_rule_is_there() {
     assert_eq!(names, [credentials, others.to_vec()].concat());
 }
 
+/// Settings: `logs.redaction.credentials`, `logs.redaction.email`, `logs.redaction.payment_cards`,
+/// `logs.redaction.ibans`, `logs.redaction.phone_numbers`, `logs.redaction.user`,
+/// `logs.redaction.ip_addresses`.
 #[test]
 fn each_rule_hides_its_cases() {
     for Cases { rule, hides, .. } in CASES {
@@ -222,6 +225,9 @@ fn captured_lines_stay_as_they_are() {
 }
 
 /// The company's own patterns hide what they find, or what their groups hold.
+///
+/// Settings: `logs.redaction.patterns`, `logs.redaction.patterns[].name`,
+/// `logs.redaction.patterns[].pattern`.
 #[test]
 fn patterns_of_the_company_are_rules() {
     let settings: RedactionSettings = serde_json::from_value(serde_json::json!({

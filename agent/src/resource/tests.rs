@@ -26,6 +26,9 @@ fn the_users_hash_depends_on_the_key_and_not_on_case() {
 }
 
 /// Company attributes are expanded and win; the user appears only as the policy says.
+///
+/// Settings: `resource.user`, `resource.user_hash_key`, `resource.environment`,
+/// `resource.attributes`.
 #[test]
 fn the_resource_follows_the_settings() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Where the data goes, and how.
+//! Settings of the connection to the collector.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,58 +6,76 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource, Thumbprint};
 use crate::otlp::{Compression, Signal};
 
-use crate::config::values::{Endpoint, Period, ProxyChoice, Secret, SecretSource, Thumbprint};
-
-/// Where the data goes, and how.
+/// Where data is sent, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollectorSettings {
-    /// Address of the OTLP receiver, with scheme: `http://host:4317`. Over HTTP the signal's path (`/v1/metrics`, ...)
-    /// is added to it. Where none is given, `http/protobuf` and `http/json` go to `http://localhost:4318`.
+    /// Address of the collector, with scheme and port: `https://host:4317`. With OTLP/HTTP the path
+    /// of the signal (`/v1/metrics`, ...) is appended. If unset, `http/protobuf` and `http/json`
+    /// use `http://localhost:4318`.
+    #[schemars(extend("example" = "https://otel.example.com:4317"))]
     pub endpoint: Endpoint,
-    /// How OTLP is carried.
+    /// OTLP transport.
     pub protocol: Protocol,
-    /// Headers (gRPC: metadata) sent with every request, for example `authorization`. Values are masked wherever they are shown.
+    /// Headers (gRPC: metadata) sent with every request, for example `authorization`. Values are
+    /// masked wherever settings are shown.
+    #[schemars(extend("example" = { "authorization": "Bearer put-the-token-here" }))]
     pub headers: BTreeMap<String, Secret>,
-    /// Headers whose values stand elsewhere: `env:NAME` is a variable of the environment, `file:PATH` a file of one line,
-    /// `store:NAME` an entry of the operating system's store of credentials (Windows: the generic credential
-    /// `insights-agent/NAME` of the Credential Manager; Linux: the Secret Service's with `service` = `insights-agent` and
-    /// `username` = `NAME`). It is read anew for every request. They win over `collector.headers`.
+    /// Headers whose values are stored outside the settings: `env:NAME` is an environment variable,
+    /// `file:PATH` a file with one line, `store:NAME` an entry of the operating system's credential
+    /// store (Windows: the generic credential `insights-agent/NAME` in Credential Manager; Linux:
+    /// the Secret Service entry with `service` = `insights-agent` and `username` = `NAME`). Values
+    /// are read again for every request. They take precedence over `collector.headers`.
+    #[schemars(extend("example" = { "x-tenant-key": "env:OTLP_TENANT_KEY" }))]
     pub headers_from: BTreeMap<String, SecretSource>,
-    /// Compression of the requests. Every OTLP receiver takes `gzip`; `zstd` is smaller and faster where it is taken.
+    /// Compression of requests. Every OTLP receiver accepts `gzip`; `zstd` is smaller and faster if
+    /// the collector accepts it.
     pub compression: Compression,
-    /// How long one request may take, its answer included.
+    /// Maximum duration of a request, including the response.
     pub timeout: Period,
-    /// PEM file with the certificate authorities to trust, instead of the operating system's.
+    /// PEM file with the certificate authorities to trust. If unset, those of the operating system
+    /// are used.
     pub certificate: Option<PathBuf>,
-    /// PEM file with the certificate by which the collector knows this machine (mutual TLS), and those that vouch for it.
+    /// PEM file with the client certificate of this machine and its intermediate certificates
+    /// (mutual TLS).
     pub client_certificate: Option<PathBuf>,
-    /// PEM file with that certificate's private key, if the key is not in the same file.
+    /// PEM file with the private key of the client certificate. Only needed if the key is not in
+    /// the certificate file.
     pub client_key: Option<PathBuf>,
-    /// On Windows, in place of the files: thumbprint of that certificate in the store "Personal" of the user or of the machine. Its
-    /// private key need not be exportable.
+    /// Windows only, instead of certificate files: thumbprint of the client certificate in the
+    /// store "Personal" of the user or the machine. Its private key does not have to be exportable.
     pub client_certificate_thumbprint: Option<Thumbprint>,
-    /// The oldest version of TLS that is spoken.
+    /// Minimum TLS version.
+    #[schemars(extend("example" = "1.3"))]
     pub min_tls_version: TlsVersion,
-    /// Whether data may go to another machine without encryption, to an address with `http://`. Otherwise it stays in the queue, and
-    /// the status says why. On this machine itself it may.
+    /// Allows sending to other machines without encryption (`http://`). If off, data for such an
+    /// address stays in the queue and the status shows the reason. Sending to this machine itself
+    /// is always allowed.
     pub allow_plain_http: bool,
-    /// The proxy on the way.
+    /// Proxy for requests to the collector.
     pub proxy: ProxySettings,
-    /// On battery, and on a link that is metered, what waits is sent together, this often, instead of as soon as it is there.
+    /// Export interval while on battery or on a metered network. Queued data is then sent together
+    /// instead of immediately.
     pub saving_interval: Period,
-    /// A token that is fetched from an authorization server, renewed in time, and sent as `authorization: Bearer`.
+    /// OAuth 2.0 access token, requested from an authorization server, renewed before it expires,
+    /// and sent as `authorization: Bearer`.
     pub oauth2: OAuth2Settings,
-    /// What is different for metrics.
+    /// Differences for metrics.
+    #[schemars(extend("example" =
+        { "endpoint": "https://metrics.example.com/otlp/v1/metrics", "protocol": "http/protobuf" }))]
     pub metrics: DestinationSettings,
-    /// What is different for traces.
+    /// Differences for traces.
+    #[schemars(extend("example" = {}))]
     pub traces: DestinationSettings,
-    /// What is different for logs.
+    /// Differences for logs.
+    #[schemars(extend("example" = { "headers": { "x-index": "desks" } }))]
     pub logs: DestinationSettings,
-    /// Another collector, for as long as the first one cannot be reached or takes nothing at the moment: only with an
-    /// `endpoint` of its own.
+    /// A second collector, used while the first one cannot be reached or temporarily accepts
+    /// nothing. Used only if its `endpoint` is set.
+    #[schemars(extend("example" = { "endpoint": "https://otel-2.example.com:4317" }))]
     pub fallback: DestinationSettings,
 }
 
@@ -88,9 +106,9 @@ impl Default for CollectorSettings {
 }
 
 impl CollectorSettings {
-    /// What is different for a signal.
+    /// Returns the differences for a signal.
     #[must_use]
-    pub const fn different_for(&self, signal: Signal) -> &DestinationSettings {
+    pub const fn overrides_for(&self, signal: Signal) -> &DestinationSettings {
         match signal {
             Signal::Metrics => &self.metrics,
             Signal::Traces => &self.traces,
@@ -98,104 +116,116 @@ impl CollectorSettings {
         }
     }
 
-    /// These settings as they are for a signal.
+    /// Returns these settings with the differences for a signal applied.
     #[must_use]
-    pub fn of(&self, signal: Signal) -> Self {
-        self.with(self.different_for(signal))
+    pub fn for_signal(&self, signal: Signal) -> Self {
+        self.with_overrides(self.overrides_for(signal))
     }
 
-    /// These settings with what is different laid over them.
+    /// Returns these settings with the values of `overrides` where they are set. Headers are added.
     #[must_use]
-    pub fn with(&self, different: &DestinationSettings) -> Self {
+    pub fn with_overrides(&self, overrides: &DestinationSettings) -> Self {
         let mut settings = self.clone();
-        let of = different.clone();
-        let set = |place: &mut Option<PathBuf>, value: Option<PathBuf>| {
+        let overrides = overrides.clone();
+        let set = |target: &mut Option<PathBuf>, value: Option<PathBuf>| {
             if value.is_some() {
-                *place = value;
+                *target = value;
             }
         };
-        if let Some(endpoint) = of.endpoint {
+        if let Some(endpoint) = overrides.endpoint {
             settings.endpoint = endpoint;
         }
-        settings.protocol = of.protocol.unwrap_or(settings.protocol);
-        settings.compression = of.compression.unwrap_or(settings.compression);
-        settings.timeout = of.timeout.unwrap_or(settings.timeout);
-        settings.headers.extend(of.headers);
-        set(&mut settings.certificate, of.certificate);
-        set(&mut settings.client_certificate, of.client_certificate);
-        set(&mut settings.client_key, of.client_key);
+        settings.protocol = overrides.protocol.unwrap_or(settings.protocol);
+        settings.compression = overrides.compression.unwrap_or(settings.compression);
+        settings.timeout = overrides.timeout.unwrap_or(settings.timeout);
+        settings.headers.extend(overrides.headers);
+        set(&mut settings.certificate, overrides.certificate);
+        set(&mut settings.client_certificate, overrides.client_certificate);
+        set(&mut settings.client_key, overrides.client_key);
         settings
     }
 }
 
-/// What is different for one destination; what is not set is as for all.
+/// Differences for one destination. Values that are unset are taken from `collector`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DestinationSettings {
-    /// As `collector.endpoint`; that of a signal is, over HTTP, used as it is, without a path added.
+    /// Like `collector.endpoint`. With OTLP/HTTP the address of a signal must be complete: no path
+    /// is appended, except for `fallback`.
     pub endpoint: Option<Endpoint>,
-    /// As `collector.protocol`.
+    /// Like `collector.protocol`.
     pub protocol: Option<Protocol>,
-    /// As `collector.headers`; those are sent as well.
+    /// Like `collector.headers`. Both are sent; the value here takes precedence.
     pub headers: BTreeMap<String, Secret>,
-    /// As `collector.compression`.
+    /// Like `collector.compression`.
     pub compression: Option<Compression>,
-    /// As `collector.timeout`.
+    /// Like `collector.timeout`.
     pub timeout: Option<Period>,
-    /// As `collector.certificate`.
+    /// Like `collector.certificate`.
     pub certificate: Option<PathBuf>,
-    /// As `collector.client_certificate`.
+    /// Like `collector.client_certificate`.
     pub client_certificate: Option<PathBuf>,
-    /// As `collector.client_key`.
+    /// Like `collector.client_key`.
     pub client_key: Option<PathBuf>,
 }
 
-/// The proxy on the way to the collector. Addresses of this machine are never asked through one.
+/// Proxy for requests to the collector. Addresses of this machine are always reached directly.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxySettings {
-    /// `system`: the operating system's, or that of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. `none`: none at all. Else the address
-    /// of one, as in `http://proxy.example.com:3128`. Scripts (PAC) are not run.
+    /// `system`: the proxy of the operating system, or of the environment variables `HTTPS_PROXY`,
+    /// `HTTP_PROXY` and `NO_PROXY`. `none`: no proxy. Otherwise the address of a proxy, for example
+    /// `http://proxy.example.com:3128`. PAC scripts are not supported.
+    #[schemars(extend("example" = "http://proxy.example.com:3128"))]
     pub address: ProxyChoice,
-    /// Name for a proxy that wants one.
+    /// User name for a proxy that requires one.
+    #[schemars(extend("example" = "desks"))]
     pub user: Option<String>,
-    /// The password that belongs to it.
+    /// Password for the proxy.
+    #[schemars(extend("example" = "put-the-password-here"))]
     pub password: Option<Secret>,
-    /// Where that password stands instead, as in `collector.headers_from`. It is read anew for every connection.
+    /// Where the proxy password is stored, if not in `password`: written as in
+    /// `collector.headers_from`. It is read again for every connection.
     pub password_from: Option<SecretSource>,
 }
 
-/// A token by OAuth 2.0, grant "client credentials" (RFC 6749, section 4.4).
+/// OAuth 2.0 access token, grant "client credentials" (RFC 6749, section 4.4).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OAuth2Settings {
-    /// Where the token is fetched. Without it none is.
+    /// Token endpoint of the authorization server. If unset, no token is requested.
+    #[schemars(extend("example" = "https://login.example.com/oauth2/token"))]
     pub token_url: Option<Endpoint>,
-    /// Who asks.
+    /// Client id.
+    #[schemars(extend("example" = "insights-agent"))]
     pub client_id: String,
-    /// The secret that belongs to it.
+    /// Client secret.
     pub client_secret: Option<Secret>,
-    /// Where that secret stands instead, as in `collector.headers_from`. It is read anew for every token.
+    /// Where the client secret is stored, if not in `client_secret`: written as in
+    /// `collector.headers_from`. It is read again for every token.
+    #[schemars(extend("example" = "store:otlp-client"))]
     pub client_secret_from: Option<SecretSource>,
-    /// What the token is for.
+    /// Scopes of the token.
+    #[schemars(extend("example" = ["otlp.write"]))]
     pub scopes: Vec<String>,
-    /// Further parameters of the request, for example `audience`.
+    /// Additional parameters of the token request, for example `audience`.
+    #[schemars(extend("example" = { "audience": "https://otel.example.com" }))]
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Versions of TLS.
+/// TLS versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum TlsVersion {
-    /// RFC 5246.
+    /// TLS 1.2 (RFC 5246).
     #[default]
     #[serde(rename = "1.2")]
     Tls12,
-    /// RFC 8446.
+    /// TLS 1.3 (RFC 8446).
     #[serde(rename = "1.3")]
     Tls13,
 }
 
-/// How OTLP is carried. The names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+/// OTLP transports. The names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Protocol {
     /// OTLP/gRPC.
@@ -205,13 +235,13 @@ pub enum Protocol {
     /// OTLP/HTTP with protobuf bodies.
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
-    /// OTLP/HTTP with JSON bodies: larger and slower, for what takes nothing else.
+    /// OTLP/HTTP with JSON bodies: larger and slower, for collectors that accept nothing else.
     #[serde(rename = "http/json")]
     HttpJson,
 }
 
 impl Protocol {
-    /// As in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    /// Returns the name used in the settings and in `OTEL_EXPORTER_OTLP_PROTOCOL`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

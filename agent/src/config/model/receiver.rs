@@ -1,33 +1,42 @@
-//! What is taken of the platform and its apps, and what becomes of it.
+//! Settings of the local OTLP receiver.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::values::{OriginPattern, Period, Ratio, Secret};
 
-/// What the platform and its apps send by themselves: OTLP, to this machine's own addresses (`127.0.0.1` and `::1`). Both
-/// ports take gRPC and HTTP.
+/// The local OTLP receiver, for telemetry that the platform and its apps send themselves. It
+/// listens on the addresses of this machine only (`127.0.0.1` and `::1`). Both ports accept gRPC
+/// and HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReceiverSettings {
-    /// Whether it is taken.
+    /// Enables the local OTLP receiver.
     pub enabled: bool,
-    /// Port of OTLP/gRPC. 0, or if it is taken: a free one, which `receiver.json` in the data folder names.
+    /// Port for OTLP/gRPC. If the port is busy, or set to 0, the agent picks a free port and writes
+    /// it to `receiver.json` in the data folder.
     pub grpc_port: u16,
-    /// Port of OTLP/HTTP, in the same way.
+    /// Port for OTLP/HTTP. If the port is busy, or set to 0, the agent picks a free port and writes
+    /// it to `receiver.json` in the data folder.
     pub http_port: u16,
-    /// Origins of the web pages that may send, for example `https://*.example.com`: a scheme and a host, in which `*` stands for
-    /// any characters, and a port, for which `*` stands too. `null` is the origin of pages from files. Others are refused;
-    /// programs that are no browsers have none.
+    /// Web origins that may send, for example `https://*.example.com`: a scheme, a host in which
+    /// `*` matches any characters, and optionally a port, or `*` for any port. `null` is the origin
+    /// of pages opened from files. Web pages of other origins are rejected; programs other than
+    /// browsers have no origin and are not affected.
+    #[schemars(extend("example" = ["https://*.example.com"]))]
     pub allowed_origins: Vec<OriginPattern>,
-    /// What everybody has to say to be taken, pages too: `authorization: Bearer` and this token.
+    /// Token that every sender must present, web pages included: `authorization: Bearer <token>`.
+    /// If unset, no token is needed.
+    #[schemars(extend("example" = "0f6c-not-a-real-token"))]
     pub token: Option<Secret>,
-    /// Names of attributes, in which `*` stands for any characters, of spans and their events whose texts are redacted as those
-    /// of log records are, by `logs.redaction`. Of log records it is every attribute, whatever stands here.
+    /// Attributes of spans and span events whose text is redacted by the rules of `logs.redaction`.
+    /// `*` matches any characters. Log records are not affected by this setting: all their
+    /// attributes are redacted.
+    #[schemars(extend("example" = ["args.*", "url"]))]
     pub redacted_attributes: Vec<String>,
-    /// Metrics that are made from passing spans.
+    /// Metrics computed from received spans.
     pub request_views: RequestViewSettings,
-    /// Which traces are passed on.
+    /// Sampling of received traces.
     pub sampling: SamplingSettings,
 }
 
@@ -46,14 +55,16 @@ impl Default for ReceiverSettings {
     }
 }
 
-/// Metrics that are made from passing spans.
+/// Metrics computed from received spans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestViewSettings {
-    /// Whether metrics are made from passing spans: how often something was done, how long it took, whether it failed, by app,
-    /// by name of the span and by backend (docs/signals.md, `ioconnect.request.duration`).
+    /// Computes metrics from received spans: the number, duration and failures of operations by
+    /// app, span name and backend (docs/signals.md, `ioconnect.request.duration`).
+    #[schemars(extend("example" = true))]
     pub enabled: bool,
-    /// Names of the spans that count in them, in which `*` stands for any characters.
+    /// Names of the spans to include in these metrics. `*` matches any characters.
+    #[schemars(extend("example" = ["interopio.api.*"]))]
     pub spans: Vec<String>,
 }
 
@@ -63,16 +74,21 @@ impl Default for RequestViewSettings {
     }
 }
 
-/// Which traces are passed on.
+/// Sampling of received traces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplingSettings {
-    /// Share of the traces of the platform and its apps that is passed on, chosen by the trace's id, so that every agent chooses
-    /// the same. What a request holds of a trace stays together. Metrics are made from all spans, passed on or not.
+    /// Share of the received traces that is forwarded; 1.0 forwards all. The choice depends on the
+    /// trace id only, so all agents choose the same traces. Spans of a trace that arrive in the
+    /// same request are kept or dropped together. Metrics are computed from all spans, including
+    /// dropped ones.
+    #[schemars(extend("example" = 0.1))]
     pub ratio: Ratio,
-    /// Traces with a span that failed are passed on all the same.
+    /// Always forwards traces that contain a failed span.
     pub keep_errors: bool,
-    /// So are those with a span that took this long.
+    /// Always forwards traces that contain a span of at least this duration. If unset, duration
+    /// does not matter.
+    #[schemars(extend("example" = "2s"))]
     pub keep_slower_than: Option<Period>,
 }
 

@@ -1,64 +1,45 @@
-//! `docs/configuration.md` is made from the model: `UPDATE_DOCS=1` writes it, without it the test compares.
+//! `docs/configuration.md` and `installer/settings.schema.json` are generated from the model:
+//! `UPDATE_DOCS=1` writes them, without it the tests compare.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::example::example;
 use super::*;
-use crate::config::{environment::VARIABLES, key, layers};
+use crate::config::{environment::VARIABLES, layers, schema};
 
-const EXAMPLE: &str = include_str!("../example.jsonc");
-
-/// The documentation says what the code does, word for word.
+/// Scenario: `docs/configuration.md` is generated again.
+/// Guarantees: the file in the repository is the same.
 #[test]
-fn documentation_is_current() {
+fn configuration_page_matches_the_model() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let expected = markdown();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let actual = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
-    assert!(actual == expected, "docs/configuration.md is not current; run the tests with UPDATE_DOCS=1");
+    assert_current(&path, &markdown());
 }
 
-/// The schema that is shipped is that of the code.
+/// Scenario: the JSON schema is generated again.
+/// Guarantees: the file that is shipped is the same.
 #[test]
-fn schema_is_current() {
+fn shipped_schema_matches_the_model() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../installer/settings.schema.json");
-    let expected = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let actual = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
-    assert!(actual == expected, "installer/settings.schema.json is not current; run the tests with UPDATE_DOCS=1");
+    assert_current(&path, &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
 }
 
-/// The example of the documentation loads as it stands, and shows every setting there is.
+/// Scenario: the secrets and maps are derived from the schema.
+/// Guarantees: known secrets are masked, and known maps accept keys with dots.
 #[test]
-fn example_loads_and_is_complete() {
-    let folder = tempfile::tempdir().unwrap();
-    let loaded = load(&inputs(folder.path(), EXAMPLE)).unwrap();
-    assert_eq!(loaded.problems, []);
-    for (key, _) in properties(&json_schema(), "") {
-        let name = key.rsplit('.').next().unwrap();
-        assert!(EXAMPLE.contains(&format!("\"{name}\":")), "{key}");
+fn schema_lists_secrets_and_maps() {
+    for secret in ["collector.headers", "collector.oauth2.client_secret", "receiver.token"] {
+        assert!(schema::secrets().iter().any(|key| key == secret), "{secret}");
     }
+    for map in ["collector.headers", "collector.headers_from", "resource.attributes"] {
+        assert!(schema::maps().iter().any(|key| key == map), "{map}");
+    }
+    assert!(!schema::secrets().iter().any(|key| key == "collector.endpoint"));
 }
 
-/// The lists that masking and the keys of flags rest on agree with the model.
-#[test]
-fn secrets_and_maps_are_those_of_the_schema() {
-    let secret =
-        |node: &Value| node["title"] == "secret text" || node["additionalProperties"]["title"] == "secret text";
-    let named = |which: &dyn Fn(&Value) -> bool| -> Vec<String> {
-        properties(&json_schema(), "").into_iter().filter(|(_, node)| which(node)).map(|(key, _)| key).collect()
-    };
-    assert_eq!(named(&secret), key::SECRETS);
-    assert_eq!(named(&|node| node["additionalProperties"].is_object()), key::MAPS);
-}
-
-/// Every default of the model passes its own checks.
+/// Scenario: the defaults are validated like a settings file.
+/// Guarantees: they are valid and result in the default settings.
 #[test]
 fn defaults_are_valid() {
     let defaults = layers::defaults();
@@ -66,45 +47,48 @@ fn defaults_are_valid() {
     assert_eq!(super::super::check::check(&defaults).unwrap(), Settings::default());
 }
 
-/// All settings below `node`, objects with keys of their own left out: path and schema.
-pub(super) fn properties(node: &Value, above: &str) -> Vec<(String, Value)> {
-    let Some(children) = node["properties"].as_object() else { return Vec::new() };
-    let mut found = Vec::new();
-    for (name, child) in children {
-        let key = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-        let below = properties(child, &key);
-        if below.is_empty() {
-            found.push((key.clone(), child.clone()));
-            found.extend(properties(&child["items"], &format!("{key}[]")));
-        } else {
-            found.extend(below);
-        }
+/// Compares a generated file with the one in the repository; with `UPDATE_DOCS=1` writes it first.
+pub(super) fn assert_current(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, expected).unwrap();
     }
-    found
+    let actual = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+    assert!(actual == expected, "{} is out of date; run the tests with UPDATE_DOCS=1", path.display());
 }
 
 fn markdown() -> String {
-    let schema = json_schema();
+    let schema = schema::model_schema();
     let defaults = layers::defaults();
     let mut out = String::from(INTRODUCTION);
-    for (room, node) in schema["properties"].as_object().unwrap() {
-        writeln!(out, "### {room}\n\n{}\n", one_line(&node["description"])).unwrap();
+    for (section, node) in schema["properties"].as_object().unwrap() {
+        writeln!(out, "### {section}\n\n{}\n", one_line(&node["description"])).unwrap();
         out.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
-        for (key, node) in properties(node, room) {
-            let default = defaults.pointer(&format!("/{}", key.replace('.', "/")));
-            let default = default.or(node.get("default")).filter(|value| !value.is_null());
-            let default = default.map(|value| format!("`{value}`")).unwrap_or_default();
-            let meaning = one_line(&node["description"]) + &choices(&node);
-            writeln!(out, "| `{key}` | {} | {default} | {meaning} |", type_name(&node)).unwrap();
-        }
+        rows(&mut out, node, section, &defaults);
         out.push('\n');
     }
     out.push_str(VARIABLES_INTRODUCTION);
     for variable in VARIABLES.into_iter().flatten() {
         writeln!(out, "| `{}` | `{}` | {} |", variable.name, variable.key, variable.form).unwrap();
     }
-    write!(out, "{EXAMPLE_INTRODUCTION}```jsonc\n{EXAMPLE}```\n").unwrap();
+    write!(out, "{EXAMPLE_INTRODUCTION}```jsonc\n{}```\n", example()).unwrap();
     out
+}
+
+/// Writes a row for each setting below `node`, and one for each section in front of its settings.
+fn rows(out: &mut String, node: &Value, above: &str, defaults: &Value) {
+    for (name, node) in node["properties"].as_object().into_iter().flatten() {
+        let key = format!("{above}.{name}");
+        let default = defaults.pointer(&format!("/{}", key.replace('.', "/")));
+        let default = default.or(node.get("default")).filter(|value| !value.is_null());
+        let is_section = node["properties"].is_object();
+        let default = default.filter(|_| !is_section).map(|value| format!("`{value}`")).unwrap_or_default();
+        let kind = if is_section { "section".to_owned() } else { type_name(node) };
+        let meaning = one_line(&node["description"]) + &choices(node);
+        writeln!(out, "| `{key}` | {kind} | {default} | {meaning} |").unwrap();
+        rows(out, node, &key, defaults);
+        rows(out, &node["items"], &format!("{key}[]"), defaults);
+    }
 }
 
 pub(super) fn one_line(text: &Value) -> String {
@@ -148,96 +132,112 @@ pub(super) fn type_name(node: &Value) -> String {
 
 const INTRODUCTION: &str = "# Configuration
 
-<!-- Made from agent/src/config by its tests. To change it, change the doc comments there and run the tests with UPDATE_DOCS=1. -->
+<!-- Generated from agent/src/config/model by its tests. Change the doc comments there, then run the tests with UPDATE_DOCS=1. -->
 
-Without any configuration the agent measures this machine and sends to a collector on it: `http://localhost:4317`.
+The agent works without any configuration: it measures this machine and sends to a collector on the
+same machine, at `http://localhost:4317`.
 
 ## Where settings come from
 
-Each layer overrides the ones before it:
+Each layer overrides the layers before it:
 
-1. the defaults below,
-2. with `connect.use_insights_settings`, what io.Connect's own settings say of io.Insights (see below),
-3. on Windows, what the installer was given: the registry's `SOFTWARE\\InsightsAgent\\Settings`, of the machine (`HKLM`),
-   then of the user (`HKCU`),
-4. the user's file,
-5. the standard `OTEL_*` variables of the environment,
-6. flags of the command line: `--set key=value`, as in `--set collector.protocol=http/protobuf`,
-7. the policies of the organisation, which nobody else can change: on Windows `SOFTWARE\\Policies\\InsightsAgent` of the
-   registry, of the user, then of the machine; on Linux `/etc/insights-agent/policy.json`.
+1. The defaults listed below.
+2. io.Connect's settings for io.Insights, if `connect.use_insights_settings` is on (see below).
+3. Windows only: the registry key `SOFTWARE\\InsightsAgent\\Settings`, first of the machine
+   (`HKLM`), then of the user (`HKCU`). The installer writes its parameters there.
+4. The user's settings file.
+5. The standard `OTEL_*` environment variables.
+6. Command-line flags: `--set key=value`, for example `--set collector.protocol=http/protobuf`.
+7. Policies of the organisation, which nobody else can change. On Windows: the registry key
+   `SOFTWARE\\Policies\\InsightsAgent`, first of the user, then of the machine. On Linux:
+   `/etc/insights-agent/policy.json`.
 
-Objects merge key by key, so that a layer above can add a header or an attribute. Lists replace each other as a whole.
-`insights-agent config show` prints every setting with its value and where it comes from, secrets masked.
+Objects are merged key by key, so a higher layer can add a header or an attribute. Lists are
+replaced as a whole.
 
-## The file
+`insights-agent config show` prints every setting with its value and where it comes from. Secrets
+are masked.
 
-| system | place |
+## The settings file
+
+| system | path |
 | --- | --- |
 | Linux | `$XDG_CONFIG_HOME/insights-agent/config.json`, or `~/.config/insights-agent/config.json` |
 | Windows | `%AppData%\\insights-agent\\config.json` |
 
-It need not be there. `insights-agent config show` tells which file is read. It is JSON in UTF-8, at most 1 MiB, and may
-have comments (`// ...`, `/* ... */`) and trailing commas. An unknown key, a key that stands twice and a value that is not
-allowed are errors, shown with line and column. A running agent keeps a copy of the last file that worked: if the file
-breaks, the settings of that copy stay in force and the error is reported.
+The file is optional. `insights-agent config show` prints which file is read.
 
-Editors that know JSON Schema complete and check it: the schema is in the release as `settings.schema.json`, on Debian in
-`/usr/share/insights-agent`, and `insights-agent config schema` prints it. The file may name it under `$schema`.
+**Format.** JSON in UTF-8, at most 1 MiB. Comments (`// ...`, `/* ... */`) and trailing commas are
+allowed. Unknown keys, duplicate keys and invalid values are errors, reported with line and column.
 
-A running agent looks every 5 s whether its settings have changed, and carries out what has without losing anything: it ends
-its parts, and starts them with the new settings.
+**If the file breaks.** A running agent keeps a copy of the last file that worked. If the file is
+broken later, the agent uses that copy and reports the error.
+
+**Changes.** A running agent checks every 5 s whether its settings have changed. If so, it restarts
+the affected parts with the new settings. No data is lost.
+
+**Editor support.** Editors that know JSON Schema can complete and check the file. The schema is
+part of the release as `settings.schema.json` (on Debian in `/usr/share/insights-agent`), and
+`insights-agent config schema` prints it. The file may refer to it with the key `$schema`.
 
 ## Policies
 
-installer/policy has the templates for Group Policy and Intune, with a policy for every setting below. In the registry a
-value is named as its setting, as in `collector.endpoint`. Its data is text as it follows `--set`, headers and attributes also
-as `name=value,name=value` with percent-encoded values; a number also stands for `false` (0) and `true` (1). A map or a list
-can also be a key of the setting's name, with a value for each entry. A wrong value is reported and ignored.
+**Windows.** The folder `installer/policy` contains templates for Group Policy and Intune, with a
+policy for every setting below. A registry value has the name of its setting, for example
+`collector.endpoint`. Its data is text as after `--set`. Headers and attributes can also be written
+as `name=value,name=value` with percent-encoded values, and numbers also mean `false` (0) and `true`
+(1). A map or list can also be a registry key with the name of the setting and one value per entry.
+An invalid value is reported and ignored.
 
-On Linux the policy is a file of the same form as the user's. It has to belong to root, and to be writable by nobody else. With a
-policy that cannot be used the agent does not start, and a running one goes on with what it has: otherwise what the policy
-forbids would be allowed.
+**Linux.** The policy file has the same format as the user's file. It must be owned by root and
+writable by root only. If the policy file is invalid, the agent does not start, and a running agent
+keeps its current settings. Otherwise the agent would allow what the policy forbids.
 
-## io.Insights' settings
+## io.Insights settings
 
-With `connect.use_insights_settings` these parts of `system.json` count, from `insights`, else `otel`, if `enabled` is `true`
-there. `%VAR%` and `%VAR?default%` are put in.
+With `connect.use_insights_settings`, the agent uses these settings from io.Connect's `system.json`,
+section `insights`, otherwise `otel`, if `enabled` is `true` there. `%VAR%` and `%VAR?default%` are
+expanded.
 
-| io.Insights | the agent |
+| io.Insights | agent |
 | --- | --- |
-| `metrics.url`, `traces.url`, `logs.url` | `collector.metrics.endpoint`, ..., used as it is, with `http/json`, which is what io.Insights sends. An address of the agent's own receiver is left out |
-| the same, if it ends with `/v1/metrics`, ... | what stands before that is `collector.endpoint`, for signals without an address |
-| `headers`; those of a section | `collector.headers`; `collector.metrics.headers`, ... |
+| `metrics.url`, `traces.url`, `logs.url` | `collector.metrics.endpoint`, ..., used unchanged, with the protocol `http/json`, which io.Insights uses. The address of the agent's own receiver is ignored. |
+| the same, if it ends with `/v1/metrics`, ... | The part before that is `collector.endpoint`, for signals without an address. |
+| `headers`, and `headers` of a signal | `collector.headers`; `collector.metrics.headers`, ... |
 | `additionalResourceAttributes` | `resource.attributes` |
-| `logs.filters[].hideRegex` | added to `logs.redaction.patterns`, for all records |
-| `logs.filters[]` with `enabled: false`, by `categoryName` and `bodyRegex` only | added to `logs.filters` |
+| `logs.filters[].hideRegex` | Added to `logs.redaction.patterns`, for all records. |
+| `logs.filters[]` with `enabled: false` and no conditions except `categoryName` and `bodyRegex` | Added to `logs.filters`. |
 
-Where the agent itself is told an address (`collector.endpoint`, or that of a signal), neither addresses nor headers are taken: they
-are for another collector.
+If the agent's own settings contain a collector address (`collector.endpoint`, or that of a signal),
+neither addresses nor headers are used: they belong to another collector.
 
-Nothing else is taken: its tokens of single sign-on (`useSSOAuth`) are not to be had outside of the platform.
+Nothing else is used. The single sign-on tokens of io.Insights (`useSSOAuth`) are not available
+outside the platform.
 
 ## Settings
 
-A duration is a number with its unit (`500ms`, `10s`, `2m 30s`, `36h`, `14d`), from `10ms` to `365d`. An amount of bytes is
-a whole number with its unit (`B`, `KiB`, `MiB`, `GiB`) or a number of bytes. In a text with variables, `%VAR%` and
-`%VAR?default%` stand for variables of the environment.
+- **duration**: a number with a unit (`500ms`, `10s`, `2m 30s`, `36h`, `14d`), from `10ms` to
+  `365d`.
+- **size**: a whole number with a unit (`B`, `KiB`, `MiB`, `GiB`), or a number of bytes.
+- **text with variables**: `%VAR%` and `%VAR?default%` are replaced by environment variables.
 
 ";
 
-const VARIABLES_INTRODUCTION: &str = "## Variables of the environment
+const VARIABLES_INTRODUCTION: &str = "## Environment variables
 
-As OpenTelemetry has them in its [environment variable](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/)
-and [OTLP exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/) specifications. An empty variable counts as
-not set; a wrong value is reported and ignored. `OTEL_SERVICE_NAME` wins over a `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
+These are the variables of the OpenTelemetry specifications for [environment
+variables](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/) and
+the [OTLP exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/). An empty variable
+counts as unset. An invalid value is reported and ignored. `OTEL_SERVICE_NAME` takes precedence over
+`service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
 
-| variable | sets | written as |
+| variable | setting | format |
 | --- | --- | --- |
 ";
 
 const EXAMPLE_INTRODUCTION: &str = "
 ## Example
 
-Every setting there is; a real file holds only what differs from the defaults.
+This example contains every setting. A real file contains only what differs from the defaults.
 
 ";

@@ -1,9 +1,10 @@
 use super::*;
 use crate::otlp::Compression;
 
-/// Every variable reaches its setting.
+/// Scenario: all variables are set.
+/// Guarantees: each one sets its setting.
 #[test]
-fn all_variables_are_read() {
+fn environment_every_variable_sets_its_setting() {
     let loaded = without_file(
         &[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com"),
@@ -35,18 +36,20 @@ fn all_variables_are_read() {
     assert_eq!(host.export_interval, Period::from_secs(15));
 }
 
-/// An empty variable is as good as none.
+/// Scenario: all variables are empty.
+/// Guarantees: they count as unset.
 #[test]
-fn empty_variables_count_as_unset() {
+fn environment_empty_variable_counts_as_unset() {
     let set: Vec<(&str, &str)> =
         super::super::environment::VARIABLES.into_iter().flatten().map(|variable| (variable.name, " ")).collect();
     let loaded = without_file(&set, &[]).unwrap();
     assert_eq!((loaded.settings, loaded.problems), (Settings::default(), Vec::new()));
 }
 
-/// A wrong variable is reported and ignored; what lies below and the other variables stay.
+/// Scenario: one variable is invalid.
+/// Guarantees: it is reported and ignored; lower layers and other variables are used.
 #[test]
-fn wrong_variables_are_ignored_with_a_problem() {
+fn environment_invalid_variable_is_reported_and_ignored() {
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
@@ -73,43 +76,46 @@ fn wrong_variables_are_ignored_with_a_problem() {
     }
 }
 
-/// The texts of such problems, which repeat no value that may be a secret.
+/// Scenario: invalid variables are reported.
+/// Guarantees: the report names variable, key and format, and repeats no value that may be secret.
 #[test]
-fn problems_read_well() {
+fn environment_problem_names_variable_and_hides_value() {
     let problem = |name: &str, value: &str| without_file(&[(name, value)], &[]).unwrap().problems[0].to_string();
     insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_HEADERS", "a=b,hunter2"), @"
-    part 2 of the list has no `=`
+    entry 2 of the list has no `=`
      --> environment variable OTEL_EXPORTER_OTLP_HEADERS
       = key: collector.headers
-      = help: write `name=value,name=value`, values percent-encoded
-      = so: the variable is ignored
+      = help: expected format: `name=value,name=value`, values percent-encoded
+      = note: the variable is ignored
     ");
     insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), @r#"
     "10s" is not a whole number of milliseconds
      --> environment variable OTEL_EXPORTER_OTLP_TIMEOUT
       = key: collector.timeout
-      = help: write milliseconds; `0` for a year
-      = so: the variable is ignored
+      = help: expected format: milliseconds; `0` means one year
+      = note: the variable is ignored
     "#);
     insta::assert_snapshot!(problem("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"), @"
-    there is no choice `brotli`
+    unknown value `brotli`
      --> environment variable OTEL_EXPORTER_OTLP_COMPRESSION
       = key: collector.compression
-      = help: allowed here: none, gzip, zstd
-      = so: the variable is ignored
+      = help: allowed are: none, gzip, zstd
+      = note: the variable is ignored
     ");
 }
 
-/// Zero is no limit, which the specification lets us take as a very long time.
+/// Scenario: the timeout variable is 0.
+/// Guarantees: there is practically no timeout: it is 365 days.
 #[test]
-fn timeout_of_zero_is_a_very_long_time() {
+fn environment_timeout_of_zero_means_365_days() {
     let loaded = without_file(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")], &[]).unwrap();
     assert_eq!(loaded.settings.collector.timeout, Period::from_secs(365 * 24 * 3600));
 }
 
-/// A signal's variables are above those of all signals, and leave the other signals alone.
+/// Scenario: variables for all signals and for single signals are set.
+/// Guarantees: the variables of a signal override those for all signals, for that signal only.
 #[test]
-fn each_signal_has_variables_of_its_own() {
+fn environment_variables_of_a_signal_override_common_ones() {
     let set = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://all.example.com"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=all,b=all"),
@@ -121,16 +127,16 @@ fn each_signal_has_variables_of_its_own() {
         ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/etc/metrics.pem"),
     ];
     let collector = without_file(&set, &[]).unwrap().settings.collector;
-    let logs = collector.with(&collector.logs);
+    let logs = collector.with_overrides(&collector.logs);
     assert_eq!(logs.endpoint.to_string(), "https://logs.example.com/otlp");
     assert_eq!((logs.protocol, logs.timeout), (Protocol::HttpJson, Period::from_secs(3)));
     let headers: Vec<_> = logs.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
     assert_eq!(headers, [("a", "all"), ("b", "logs")]);
-    let traces = collector.with(&collector.traces);
+    let traces = collector.with_overrides(&collector.traces);
     assert_eq!(
         (traces.endpoint.to_string().as_str(), traces.compression),
         ("https://all.example.com", Compression::None)
     );
-    assert_eq!(collector.with(&collector.metrics).certificate, Some("/etc/metrics.pem".into()));
-    assert_eq!(collector.with(&collector.fallback), collector);
+    assert_eq!(collector.with_overrides(&collector.metrics).certificate, Some("/etc/metrics.pem".into()));
+    assert_eq!(collector.with_overrides(&collector.fallback), collector);
 }

@@ -3,32 +3,34 @@ use insta::assert_snapshot;
 use super::*;
 use crate::config::file::parse;
 
-/// An unknown key is shown in its line, with the known key that is nearest.
+/// Scenario: files with unknown keys.
+/// Guarantees: the error shows the line and suggests the most similar key.
 #[test]
-fn unknown_key() {
-    assert_snapshot!(error_of("{\n  \"collector\": {\n    \"enpoint\": \"http://collector:4317\",\n  }\n}"), @r#"
-    there is no setting `enpoint`
+fn unknown_key_shows_line_and_suggestion() {
+    assert_snapshot!(without_allowed(&error_of("{\n  \"collector\": {\n    \"enpoint\": \"http://collector:4317\",\n  }\n}")), @r#"
+    unknown setting `enpoint`
      --> config.json:3:5
       |
     3 |     "enpoint" ...
       |     ^^^^^^^^^
       = key: collector.enpoint
-      = help: did you mean `endpoint`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, client_certificate_thumbprint, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
+      = help: did you mean `endpoint`? allowed are: [...]
     "#);
-    assert_snapshot!(error_of("{ \"colour\": { \"token\": \"hunter2\" } }"), @r#"
-    there is no setting `colour`
+    assert_snapshot!(without_allowed(&error_of("{ \"colour\": { \"token\": \"hunter2\" } }")), @r#"
+    unknown setting `colour`
      --> config.json:1:3
       |
     1 | { "colour" ...
       |   ^^^^^^^^
       = key: colour
-      = help: allowed here: collector, resource, host, processes, internal_metrics, focus, connect, logs, receiver, queue, program_log, policy
+      = help: allowed are: [...]
     "#);
 }
 
-/// A wrong type says what is expected in words of JSON, at each kind of place.
+/// Scenario: values of the wrong type at every kind of setting.
+/// Guarantees: the error names the expected JSON type.
 #[test]
-fn wrong_type() {
+fn wrong_type_names_expected_type() {
     assert_snapshot!(error_of("{\n  \"host\": { \"enabled\": \"yes\" }\n}"), @r#"
     expected `true` or `false`, found text
      --> config.json:2:24
@@ -62,7 +64,7 @@ fn wrong_type() {
       = key: connect.user_data
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"timeout\": 10 } }"), @r#"
-    expected a duration in quotes, as in "10s", found a number
+    expected a duration in quotes, for example "10s", found a number
      --> config.json:1:29
       |
     1 | { "collector": { "timeout": 10 ...
@@ -70,7 +72,7 @@ fn wrong_type() {
       = key: collector.timeout
     "#);
     assert_snapshot!(error_of("{ \"queue\": { \"max_bytes\": true } }"), @r#"
-    expected an amount of bytes, as in "256 MiB"
+    expected a size, for example "256 MiB"
      --> config.json:1:27
       |
     1 | { "queue": { "max_bytes": true ...
@@ -93,7 +95,7 @@ fn wrong_type() {
       | ^^
     ");
     assert_snapshot!(error_of("{ \"logs\": { \"layouts\": [[\"*.log\"]] } }"), @r#"
-    found a list in a list
+    expected a value, found a list in a list
      --> config.json:1:25
       |
     1 | { "logs": { "layouts": [["*.log"] ...
@@ -102,11 +104,12 @@ fn wrong_type() {
     "#);
 }
 
-/// A value out of range, or that is none of the choices, says what is allowed.
+/// Scenario: values out of range or not among the choices.
+/// Guarantees: the error names the allowed values.
 #[test]
-fn value_not_allowed() {
+fn invalid_value_names_allowed_values() {
     assert_snapshot!(error_of("{ \"host\": {\n\t\"sample_interval\": \"1ms\", // often\n} }"), @r#"
-    `1ms` is out of range; allowed is `10ms` to `365d`
+    `1ms` is out of range; use a duration from `10ms` to `365d`
      --> config.json:2:21
       |
     2 |  "sample_interval": "1ms" ...
@@ -114,7 +117,7 @@ fn value_not_allowed() {
       = key: host.sample_interval
     "#);
     assert_snapshot!(error_of("{ \"host\": { \"cpu_threshold\": 90 } }"), @r#"
-    90 is not a share; allowed is a number greater than 0 and at most 1, as in 0.9
+    90 is not a share; use a number greater than 0 and at most 1, for example 0.9
      --> config.json:1:30
       |
     1 | { "host": { "cpu_threshold": 90 ...
@@ -122,25 +125,25 @@ fn value_not_allowed() {
       = key: host.cpu_threshold
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"protocol\": \"http\" } }"), @r#"
-    there is no choice `http`
+    unknown value `http`
      --> config.json:1:30
       |
     1 | { "collector": { "protocol": "http" ...
       |                              ^^^^^^
       = key: collector.protocol
-      = help: allowed here: grpc, http/protobuf, http/json
+      = help: allowed are: grpc, http/protobuf, http/json
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"compression\": \"gzipp\" } }"), @r#"
-    there is no choice `gzipp`
+    unknown value `gzipp`
      --> config.json:1:33
       |
     1 | { "collector": { "compression": "gzipp" ...
       |                                 ^^^^^^^
       = key: collector.compression
-      = help: did you mean `gzip`? allowed here: none, gzip, zstd
+      = help: did you mean `gzip`? allowed are: none, gzip, zstd
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"endpoint\": \"collector:4317\" } }"), @r#"
-    `collector:4317` has the scheme `collector`, and only http and https are known; write the collector's address with its scheme, as in `https://collector.example.com:4317`
+    `collector:4317` has the scheme `collector`, but only `http` and `https` are supported; write the collector's address with its scheme, for example `https://collector.example.com:4317`
      --> config.json:1:30
       |
     1 | { "collector": { "endpoint": "collector:4317" ...
@@ -148,7 +151,7 @@ fn value_not_allowed() {
       = key: collector.endpoint
     "#);
     assert_snapshot!(error_of("{ \"queue\": { \"max_bytes\": \"64 KiB\" } }"), @r#"
-    `64 KiB` is too small for a queue; allowed is 1 MiB and more
+    `64 KiB` is too small for the queue; the minimum is 1 MiB
      --> config.json:1:27
       |
     1 | { "queue": { "max_bytes": "64 KiB" ...
@@ -157,11 +160,12 @@ fn value_not_allowed() {
     "#);
 }
 
-/// What types cannot say: headers, names of attributes, layouts.
+/// Scenario: headers, attribute names and layouts that break rules which types cannot express.
+/// Guarantees: the error names the rule.
 #[test]
-fn cross_checks() {
+fn invalid_header_attribute_or_layout_is_rejected() {
     assert_snapshot!(error_of("{ \"collector\": { \"headers\": { \"api key\": \"hunter2\" } } }"), @r#"
-    "api key" cannot be the name of a header; allowed are ASCII letters, digits and `-`
+    "api key" is not a valid header name; use ASCII letters, digits and `-`
      --> config.json:1:42
       |
     1 | { "collector": { "headers": { "api key": ******** ...
@@ -169,7 +173,7 @@ fn cross_checks() {
       = key: collector.headers.api key
     "#);
     assert_snapshot!(error_of("{ \"collector\": { \"headers\": { \"a\": \"b\", \"key\": \"hun\\nter2\" } } }"), @r#"
-    the value cannot be sent as a header; allowed is printable ASCII, without line breaks
+    the header value contains characters that cannot be sent; use printable ASCII without line breaks
      --> config.json:1:48
       |
     1 | { "collector": { "headers": { "a": ********, "key": ******** ...
@@ -185,17 +189,17 @@ fn cross_checks() {
       = key: resource.attributes.
     "#);
     let layout = |rest: &str| format!("{{ \"logs\": {{ \"layouts\": [\n  {{ \"files\": \"a*.log\", {rest} }}\n] }} }}");
-    assert_snapshot!(error_of(&layout("\"level\": \"x\"")), @r#"
-    there is no setting `level`
+    assert_snapshot!(without_allowed(&error_of(&layout("\"level\": \"x\""))), @r#"
+    unknown setting `level`
      --> config.json:2:24
       |
     2 |   { "files": "a*.log", "level" ...
       |                        ^^^^^^^
       = key: logs.layouts[0].level
-      = help: allowed here: files, pattern, time_format
+      = help: allowed are: [...]
     "#);
     assert_snapshot!(error_of(&layout("")), @r#"
-    the setting `pattern` is missing
+    the required setting `pattern` is missing
      --> config.json:2:3
       |
     2 |   { "files": "a*.log",  }
@@ -203,7 +207,7 @@ fn cross_checks() {
       = key: logs.layouts[0]
     "#);
     assert_snapshot!(error_of(&layout("\"pattern\": \"(?<message\"")), @r#"
-    the pattern is not a regular expression: unclosed capture group name
+    not a valid regular expression: unclosed capture group name
      --> config.json:2:35
       |
     2 |   { "files": "a*.log", "pattern": "(?<message" ...
@@ -212,7 +216,7 @@ fn cross_checks() {
     "#);
     let timed = "\"pattern\": \"(?<time>\\\\S+) (?<message>.*)\"";
     assert_snapshot!(error_of(&layout(&format!("{timed}, \"time_format\": \"%Y-%m-%d %!\""))), @r#"
-    "%Y-%m-%d %!" is no format of a time: strftime formatting failed: found unrecognized specifier directive `!`
+    "%Y-%m-%d %!" is not a valid time format: strftime formatting failed: found unrecognized specifier directive `!`
      --> config.json:2:82
       |
     2 |   { "files": "a*.log", "pattern": "(?<time>\\S+) (?<message>.*)", "time_format": "%Y-%m-%d %!" ...
@@ -220,7 +224,7 @@ fn cross_checks() {
       = key: logs.layouts[0].time_format
     "#);
     assert_snapshot!(error_of(&layout(&format!("{timed}, \"time_format\": \"%H:%M:%S\""))), @r#"
-    "%H:%M:%S" is no format of a time: it needs year, month, day and time of day, as in `%Y-%m-%d %H:%M:%S`
+    "%H:%M:%S" is not a valid time format: it must contain year, month, day and time of day, as in `%Y-%m-%d %H:%M:%S`
      --> config.json:2:82
       |
     2 |   { "files": "a*.log", "pattern": "(?<time>\\S+) (?<message>.*)", "time_format": "%H:%M:%S" ...
@@ -228,7 +232,7 @@ fn cross_checks() {
       = key: logs.layouts[0].time_format
     "#);
     assert_snapshot!(error_of(&layout("\"pattern\": \"(?<message>.*)\", \"time_format\": \"%d.%m.%Y\"")), @r#"
-    a time format is given, and the pattern has no group `time` to read with it
+    `time_format` is set, but the pattern has no group `time`
      --> config.json:2:68
       |
     2 |   { "files": "a*.log", "pattern": "(?<message>.*)", "time_format": "%d.%m.%Y" ...
@@ -243,9 +247,10 @@ fn cross_checks() {
     }
 }
 
-/// Text that is not JSON: the place is that of the mistake, not of where the parser noticed it.
+/// Scenario: text that is not JSON.
+/// Guarantees: the error points at the mistake, not at the place where the parser noticed it.
 #[test]
-fn syntax() {
+fn syntax_error_points_at_the_mistake() {
     assert_snapshot!(error_of("{\n  \"host\": {},\n  \"queue\" {}\n}"), @r#"
     this is not valid JSON: expected `:`
      --> config.json:3:11
@@ -275,14 +280,14 @@ fn syntax() {
       |                        ^
     "#);
     assert_snapshot!(error_of("{ \"host\": / nothing\n }"), @r#"
-    a `/` that begins no comment; comments are `// ...` and `/* ... */`
+    this `/` does not start a comment; write comments as `// ...` or `/* ... */`
      --> config.json:1:11
       |
     1 | { "host": / ...
       |           ^
     "#);
     assert_snapshot!(error_of("{}\n/* for ever"), @"
-    this comment has no end `*/`
+    this comment is not closed; add `*/`
      --> config.json:2:1
       |
     2 | / ...
@@ -294,27 +299,29 @@ fn syntax() {
       |
     1 | 
       | ^
-      = help: write `{}` for no settings at all, or remove the file
+      = help: write `{}` to use the default settings, or remove the file
     ");
 }
 
-/// A key that stands twice is refused, since only one of the two could be meant.
+/// Scenario: a key occurs twice.
+/// Guarantees: the file is rejected, because only one of the two can be meant.
 #[test]
-fn duplicate_key() {
+fn duplicate_key_is_rejected() {
     assert_snapshot!(error_of("{\n  \"host\": { \"enabled\": true },\n  // again\n  \"host\": { \"enabled\": false }\n}"), @r#"
-    the key "host" stands here for the second time; the first is in line 2
+    the key "host" occurs twice; it is also set in line 2
      --> config.json:4:3
       |
     4 |   "host" ...
       |   ^^^^^^
       = key: host
-      = help: remove one of the two
+      = help: remove one of the two keys
     "#);
 }
 
-/// No kind of error repeats a secret, wherever it stands in the line.
+/// Scenario: every kind of error in a line with a secret.
+/// Guarantees: no error contains the secret.
 #[test]
-fn errors_hold_no_secrets() {
+fn errors_contain_no_secrets() {
     for text in [
         r#"{ "collector": { "headers": { "authorization": "Bearer hunter2" }, "tmieout": "1s" } }"#,
         r#"{ "collector": { "headers": { "authorization": "hunter2" }, "timeout": 1 } }"#,
@@ -341,7 +348,8 @@ fn errors_hold_no_secrets() {
     }
 }
 
-/// Comments, trailing commas and a byte order mark are welcome.
+/// Scenario: a file with comments, trailing commas and a byte order mark.
+/// Guarantees: it is read.
 #[test]
 fn relaxed_json_is_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -351,9 +359,10 @@ fn relaxed_json_is_read() {
     assert_eq!(loaded.settings.connect.process_names, ["a"]);
 }
 
-/// Lines count in what the user sees: behind comments, with Windows line ends and letters of several bytes.
+/// Scenario: an error after comments, Windows line ends and multi-byte characters.
+/// Guarantees: line and column are those of the original text.
 #[test]
-fn places_are_those_of_the_original_text() {
+fn error_position_is_that_of_the_original_text() {
     let error =
         error_of("/* \u{e4}\u{f6}\r\n*/\r\n{ \"resource\": { \"attributes\": { \"\u{fc}\": \"\u{df}\", \"n\": 7 } } }");
     assert_eq!(error.place, Place::File { path: "config.json".into(), position: Some((3, 48)) });
@@ -367,9 +376,10 @@ fn places_are_those_of_the_original_text() {
     "#);
 }
 
-/// A line of any length is cut down to what is around the fault.
+/// Scenario: an error in a very long line.
+/// Guarantees: only the part around the error is shown.
 #[test]
-fn long_lines_are_cut() {
+fn long_line_is_shortened() {
     let names = vec!["\"some-process\""; 5_000].join(", ");
     let error = error_of(&format!("{{ \"connect\": {{ \"process_names\": [{names}, 5, {names}] }} }}"));
     assert_snapshot!(error, @r#"
@@ -384,17 +394,19 @@ fn long_lines_are_cut() {
     assert!(error.len() < 2_000 && !error.contains('\u{1b}'), "{error}");
 }
 
-/// The key by which editors find the schema is no setting, and no fault.
+/// Scenario: a file with the key `$schema`, which editors use.
+/// Guarantees: it is accepted and is not a setting.
 #[test]
-fn a_schema_may_be_named() {
+fn schema_key_is_accepted() {
     let text = r#"{ "$schema": "settings.schema.json", "collector": { "timeout": "7s" } }"#;
     assert!(super::super::file::parse(Path::new("config.json"), text.to_owned()).is_ok());
     assert_eq!(error_of(r#"{ "$schema": 7 }"#).kind, ErrorKind::UnknownKey);
 }
 
-/// A file that is named must be there; the one at the default place need not.
+/// Scenario: the settings file does not exist.
+/// Guarantees: that is an error for a file given on the command line, and not for the default path.
 #[test]
-fn missing_file() {
+fn missing_file_is_an_error_only_if_named() {
     let error = load(&Inputs {
         file: FileChoice::Named("not/there.json".into()),
         last_good: None,
@@ -407,15 +419,16 @@ fn missing_file() {
     .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Missing);
     assert_snapshot!(error, @"
-    there is no such file
+    the file does not exist
      --> not/there.json
     ");
     assert_eq!(without_file(&[], &[]).unwrap().settings, Settings::default());
 }
 
-/// What cannot be settings is refused before it is parsed: too large, no text, a folder.
+/// Scenario: a file that is too large, not text, or a folder.
+/// Guarantees: it is rejected before it is parsed.
 #[test]
-fn unusable_file() {
+fn unreadable_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), &" ".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() + 1));
     assert_eq!(load(&inputs).unwrap_err().kind, ErrorKind::TooLarge);
@@ -425,9 +438,11 @@ fn unusable_file() {
     assert_eq!(load(&inputs).unwrap_err().kind, ErrorKind::Unreadable);
 }
 
-/// A comment is not part of the JSON that is parsed, so its characters can end where the JSON has only blanks.
+/// Scenario: a file ends inside a comment with multi-byte characters, which are spaces in the
+/// parsed JSON.
+/// Guarantees: the error is reported, nothing panics.
 #[test]
-fn a_file_that_ends_inside_a_comment() {
+fn file_ending_inside_a_comment_is_an_error() {
     assert_snapshot!(error_of("{\"host\"://\u{e4}"), @r#"
     this is not valid JSON: the file ends inside a value
      --> config.json:1:11
@@ -436,52 +451,3 @@ fn a_file_that_ends_inside_a_comment() {
       |           ^
     "#);
 }
-
-proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
-
-    /// Any text gives settings or an error that can be shown; nothing panics.
-    #[test]
-    fn any_text_is_survived(text in "\\PC{0,60}") {
-        let _ = parse(Path::new("config.json"), text).map_err(|error| error.to_string());
-    }
-
-    /// The same with what settings are made of, which gets further into the parser.
-    #[test]
-    fn any_pieces_are_survived(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..24)) {
-        let _ = parse(Path::new("config.json"), pieces.concat()).map_err(|error| error.to_string());
-    }
-}
-
-const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ":",
-    "\"",
-    "\\",
-    "/",
-    "//",
-    "/*",
-    "*/",
-    "#",
-    "\n",
-    " ",
-    "\u{e4}",
-    "\u{0}",
-    "-",
-    "1e9",
-    "null",
-    "true",
-    "{\"host\":",
-    "\"enabled\"",
-    "{\"collector\":{\"headers\":",
-    "\"authorization\"",
-    "\"logs\"",
-    "\"layouts\"",
-    "\"\\ud800\"",
-    "{\"queue\":{\"max_bytes\":",
-    "99999999999999999999",
-];

@@ -1,4 +1,4 @@
-//! io.Connect's own settings of io.Insights as a layer.
+//! The io.Insights settings of io.Connect as a layer.
 
 use super::*;
 
@@ -35,10 +35,14 @@ fn with_system(folder: &Path, own: &str, system: &str) -> Inputs {
 
 const ON: &str = r#""connect": { "use_insights_settings": true }"#;
 
-/// Guarantees: addresses, headers, attributes and what is hidden come from io.Insights where the company wants that, with variables
-/// put in; the agent's own settings win, and lists of what is hidden or left out are added up.
+/// Scenario: `connect.use_insights_settings` is on, and the agent has some settings of its own.
+/// Guarantees: addresses, headers, attributes, redaction patterns and filters of io.Insights are
+/// used, with variables expanded; the agent's own settings take precedence, and the lists of
+/// patterns and filters are joined.
+///
+/// Settings: `connect.use_insights_settings`, `connect.system_json`.
 #[test]
-fn io_insights_settings_are_a_layer() {
+fn insights_settings_are_used_below_own_settings() {
     let folder = tempfile::tempdir().unwrap();
     let own = format!(
         r#"{{ {ON}, "collector": {{ "headers": {{ "x-tenant": "own" }} }},
@@ -54,7 +58,7 @@ fn io_insights_settings_are_a_layer() {
     let address = |of: &DestinationSettings| of.endpoint.as_ref().map(ToString::to_string);
     assert_eq!(address(&collector.metrics).unwrap(), "https://otel.example.com/v1/metrics");
     assert_eq!(address(&collector.traces).unwrap(), "https://traces.example.com/my-traces-collector");
-    assert_eq!(address(&collector.logs), None, "io.Insights has its logs off");
+    assert_eq!(address(&collector.logs), None, "the logs of io.Insights are turned off");
     assert_eq!(collector.headers["authorization"].reveal(), "Bearer s3cret");
     assert_eq!(collector.headers["x-tenant"].reveal(), "own");
     assert_eq!(collector.metrics.headers["x-index"].reveal(), "m");
@@ -75,10 +79,10 @@ fn io_insights_settings_are_a_layer() {
     assert!(!loaded.show().contains("s3cret"));
 }
 
-/// Guarantees: where the agent is told an address of its own, for all signals or for one, it goes there as it is told, and what io.Insights
-/// says to its own collector is not said there; the rest counts.
+/// Scenario: the agent's own settings contain a collector address, for all signals or for one.
+/// Guarantees: addresses and headers of io.Insights are not used; its other settings are.
 #[test]
-fn an_address_of_its_own_is_not_mixed_with_others() {
+fn insights_addresses_are_ignored_beside_own_address() {
     let folder = tempfile::tempdir().unwrap();
     for own in [
         r#"{ "endpoint": "https://own.example.com:4317" }"#,
@@ -92,17 +96,18 @@ fn an_address_of_its_own_is_not_mixed_with_others() {
     }
 }
 
-/// Guarantees: without the setting nothing of io.Connect's file counts; a file that is missing, broken, without the section or with
-/// io.Insights off is told, and nothing of it counts.
+/// Scenario: the setting is off, or io.Connect's file is missing, broken, without the section,
+/// turned off, or contains an invalid or the agent's own address.
+/// Guarantees: nothing of it is used, and except for the setting being off the reason is reported.
 #[test]
-fn what_cannot_be_taken_is_told() {
+fn insights_settings_unusable_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let unwanted = load(&with_system(folder.path(), "{}", SYSTEM)).unwrap();
     assert_eq!((unwanted.settings, unwanted.problems.len()), (Settings::default(), 0));
     let own = format!("{{ {ON} }}");
     for (system, expected) in [
         ("{ \"insights\": ", "not valid JSON"),
-        ("{}", "neither `insights` nor `otel`"),
+        ("{}", "neither a section `insights` nor `otel`"),
         ("{ \"otel\": { \"enabled\": false } }", "`enabled` is not `true`"),
         ("{ \"otel\": { \"enabled\": true, \"traces\": { \"url\": \"nowhere\" } } }", "otel.traces.url"),
         ("{ \"otel\": { \"enabled\": true, \"traces\": { \"url\": \"http://localhost:4318/v1/traces\" } } }", "itself"),
@@ -115,5 +120,5 @@ fn what_cannot_be_taken_is_told() {
     let mut inputs = with_system(folder.path(), &own, SYSTEM);
     inputs.flags.push("connect.system_json=/nowhere/system.json".to_owned());
     let missing = load(&inputs).unwrap().problems[0].to_string();
-    assert!(missing.contains("there is no such file") && missing.contains("/nowhere/system.json"), "{missing}");
+    assert!(missing.contains("the file does not exist") && missing.contains("/nowhere/system.json"), "{missing}");
 }

@@ -2,9 +2,10 @@ use super::*;
 
 const GOOD: &str = "{ \"host\": { \"enabled\": false } }";
 
-/// A file that breaks after it has worked: its last good state stays in force, and the error is told.
+/// Scenario: a settings file breaks after it has worked.
+/// Guarantees: the copy of the last good file is used, and the error is reported.
 #[test]
-fn last_good_copy_bridges_a_broken_file() {
+fn last_good_copy_replaces_broken_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), GOOD);
     let copy = folder.path().join("state/last-good.json");
@@ -18,19 +19,21 @@ fn last_good_copy_bridges_a_broken_file() {
         assert_eq!(loaded.problems.len(), 1);
         assert_eq!(loaded.origin("host.enabled"), &Origin::File { path: copy.clone(), line: 1 });
         let effect = &loaded.problems[0].effect;
-        assert!(effect.starts_with("the settings of 2") && effect.ends_with("stay in force"), "{effect}");
+        assert!(effect.starts_with("using the last settings that worked, from 2"), "{effect}");
         loaded.keep_as_last_good().unwrap();
         assert_eq!(std::fs::read_to_string(&copy).unwrap(), GOOD);
     }
 
     std::fs::write(inputs.file.path(), "{ \"host\": { \"cpu_threshold\": 0.5 } }").unwrap();
-    let mended = load(&inputs).unwrap();
-    assert!(mended.settings.host.enabled && mended.problems.is_empty());
+    let repaired = load(&inputs).unwrap();
+    assert!(repaired.settings.host.enabled && repaired.problems.is_empty());
 }
 
-/// Without a copy that can be used, a broken file is an error; so is a missing one that was named.
+/// Scenario: a file is broken without a usable copy, or a file given on the command line is
+/// missing.
+/// Guarantees: both are errors.
 #[test]
-fn without_a_usable_copy_a_broken_file_is_an_error() {
+fn last_good_copy_unusable_makes_broken_file_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), "{ \"hots\": {} }");
     let copy = folder.path().join("last-good.json");
@@ -43,9 +46,10 @@ fn without_a_usable_copy_a_broken_file_is_an_error() {
     assert_eq!(load(&inputs).unwrap_err().kind, ErrorKind::Missing);
 }
 
-/// Who removes the file wants the defaults: the copy of what was before goes too.
+/// Scenario: the user removes the settings file.
+/// Guarantees: the defaults are used, and the copy is removed.
 #[test]
-fn removed_file_takes_its_copy_along() {
+fn last_good_copy_is_removed_with_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), GOOD);
     let copy = folder.path().join("last-good.json");
@@ -60,9 +64,10 @@ fn removed_file_takes_its_copy_along() {
     }
 }
 
-/// The copy may hold credentials: only its owner reads it, and no other file stays behind.
+/// Scenario: the copy, which may contain credentials, is written.
+/// Guarantees: only its owner can read it, and no temporary file is left behind.
 #[test]
-fn copy_is_private_and_leaves_nothing_behind() {
+fn last_good_copy_is_private_and_leaves_no_temporary_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), GOOD);
     let copy = folder.path().join("last-good.json");

@@ -1,7 +1,10 @@
-//! What the tests share: settings from a text, as if it were the user's file.
+//! Helpers of the tests: settings from a text, as if it were the user's file.
 
+mod any_text;
+mod compatibility;
 mod docs;
 mod environment;
+mod example;
 mod file;
 mod insights;
 mod last_good;
@@ -16,7 +19,7 @@ use std::path::Path;
 
 use super::*;
 
-/// The text as a file of its own folder, with nothing else around it.
+/// Returns inputs with only this text as the settings file, written to `folder`.
 fn inputs(folder: &Path, text: &str) -> Inputs {
     let path = folder.join("config.json");
     std::fs::write(&path, text).unwrap();
@@ -31,7 +34,7 @@ fn inputs(folder: &Path, text: &str) -> Inputs {
     }
 }
 
-/// No file, only these variables and flags.
+/// Loads settings from these variables and flags, without a file.
 fn without_file(environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, ConfigError> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -46,7 +49,17 @@ fn without_file(environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, 
     })
 }
 
-/// The error of this text, which must have one.
+/// Returns the error of this text, which must be invalid.
 fn error_of(text: &str) -> ConfigError {
     super::file::parse(Path::new("config.json"), text.to_owned()).err().unwrap()
+}
+
+/// Returns the error without the list of allowed settings, which a new setting would change.
+fn without_allowed(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(|line| match line.split_once("allowed are: ") {
+        Some((before, _)) => format!("{before}allowed are: [...]"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

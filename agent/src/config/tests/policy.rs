@@ -1,39 +1,37 @@
-//! The templates for Group Policy are made from the model, as the documentation is: `UPDATE_DOCS=1` writes them.
-//! Format: <https://learn.microsoft.com/previous-versions/windows/desktop/policy/admx-schema>.
+//! The templates for Group Policy (ADMX, ADML) are generated from the model, like the
+//! documentation: `UPDATE_DOCS=1` writes them. Format:
+//! <https://learn.microsoft.com/previous-versions/windows/desktop/policy/admx-schema>.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::docs::{one_line, properties, type_name};
+use super::docs::{assert_current, one_line, type_name};
 use super::*;
-use crate::config::{key, layers};
+use crate::config::{layers, schema};
 
-/// Where policies are read: [`crate::launch`].
+/// Registry key that [`crate::startup`] reads policies from.
 const KEY: &str = r"SOFTWARE\Policies\InsightsAgent";
-/// Longest text of a list of objects: what fits one value of the registry, by far.
-const LONGEST: u32 = 65_535;
+/// Maximum length of a list of objects as text. A registry value can hold far more.
+const MAX_TEXT_LENGTH: u32 = 65_535;
 
-/// Group Policy offers what the agent reads, word for word.
+/// Scenario: the templates are generated again.
+/// Guarantees: the files that are shipped are the same.
 #[test]
-fn templates_are_current() {
+fn policy_templates_match_the_model() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../installer/policy");
     let Templates { definitions, resources } = templates();
     for (name, expected) in [("InsightsAgent.admx", definitions), ("en-US/InsightsAgent.adml", resources)] {
-        let path = folder.join(name);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &expected).unwrap();
-        }
-        let actual = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
-        assert!(actual == expected, "{name} is not current; run the tests with UPDATE_DOCS=1");
+        assert_current(&folder.join(name), &expected);
     }
 }
 
-/// Both files are XML; every text and presentation that one names is in the other, and every control has its element.
+/// Scenario: both templates are parsed as XML.
+/// Guarantees: every string and presentation that one refers to is in the other, every control has
+/// its element, and every setting has a policy.
 #[test]
-fn templates_fit_each_other() {
+fn policy_templates_refer_to_each_other() {
     let Templates { definitions, resources } = templates();
     let definitions = roxmltree::Document::parse(&definitions).unwrap();
     let resources = roxmltree::Document::parse(&resources).unwrap();
@@ -54,7 +52,7 @@ fn templates_fit_each_other() {
     };
     assert_eq!(identifiers(&definitions, "id"), identifiers(&resources, "refId"));
     let policies = definitions.descendants().filter(|node| node.tag_name().name() == "policy").count();
-    assert_eq!(policies, settings().len(), "every setting is offered");
+    assert_eq!(policies, settings().len(), "every setting has a policy");
 }
 
 struct Templates {
@@ -62,13 +60,14 @@ struct Templates {
     resources: String,
 }
 
-/// Every setting that Group Policy can fix: all but those inside of lists of objects, which are one text.
+/// Returns every setting with a policy: all except the fields of list items, because a list of
+/// objects is one text.
 fn settings() -> Vec<(String, Value)> {
-    let all = properties(&json_schema(), "");
+    let all = schema::properties(schema::model_schema(), "");
     all.into_iter().filter(|(key, _)| !key.contains("[]")).collect()
 }
 
-/// How a setting is asked for.
+/// The control for a setting in the Group Policy editor.
 enum Control {
     Switch,
     Choice(Vec<String>),
@@ -81,7 +80,7 @@ enum Control {
 
 fn control(key: &str, node: &Value) -> Control {
     let node = node["anyOf"].get(0).unwrap_or(node);
-    if key::MAPS.contains(&key) {
+    if schema::maps().iter().any(|map| map == key) {
         return Control::Map;
     }
     if let Some(choices) = node["oneOf"].as_array() {
@@ -105,7 +104,7 @@ fn control(key: &str, node: &Value) -> Control {
 }
 
 fn templates() -> Templates {
-    let schema = json_schema();
+    let schema = schema::model_schema();
     let (mut categories, mut policies) = (String::new(), String::new());
     let mut strings = String::new();
     let mut presentations = String::new();
@@ -113,30 +112,30 @@ fn templates() -> Templates {
         |id: &str, text: &str| writeln!(strings, "      <string id=\"{id}\">{}</string>", xml(text)).unwrap();
     string("InsightsAgent", "Insights Agent");
     string("SUPPORTED", "Insights Agent 0.1 and later");
-    for (room, node) in schema["properties"].as_object().unwrap() {
-        string(room, &one_line(&node["description"]));
+    for (section, node) in schema["properties"].as_object().unwrap() {
+        string(section, &format!("{section}: {}", first_sentence(node)));
         writeln!(
             categories,
-            "    <category name=\"{room}\" displayName=\"$(string.{room})\"><parentCategory ref=\"InsightsAgent\" /></category>"
+            "    <category name=\"{section}\" displayName=\"$(string.{section})\"><parentCategory ref=\"InsightsAgent\" /></category>"
         )
         .unwrap();
     }
     let defaults = layers::defaults();
     for (key, node) in settings() {
         let id = key.replace('.', "_");
-        let room = key.split('.').next().unwrap();
+        let (section, group) = (key.split('.').next().unwrap(), group_description(&key));
         let default = defaults.pointer(&format!("/{}", key.replace('.', "/"))).filter(|value| !value.is_null());
         let default = default.map(|value| format!("\n\nDefault: {value}")).unwrap_or_default();
         string(&id, &key);
         string(
             &format!("{id}_help"),
-            &format!("{}\n\nType: {}{default}", one_line(&node["description"]), type_name(&node)),
+            &format!("{group}{}\n\nType: {}{default}", one_line(&node["description"]), type_name(&node)),
         );
 
         let head = format!(
             "    <policy name=\"{id}\" class=\"Both\" displayName=\"$(string.{id})\" explainText=\"$(string.{id}_help)\" key=\"{KEY}\""
         );
-        let place = format!("      <parentCategory ref=\"{room}\" />\n      <supportedOn ref=\"SUPPORTED\" />\n");
+        let place = format!("      <parentCategory ref=\"{section}\" />\n      <supportedOn ref=\"SUPPORTED\" />\n");
         let value = format!("valueName=\"{key}\"");
         let (element, shown) = match control(&key, &node) {
             Control::Switch => {
@@ -181,7 +180,7 @@ fn templates() -> Templates {
                 format!("<listBox refId=\"value\" required=\"true\">{key}</listBox>"),
             ),
             Control::Objects => (
-                format!("<multiText id=\"value\" {value} required=\"true\" maxLength=\"{LONGEST}\" />"),
+                format!("<multiText id=\"value\" {value} required=\"true\" maxLength=\"{MAX_TEXT_LENGTH}\" />"),
                 format!("<multiTextBox refId=\"value\" defaultHeight=\"10\">{key}</multiTextBox>"),
             ),
         };
@@ -203,12 +202,32 @@ fn templates() -> Templates {
     }
 }
 
+/// Returns the first sentence of a description, without its full stop.
+fn first_sentence(node: &Value) -> String {
+    let text = one_line(&node["description"]);
+    text.split_once(". ").map_or(text.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
+}
+
+/// Returns the description of the group inside a section that a setting is in, as a paragraph: the
+/// help of `collector.fallback.endpoint` must say what `collector.fallback` is.
+fn group_description(key: &str) -> String {
+    let mut node = schema::model_schema();
+    let mut paragraphs = String::new();
+    for (depth, step) in key.split('.').enumerate() {
+        node = &node["properties"][step];
+        if depth > 0 && node["properties"].is_object() {
+            write!(paragraphs, "{}\n\n", one_line(&node["description"])).unwrap();
+        }
+    }
+    paragraphs
+}
+
 fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "")
 }
 
 const DEFINITIONS_HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
-<!-- Made from agent/src/config by its tests (UPDATE_DOCS=1): a policy for every setting. -->
+<!-- Generated from agent/src/config/model by its tests (UPDATE_DOCS=1): a policy for every setting. -->
 <policyDefinitions xmlns="http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions" revision="1.0" schemaVersion="1.0">
   <policyNamespaces>
     <target prefix="insights" namespace="InsightsAgent.Policies" />
@@ -226,10 +245,10 @@ const DEFINITIONS_HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 const DEFINITIONS_MIDDLE: &str = "  </categories>\n  <policies>\n";
 
 const RESOURCES_HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
-<!-- Made from agent/src/config by its tests (UPDATE_DOCS=1). -->
+<!-- Generated from agent/src/config/model by its tests (UPDATE_DOCS=1). -->
 <policyDefinitionResources xmlns="http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions" revision="1.0" schemaVersion="1.0">
   <displayName>Insights Agent</displayName>
-  <description>Settings of Insights Agent that an organisation fixes</description>
+  <description>Policies for the settings of Insights Agent</description>
   <resources>
     <stringTable>
 "#;

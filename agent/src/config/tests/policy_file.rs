@@ -1,12 +1,14 @@
-//! The organisation's policy as a file, on Unix.
+//! The organisation's policy file on Unix.
 
 use super::*;
-use crate::config::file::is_roots_own;
+use crate::config::file::is_writable_by_root_only;
 
-/// Guarantees: what the policy says wins over the file, the environment and flags, and is shown as the organisation's. One that is
-/// broken is an error, for without it what it forbids would be allowed; without one there is none.
+/// Scenario: settings are loaded without a policy file, with one, and with a broken one.
+/// Guarantees: the policy takes precedence over the file and flags, and is shown as the
+/// organisation's. A broken policy is an error, because without it the agent would allow what it
+/// forbids.
 #[test]
-fn a_policy_file_has_the_last_word() {
+fn policy_file_takes_precedence() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.json");
     let mut inputs = inputs(folder.path(), r#"{ "collector": { "timeout": "1s" } }"#);
@@ -18,7 +20,7 @@ fn a_policy_file_has_the_last_word() {
     std::fs::write(&path, policy).unwrap();
     if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&path).unwrap()) != 0 {
         let error = load(&inputs).unwrap_err().to_string();
-        assert!(error.contains("has to belong to root"), "{error}");
+        assert!(error.contains("must be owned by root"), "{error}");
         return;
     }
     let loaded = load(&inputs).unwrap();
@@ -32,12 +34,13 @@ fn a_policy_file_has_the_last_word() {
     assert!(broken.contains("did you mean `allow_pause`?") && broken.contains("policy.json:1:"), "{broken}");
 }
 
-/// Guarantees: a policy that anybody but root could write is refused.
+/// Scenario: policy files with different owners and modes.
+/// Guarantees: a policy that anyone but root can write is rejected.
 #[test]
-fn only_root_can_write_a_policy() {
-    for (owner, mode, taken) in
+fn policy_file_writable_by_others_is_rejected() {
+    for (owner, mode, accepted) in
         [(0, 0o644, true), (0, 0o600, true), (1000, 0o644, false), (0, 0o664, false), (0, 0o646, false)]
     {
-        assert_eq!(is_roots_own(owner, mode), taken, "{owner} {mode:o}");
+        assert_eq!(is_writable_by_root_only(owner, mode), accepted, "{owner} {mode:o}");
     }
 }

@@ -18,10 +18,12 @@ fn of_policy(values: &[(&str, RegistryData)]) -> Loaded {
     load(&inputs).unwrap()
 }
 
-/// What the installer wrote gives way to the user's file; a policy gives way to nothing, and that of the machine wins over
-/// that of the user.
+/// Scenario: the same setting is set by the installer, the file, a flag, and policies of user and
+/// machine.
+/// Guarantees: the user's file overrides the installer; policies override everything, and the
+/// machine's policy overrides the user's.
 #[test]
-fn policies_have_the_last_word() {
+fn registry_policy_takes_precedence() {
     let folder = tempfile::tempdir().unwrap();
     let mut inputs = inputs(folder.path(), r#"{ "collector": { "timeout": "1s" } }"#);
     let timeout = |seconds: &str| [("collector.timeout", text(seconds))];
@@ -31,7 +33,7 @@ fn policies_have_the_last_word() {
         (line.value, line.origin.replace(&folder.path().display().to_string(), "[folder]"), line.is_fixed)
     };
     inputs.registry.push(key(r"HKLM\SOFTWARE\InsightsAgent\Settings", false, &timeout("7s")));
-    assert_eq!(of(&inputs).0, "1s", "the file is the user's own word");
+    assert_eq!(of(&inputs).0, "1s", "the file overrides the installer");
     inputs.flags.push("collector.timeout=2s".into());
     inputs.registry.push(key(r"HKCU\SOFTWARE\Policies\InsightsAgent", true, &timeout("8s")));
     assert_eq!(of(&inputs).0, "8s");
@@ -46,9 +48,11 @@ fn policies_have_the_last_word() {
     assert_eq!(of(&inputs), ("7s".to_owned(), machine, false));
 }
 
-/// Switches, numbers, texts, maps and lists in each form that the registry and Group Policy have for them.
+/// Scenario: booleans, numbers, texts, maps and lists in every form that the registry and Group
+/// Policy use.
+/// Guarantees: all of them are read.
 #[test]
-fn every_form_of_a_value_is_read() {
+fn registry_every_form_of_a_value_is_read() {
     let settings = of_policy(&[
         ("host.enabled", RegistryData::Number(0)),
         ("processes.enabled", text("false")),
@@ -76,9 +80,10 @@ fn every_form_of_a_value_is_read() {
     assert_eq!((settings.logs.filters.len(), settings.logs.redaction.patterns.len()), (1, 1));
 }
 
-/// A wrong value is said, without a secret, and ignored; the others hold.
+/// Scenario: some registry values are invalid.
+/// Guarantees: each is reported without secrets and ignored; the valid ones are used.
 #[test]
-fn a_wrong_value_is_reported_and_ignored() {
+fn registry_invalid_value_is_reported_and_ignored() {
     let loaded = of_policy(&[
         ("collector.protocol", text("carrier pigeon")),
         ("collector.hedders", text("hunter2")),
@@ -88,33 +93,34 @@ fn a_wrong_value_is_reported_and_ignored() {
     ]);
     assert_eq!(loaded.settings.program_log.level, LogLevel::Debug);
     assert_eq!(loaded.settings.collector, CollectorSettings::default());
-    let said = loaded.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert!(!said.contains("hunter2"), "{said}");
-    insta::assert_snapshot!(said, @r#"
-    there is no choice `carrier pigeon`
+    let text = loaded.problems.iter().map(without_allowed).collect::<Vec<_>>().join("\n");
+    assert!(!text.contains("hunter2"), "{text}");
+    insta::assert_snapshot!(text, @r#"
+    unknown value `carrier pigeon`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.protocol
       = key: collector.protocol
-      = help: allowed here: grpc, http/protobuf, http/json
-      = so: the value is ignored
-    there is no setting `hedders`
+      = help: allowed are: [...]
+      = note: the value is ignored
+    unknown setting `hedders`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.hedders
       = key: collector.hedders
-      = help: did you mean `headers`? allowed here: endpoint, protocol, headers, headers_from, compression, timeout, certificate, client_certificate, client_key, client_certificate_thumbprint, min_tls_version, allow_plain_http, proxy, saving_interval, oauth2, metrics, traces, logs, fallback
-      = so: the value is ignored
+      = help: did you mean `headers`? allowed are: [...]
+      = note: the value is ignored
     expected an object `{ ... }`, found text
      --> HKLM\SOFTWARE\Policies\InsightsAgent\collector.headers
       = key: collector.headers
-      = so: the value is ignored
-    expected a duration in quotes, as in "10s", found `null`
+      = note: the value is ignored
+    expected a duration in quotes, for example "10s", found `null`
      --> HKLM\SOFTWARE\Policies\InsightsAgent\host.sample_interval
       = key: host.sample_interval
-      = so: the value is ignored
+      = note: the value is ignored
     "#);
 }
 
-/// A policy of HTTP without an address goes to HTTP's default port, as anywhere else.
+/// Scenario: a policy sets an OTLP/HTTP protocol and no address.
+/// Guarantees: the default address is the one of OTLP/HTTP.
 #[test]
-fn the_default_address_follows_a_policy_too() {
+fn default_endpoint_follows_a_policy() {
     let loaded = of_policy(&[("collector.protocol", text("http/protobuf"))]);
     assert_eq!(loaded.settings.collector.endpoint.to_string(), "http://localhost:4318");
 }

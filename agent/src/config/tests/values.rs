@@ -1,8 +1,9 @@
 use super::*;
 
-/// A period reads every usual unit, refuses what has none, and keeps its range.
+/// Scenario: durations in all usual units, without a unit, and out of range.
+/// Guarantees: the former are read, the others rejected.
 #[test]
-fn period_reads_units_and_keeps_its_range() {
+fn period_without_unit_or_out_of_range_is_rejected() {
     for (text, milliseconds) in
         [("10s", 10_000), ("500ms", 500), ("2h 30m", 9_000_000), ("1.5s", 1_500), ("14d", 1_209_600_000), ("10ms", 10)]
     {
@@ -11,13 +12,14 @@ fn period_reads_units_and_keeps_its_range() {
     for wrong in ["", "10", "ten seconds", "-10s", "1mo", "9ms", "366d", "99999999999999999999s"] {
         assert!(wrong.parse::<Period>().is_err(), "{wrong}");
     }
-    insta::assert_snapshot!("9ms".parse::<Period>().unwrap_err(), @"`9ms` is out of range; allowed is `10ms` to `365d`");
-    insta::assert_snapshot!("10".parse::<Period>().unwrap_err(), @"`10` is not a duration; write a number with its unit, as in `10s`, `500ms`, `2m 30s` or `14d`");
+    insta::assert_snapshot!("9ms".parse::<Period>().unwrap_err(), @"`9ms` is out of range; use a duration from `10ms` to `365d`");
+    insta::assert_snapshot!("10".parse::<Period>().unwrap_err(), @"`10` is not a duration; write a number with a unit, for example `10s`, `500ms`, `2m 30s` or `14d`");
 }
 
-/// What is shown of a byte size is the largest unit without a remainder, and reads as the same size again.
+/// Scenario: sizes are read, displayed and read again.
+/// Guarantees: the largest unit without a remainder is displayed, and reads as the same size.
 #[test]
-fn byte_size_survives_being_shown() {
+fn byte_size_displayed_reads_the_same() {
     for (text, bytes, shown) in [
         ("256 MiB", 256 << 20, "256 MiB"),
         ("1GiB", 1 << 30, "1 GiB"),
@@ -35,16 +37,18 @@ fn byte_size_survives_being_shown() {
 }
 
 proptest::proptest! {
-    /// Every period that can be read is shown in a form that reads as the same period.
+    /// Scenario: any duration in the valid range is displayed.
+    /// Guarantees: the text reads as the same duration.
     #[test]
-    fn period_survives_being_shown(milliseconds in 10_u64..=365 * 24 * 3_600_000) {
+    fn period_displayed_reads_the_same(milliseconds in 10_u64..=365 * 24 * 3_600_000) {
         let period = Period::from_millis(milliseconds);
         proptest::prop_assert_eq!(period.to_string().parse::<Period>(), Ok(period));
     }
 
-    /// No text makes a template panic, and without a percent sign it stays as it is.
+    /// Scenario: any text is expanded.
+    /// Guarantees: nothing panics, and a text without a percent sign is unchanged.
     #[test]
-    fn template_takes_any_text(text in ".{0,40}") {
+    fn template_accepts_any_text(text in ".{0,40}") {
         let out = Template::from(text.as_str()).expand(|_| None);
         if !text.contains('%') {
             proptest::prop_assert_eq!(out, text);
@@ -52,9 +56,11 @@ proptest::proptest! {
     }
 }
 
-/// Variables, their defaults and lone percent signs.
+/// Scenario: templates with variables, defaults and single percent signs.
+/// Guarantees: variables are replaced by their value, otherwise by their default; a single `%` is
+/// kept.
 #[test]
-fn template_puts_variables_in() {
+fn template_expands_variables() {
     let lookup = |name: &str| match name {
         "DEPT" => Some("Rates".to_owned()),
         "EMPTY" => Some(String::new()),
@@ -77,9 +83,11 @@ fn template_puts_variables_in() {
     }
 }
 
-/// Addresses are whole, and their errors repeat no credentials.
+/// Scenario: complete and incomplete addresses, some with credentials.
+/// Guarantees: only complete addresses without credentials are accepted, and errors repeat no
+/// credentials.
 #[test]
-fn endpoint_is_http_with_a_host_and_without_credentials() {
+fn endpoint_incomplete_or_with_credentials_is_rejected() {
     assert_eq!(Endpoint::default().to_string(), "http://localhost:4317");
     assert_eq!(
         "https://collector.example.com/otlp/".parse::<Endpoint>().unwrap().to_string(),
@@ -99,50 +107,57 @@ fn endpoint_is_http_with_a_host_and_without_credentials() {
     }
 }
 
-/// A secret shows in no form of output.
+/// Scenario: a secret is printed.
+/// Guarantees: only a mask is printed.
 #[test]
-fn secret_is_masked_when_printed() {
+fn secret_printed_is_masked() {
     let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
     assert_eq!(format!("{secret} {secret:?}"), "******** ********");
     assert_eq!(secret.reveal(), "hunter2");
 }
 
-/// A pattern names only groups that mean something, and always the message.
+/// Scenario: patterns with known, unknown and missing groups.
+/// Guarantees: only known groups are accepted, and `message` is required.
 #[test]
-fn pattern_has_known_groups() {
+fn pattern_with_unknown_or_missing_group_is_rejected() {
     assert!("^(?<time>\\S+) (?<message>.*)".parse::<Pattern>().is_ok());
-    insta::assert_snapshot!("(?<message>.*".parse::<Pattern>().unwrap_err(), @"the pattern is not a regular expression: unclosed group");
-    insta::assert_snapshot!("(?<msg>.*)".parse::<Pattern>().unwrap_err(), @"the pattern has a group `msg`; known are time, level, category, instance, thread, message");
-    insta::assert_snapshot!("(?<time>.*)".parse::<Pattern>().unwrap_err(), @"the pattern needs a named group `message`, as in `(?<message>.*)`");
+    insta::assert_snapshot!("(?<message>.*".parse::<Pattern>().unwrap_err(), @"not a valid regular expression: unclosed group");
+    insta::assert_snapshot!("(?<msg>.*)".parse::<Pattern>().unwrap_err(), @"the pattern has an unknown group `msg`; allowed are time, level, category, instance, thread, message");
+    insta::assert_snapshot!("(?<time>.*)".parse::<Pattern>().unwrap_err(), @"the pattern has no group `message`; add one, for example `(?<message>.*)`");
 }
 
+/// Scenario: start positions in every form.
+/// Guarantees: words, durations and times are accepted and displayed as written; other texts are
+/// rejected.
 #[test]
-fn a_place_to_start_at_is_a_word_a_duration_or_a_time() {
+fn start_at_reads_word_duration_or_time() {
     let parse = |text: &str| text.parse::<StartAt>();
     assert_eq!(parse("end"), Ok(StartAt::End));
     assert_eq!(parse("beginning"), Ok(StartAt::Beginning));
     assert_eq!(parse("24h"), Ok(StartAt::Last(Period::from_secs(86_400))));
     assert_eq!(parse("2026-11-23T08:00:00Z"), Ok(StartAt::Since("2026-11-23T08:00:00Z".parse().unwrap())));
-    assert!(parse("yesterday").unwrap_err().contains("allowed are"));
+    assert!(parse("yesterday").unwrap_err().contains("not a start position"));
     for text in ["end", "beginning", "1d", "2026-11-23T08:00:00Z"] {
         assert_eq!(parse(text).unwrap().to_string(), text);
     }
 }
 
-/// Expressions of the settings are bounded in size and stand for something.
+/// Scenario: regular expressions that are empty, invalid or too large.
+/// Guarantees: each is rejected with its reason.
 #[test]
-fn an_expression_is_bounded_and_stands_for_something() {
+fn expression_empty_invalid_or_too_large_is_rejected() {
     let error = |text: &str| text.parse::<Expression>().unwrap_err();
     assert!(error("a*").contains("empty text"));
-    assert!(error("(").contains("not a regular expression"));
+    assert!(error("(").contains("not a valid regular expression"));
     assert!(error(r"(\w{1000}){1000}").contains("256 KiB"), "{}", error(r"(\w{1000}){1000}"));
     assert!(r"\bACC-\d{6}\b".parse::<Expression>().unwrap().regex().is_match("of ACC-123456"));
 }
 
-/// Patterns of origins take the origins that browsers send and nothing around them; what can never be an origin is an error.
+/// Scenario: patterns are matched against origins as browsers send them.
+/// Guarantees: only the intended origins match; a pattern that cannot be an origin is rejected.
 #[test]
-fn origins_are_scheme_host_and_port() {
-    let takes = |pattern: &str, origin: &str| pattern.parse::<OriginPattern>().unwrap().matches(origin);
+fn origin_pattern_matches_only_intended_origins() {
+    let matches = |pattern: &str, origin: &str| pattern.parse::<OriginPattern>().unwrap().matches(origin);
     for (pattern, origin) in [
         ("https://*.example.com", "https://desk.example.com"),
         ("https://*.example.com", "https://a.b.Example.com"),
@@ -153,7 +168,7 @@ fn origins_are_scheme_host_and_port() {
         ("app://*", "app://desk"),
         ("null", "null"),
     ] {
-        assert!(takes(pattern, origin), "{pattern} {origin}");
+        assert!(matches(pattern, origin), "{pattern} {origin}");
     }
     for (pattern, origin) in [
         ("https://*.example.com", "http://desk.example.com"),
@@ -163,7 +178,7 @@ fn origins_are_scheme_host_and_port() {
         ("https://desk.*", "null"),
         ("null", "https://desk.example.com"),
     ] {
-        assert!(!takes(pattern, origin), "{pattern} {origin}");
+        assert!(!matches(pattern, origin), "{pattern} {origin}");
     }
     for wrong in [
         "*",
@@ -175,6 +190,6 @@ fn origins_are_scheme_host_and_port() {
         "://a",
     ] {
         let error = wrong.parse::<OriginPattern>().unwrap_err();
-        assert!(error.contains("no origin") && error.contains("https://*.example.com"), "{error}");
+        assert!(error.contains("not a web origin") && error.contains("https://*.example.com"), "{error}");
     }
 }

@@ -1,16 +1,16 @@
-//! Values on the way to the collector: where a secret stands, which proxy is asked.
+//! Values for the connection to the collector: locations of secrets, thumbprints, proxies.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a secret stands that is not in the settings: `env:NAME`, `file:PATH`, `store:NAME`.
+/// Location of a secret outside the settings: `env:NAME`, `file:PATH` or `store:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
-    /// A file of one line.
+    /// A file with one line.
     File(PathBuf),
-    /// The operating system's store of credentials.
+    /// An entry of the operating system's credential store.
     Store(String),
 }
 
@@ -22,10 +22,11 @@ impl std::str::FromStr for SecretSource {
             Some(("env", name)) if !name.trim().is_empty() => Ok(Self::Environment(name.to_owned())),
             Some(("file", path)) if !path.trim().is_empty() => Ok(Self::File(PathBuf::from(path))),
             Some(("store", name)) if !name.trim().is_empty() => Ok(Self::Store(name.to_owned())),
-            // Not repeated: it may be the secret itself.
-            _ => Err("the place of a secret is written as `env:NAME`, `file:PATH` or `store:NAME`; the secret itself \
-                      does not belong here"
-                .to_owned()),
+            // Not quoted: it may be the secret itself.
+            _ => {
+                Err("not a location of a secret; write `env:NAME`, `file:PATH` or `store:NAME`, not the secret itself"
+                    .to_owned())
+            }
         }
     }
 }
@@ -40,12 +41,13 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// Thumbprint of a certificate, as Windows shows it: 40 hexadecimal digits.
+/// Thumbprint of a certificate as Windows shows it: 40 hexadecimal digits, the SHA-1 of the
+/// certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thumbprint([u8; 20]);
 
 impl Thumbprint {
-    /// The SHA-1 of the certificate.
+    /// Returns the SHA-1 of the certificate.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 20] {
         &self.0
@@ -58,10 +60,10 @@ impl std::str::FromStr for Thumbprint {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no thumbprint; it has 40 hexadecimal digits, as in the details of a certificate on Windows"
+                "`{text}` is not a thumbprint; copy the 40 hexadecimal digits from the details of the certificate in Windows"
             )
         };
-        // Windows' dialog shows blanks, and copies a mark of direction before the first digit.
+        // The Windows dialog shows spaces, and copies a left-to-right mark before the first digit.
         let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != '\u{200e}').collect();
         const_hex::decode_to_array(digits).map(Self).map_err(|_| wrong())
     }
@@ -73,15 +75,15 @@ impl fmt::Display for Thumbprint {
     }
 }
 
-/// Which proxy is asked.
+/// Which proxy is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ProxyChoice {
-    /// The operating system's, or that of the environment.
+    /// The proxy of the operating system, or of the environment variables.
     #[default]
     System,
-    /// None.
+    /// No proxy.
     None,
-    /// This one.
+    /// The proxy at this address.
     Address(url::Url),
 }
 
@@ -95,16 +97,14 @@ impl std::str::FromStr for ProxyChoice {
             _ => {}
         }
         if text.contains('@') {
-            return Err(
-                "the address of a proxy must not hold a user or password; put them into `collector.proxy.user` \
+            return Err("the proxy address must not contain a user or password; put them into `collector.proxy.user` \
                         and `collector.proxy.password`"
-                    .to_owned(),
-            );
+                .to_owned());
         }
-        let help = "allowed are `system`, `none` and an address as in `http://proxy.example.com:3128`";
-        let url = url::Url::parse(text).map_err(|error| format!("`{text}` is no proxy ({error}); {help}"))?;
+        let help = "use `system`, `none` or an address such as `http://proxy.example.com:3128`";
+        let url = url::Url::parse(text).map_err(|error| format!("`{text}` is not a proxy ({error}); {help}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(format!("`{text}` is no proxy; {help}"));
+            return Err(format!("`{text}` is not a proxy; {help}"));
         }
         Ok(Self::Address(url))
     }

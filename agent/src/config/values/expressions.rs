@@ -1,26 +1,30 @@
-//! Regular expressions of the settings. The `regex` crate searches in linear time, whatever the expression is; their
-//! size is bounded so that the factor stays small.
+//! Regular expressions in settings. The `regex` crate searches in linear time for every expression.
+//! The size of expressions is limited so that the constant factor stays small.
 
 use std::fmt;
 
-/// Largest compiled expression, in bytes. A list of hundreds of words fits; repetitions of repetitions do not.
-const MOST_BYTES: usize = 256 * 1024;
+/// Maximum size of a compiled expression. A list of hundreds of words fits; nested repetitions do
+/// not.
+const MAX_COMPILED_BYTES: usize = 256 * 1024;
 
-/// A compiled expression. Two are equal if they were written the same.
+/// A compiled expression. Two expressions are equal if their text is equal.
 #[derive(Debug, Clone)]
 struct Compiled(regex::Regex);
 
 impl Compiled {
     fn new(text: &str) -> Result<Self, String> {
-        regex::RegexBuilder::new(text).size_limit(MOST_BYTES).build().map(Self).map_err(|error| match error {
+        regex::RegexBuilder::new(text).size_limit(MAX_COMPILED_BYTES).build().map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
-                format!("the pattern needs more than {} KiB; make its repetitions smaller", MOST_BYTES / 1024)
+                format!(
+                    "the regular expression needs more than {} KiB of memory; use smaller repetitions",
+                    MAX_COMPILED_BYTES / 1024
+                )
             }
             error => {
-                // the last line says what is wrong; those before it draw the pattern
+                // The last line is the reason; the lines before it draw the pattern.
                 let error = error.to_string();
                 let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("the pattern is not a regular expression: {reason}")
+                format!("not a valid regular expression: {reason}")
             }
         })
     }
@@ -32,12 +36,12 @@ impl PartialEq for Compiled {
     }
 }
 
-/// A regular expression for something in a text.
+/// A regular expression that is searched in a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expression(Compiled);
 
 impl Expression {
-    /// The compiled expression.
+    /// Returns the compiled expression.
     #[must_use]
     pub fn regex(&self) -> &regex::Regex {
         &self.0.0
@@ -50,7 +54,7 @@ impl std::str::FromStr for Expression {
     fn from_str(text: &str) -> Result<Self, String> {
         let compiled = Compiled::new(text)?;
         if compiled.0.is_match("") {
-            return Err("the pattern takes an empty text; it has to stand for at least one character".to_owned());
+            return Err("the regular expression matches an empty text; it must match at least one character".to_owned());
         }
         Ok(Self(compiled))
     }
@@ -62,15 +66,15 @@ impl fmt::Display for Expression {
     }
 }
 
-/// A regular expression for the first line of a record, with at least a group `message`.
+/// A regular expression for the first line of a record, with at least the group `message`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern(Compiled);
 
 impl Pattern {
-    /// Named groups that mean something.
+    /// The supported named groups.
     pub const GROUPS: [&'static str; 6] = ["time", "level", "category", "instance", "thread", "message"];
 
-    /// The compiled expression.
+    /// Returns the compiled expression.
     #[must_use]
     pub fn regex(&self) -> &regex::Regex {
         &self.0.0
@@ -84,10 +88,13 @@ impl std::str::FromStr for Pattern {
         let compiled = Compiled::new(text)?;
         let names: Vec<&str> = compiled.0.capture_names().flatten().collect();
         if let Some(unknown) = names.iter().find(|name| !Self::GROUPS.contains(name)) {
-            return Err(format!("the pattern has a group `{unknown}`; known are {}", Self::GROUPS.join(", ")));
+            return Err(format!(
+                "the pattern has an unknown group `{unknown}`; allowed are {}",
+                Self::GROUPS.join(", ")
+            ));
         }
         if !names.contains(&"message") {
-            return Err("the pattern needs a named group `message`, as in `(?<message>.*)`".to_owned());
+            return Err("the pattern has no group `message`; add one, for example `(?<message>.*)`".to_owned());
         }
         Ok(Self(compiled))
     }

@@ -1,33 +1,34 @@
-//! Origins of web pages, with patterns in them.
+//! Patterns for web origins.
 
 use std::fmt;
 
 use crate::glob;
 
-/// The origin that browsers give to pages without one: those from files, for example (RFC 6454, section 6.1).
+/// Origin that browsers send for pages without one, for example pages opened from files (RFC 6454,
+/// section 6.1).
 const OPAQUE: &str = "null";
-/// Any port.
+/// Pattern for any port.
 const ANY: &str = "*";
 
-/// Origins of web pages: scheme, host and port, as browsers write them (RFC 6454, section 6.2). In the host `*` stands for any
-/// characters, as a port for any port.
+/// A pattern for web origins: scheme, host and port as browsers send them (RFC 6454, section 6.2).
+/// In the host `*` matches any characters; as the port it matches any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `null`.
+    /// The origin `null`.
     Opaque,
-    /// Every other.
+    /// All other origins.
     Of {
-        /// In lower case, without `://`.
+        /// Scheme in lower case, without `://`.
         scheme: String,
-        /// With patterns.
+        /// Host; may contain `*`.
         host: String,
-        /// None if it is the scheme's own.
+        /// Port; `None` for the default port of the scheme.
         port: Option<String>,
     },
 }
 
 impl OriginPattern {
-    /// Whether an origin is one of these.
+    /// Returns whether an origin matches.
     #[must_use]
     pub fn matches(&self, origin: &str) -> bool {
         match self {
@@ -47,13 +48,14 @@ impl std::str::FromStr for OriginPattern {
         if text == OPAQUE {
             return Ok(Self::Opaque);
         }
-        let help = "an origin is a scheme and a host, and a port if it is not the scheme's own, without a path \
-                    or a slash at its end, as in `https://*.example.com` or `http://localhost:3000`; `null` stands for pages from files";
+        let help = "write scheme, host, and the port if it is not the default, without a path or a slash at the end, \
+                    for example `https://*.example.com` or `http://localhost:3000`; `null` is the origin of pages \
+                    opened from files";
         let Some((scheme, host, port)) = parts(text) else {
-            return Err(format!("`{text}` is no origin; {help}"));
+            return Err(format!("`{text}` is not a web origin; {help}"));
         };
         let port = match (scheme.to_ascii_lowercase().as_str(), port) {
-            // Browsers leave it out.
+            // Browsers leave out the default port.
             ("http", Some("80")) | ("https", Some("443")) => None,
             (_, port) => port.map(str::to_owned),
         };
@@ -61,7 +63,7 @@ impl std::str::FromStr for OriginPattern {
     }
 }
 
-/// Scheme, host and port of what is written as an origin.
+/// Splits an origin into scheme, host and port.
 fn parts(origin: &str) -> Option<(&str, &str, Option<&str>)> {
     let (scheme, rest) = origin.split_once("://")?;
     let is_port = |port: &str| port == ANY || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));

@@ -20,6 +20,9 @@ fn by_process_alone() {
 }
 
 /// Rules name windows by title, class and program, in any case; those without a program take io.Connect's windows only.
+///
+/// Settings: `focus.apps[].app`, `focus.apps[].title`, `focus.apps[].class`,
+/// `focus.apps[].process`.
 #[test]
 fn by_rules() {
     let mut apps = apps(
@@ -48,6 +51,8 @@ fn a_window_keeps_its_name() {
 
 /// Definitions name web apps by their title, the longest first, and native apps by their program; files that are none
 /// are passed over.
+///
+/// Settings: `focus.app_definitions`.
 #[test]
 fn by_definitions() {
     let folder = tempfile::tempdir().unwrap();

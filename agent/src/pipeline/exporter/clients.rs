@@ -20,16 +20,18 @@ impl Clients {
     pub fn new(settings: &CollectorSettings) -> Result<Self, ClientError> {
         let common = Client::new(settings)?;
         let of = |signal: Signal| -> Result<(Signal, Client), ClientError> {
-            let different = settings.different_for(signal);
+            let different = settings.overrides_for(signal);
             if *different == DestinationSettings::default() {
                 return Ok((signal, common.clone()));
             }
-            let client = Client::new(&settings.with(different))?;
+            let client = Client::new(&settings.with_overrides(different))?;
             // Each signal's address is used as it is (OpenTelemetry, "Protocol Exporter", section "Endpoint URLs for OTLP/HTTP").
             Ok((signal, if different.endpoint.is_some() { client.with_whole_address() } else { client }))
         };
         let fallback = match &settings.fallback {
-            different @ DestinationSettings { endpoint: Some(_), .. } => Some(Client::new(&settings.with(different))?),
+            different @ DestinationSettings { endpoint: Some(_), .. } => {
+                Some(Client::new(&settings.with_overrides(different))?)
+            }
             _ => None,
         };
         let [metrics, traces, logs] = Signal::ALL;

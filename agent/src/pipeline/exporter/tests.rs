@@ -147,6 +147,7 @@ async fn an_unreachable_collector_has_its_sentence() {
     insta::assert_snapshot!(said(&in_clear).await, @"collector.invalid:PORT is another machine, and data would go there without encryption. Write `https://`, or, if that is really wanted, set `collector.allow_plain_http`.");
 }
 
+/// Settings: `collector.timeout`, `collector.endpoint`.
 #[tokio::test]
 async fn silence_and_broken_connections_have_their_sentences() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -156,6 +157,7 @@ async fn silence_and_broken_connections_have_their_sentences() {
     insta::assert_snapshot!(said(&http(raw_server(b"").await)).await, @"127.0.0.1:PORT closed the connection before it answered.");
 }
 
+/// Settings: `collector.protocol`.
 #[tokio::test]
 async fn the_wrong_port_has_its_sentence() {
     let http1 = raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
@@ -235,6 +237,8 @@ async fn refused_certificates_have_their_sentences() {
 
 /// Guarantees: a collector that knows its machines by their certificates takes ours, whose key may be in a file of its own;
 /// without one, or with a foreign one, the sentence says what to do.
+///
+/// Settings: `collector.client_certificate_thumbprint`.
 #[tokio::test]
 async fn a_machine_is_known_by_its_certificate() {
     let dir = tempfile::tempdir().unwrap();
@@ -313,6 +317,8 @@ fn settings_that_make_no_client_say_why() {
 }
 
 /// Every compression over both protocols arrives as the same records, whatever the queue has stored.
+///
+/// Settings: `collector.compression`.
 #[tokio::test]
 async fn payloads_arrive_in_every_compression() {
     let seen = Arc::new(Mutex::new(0));

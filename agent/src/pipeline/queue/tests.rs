@@ -98,6 +98,8 @@ fn a_refused_log_batch_moves_no_position() {
 }
 
 /// When the queue is full logs wait, and metrics are still taken: the oldest metrics give way, and are counted.
+///
+/// Settings: `queue.max_bytes`.
 #[test]
 fn a_full_queue_drops_the_oldest_metrics_only() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,6 +157,7 @@ fn withdrawn_logs_are_gone_from_the_disk() {
     assert!(!holds_secret());
 }
 
+/// Settings: `queue.max_age`.
 #[test]
 fn data_older_than_the_limit_is_dropped_and_counted() {
     let dir = tempfile::tempdir().unwrap();

@@ -311,6 +311,8 @@ fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
 
 /// Guarantees: a company that samples keeps a share of the traces, and those with a failed or a slow span whole; what is left
 /// out is counted, and acknowledged as taken.
+///
+/// Settings: `receiver.sampling.keep_slower_than`.
 #[tokio::test]
 async fn errors_and_slow_traces_survive_sampling() {
     let sampling = serde_json::from_value(json!({ "ratio": 0.001, "keep_slower_than": "2s" })).unwrap();

@@ -6,6 +6,8 @@ use super::*;
 use crate::config::Protocol;
 
 /// Guarantees: each setting of each destination reaches the client of that destination, and of no other.
+///
+/// Settings: `collector.metrics`, `collector.traces`, `collector.logs`, `collector.fallback`.
 #[tokio::test]
 async fn what_is_different_for_one_destination_counts_there() {
     let folder = tempfile::tempdir().unwrap();

@@ -105,6 +105,8 @@ fn the_least_valuable_gives_way_first() {
 
 /// Below the reserve of free disk the queue does not grow: log files wait, new metrics push out old ones, and what finds
 /// no room is held in memory, delivered from there, and put on disk when there is room again.
+///
+/// Settings: `queue.min_free_disk`.
 #[test]
 fn the_reserve_of_the_disk_is_left_alone() {
     let mut queue = Hand::new("64 MiB");

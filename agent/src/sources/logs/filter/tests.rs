@@ -35,6 +35,8 @@ fn without_filters_everything_is_sent() {
     assert!(fates("application.log", &LogSettings::default(), &file).chars().all(|fate| fate == '+'));
 }
 
+/// Settings: `logs.filters`, `logs.filters[].files`, `logs.filters[].below`,
+/// `logs.filters[].category`, `logs.filters[].pattern`, `logs.filters[].keep_one_in`.
 #[test]
 fn each_condition_counts_and_the_first_filter_decides() {
     let settings = settings(serde_json::json!({ "filters": [
@@ -79,6 +81,8 @@ fn continuations_share_the_fate_of_their_record() {
 }
 
 /// The limit is one of the file's own time: a backlog that is read at once is not cut.
+///
+/// Settings: `logs.max_records_per_second`.
 #[test]
 fn a_logger_that_runs_wild_is_limited() {
     let settings = settings(serde_json::json!({ "max_records_per_second": 3 }));

@@ -133,6 +133,8 @@ fn custom(files: &str, pattern: &str, time_format: &str) -> LayoutSettings {
     LayoutSettings { files: files.into(), pattern: pattern.parse().unwrap(), time_format: time_format.into() }
 }
 
+/// Settings: `logs.layouts`, `logs.layouts[].files`, `logs.layouts[].pattern`,
+/// `logs.layouts[].time_format`.
 #[test]
 fn a_layout_of_the_companys_own_comes_before_the_built_in_one_and_only_for_its_files() {
     let layouts =

@@ -3,6 +3,8 @@
 use super::*;
 
 /// Guarantees: of the attributes of spans and their events, those that are named are redacted, and no others.
+///
+/// Settings: `receiver.redacted_attributes`.
 #[tokio::test]
 async fn named_attributes_of_spans_are_redacted() {
     let redacted_attributes = vec!["args.*".to_owned()];

@@ -16,6 +16,8 @@ fn on(grpc_port: u16, http_port: u16, collector: CollectorSettings) -> Desk {
 }
 
 /// Guarantees: where a port is taken a free one is used, published and told; the file goes with the receiver.
+///
+/// Settings: `receiver.grpc_port`, `receiver.http_port`.
 #[tokio::test]
 async fn a_port_that_is_taken_is_replaced() {
     let other = Listener::bind("127.0.0.1:0").unwrap();

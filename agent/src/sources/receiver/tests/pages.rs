@@ -5,6 +5,8 @@ use crate::sources::receiver::gate::is_this_machine;
 
 /// Guarantees: with a token, nobody is taken who does not say it, over HTTP and gRPC; also not who only says that it is a page
 /// of an allowed origin.
+///
+/// Settings: `receiver.token`.
 #[tokio::test]
 async fn everybody_says_the_token() {
     let token = Some(serde_json::from_value(json!("s3cret")).unwrap());

@@ -1,4 +1,4 @@
-//! What every program of the agent is started with, and how it gets from there to its settings.
+//! Command-line options that all programs of the agent share, and how they lead to the settings.
 
 #[cfg(windows)]
 mod registry;
@@ -9,58 +9,58 @@ use crate::config::{self, ConfigError, FileChoice, Inputs, Loaded};
 use crate::ioconnect::setup::usual_file;
 use crate::paths::{self, DataDir};
 
-/// The organisation's policy on Unix.
-const POLICY: &str = "/etc/insights-agent/policy.json";
+/// The organisation's policy file on Linux.
+const POLICY_FILE: &str = "/etc/insights-agent/policy.json";
 
-/// The options that all programs share.
+/// The command-line options that all programs share.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
-pub struct Options {
-    /// Folder that holds the queue, the consent record and the agent's log.
+pub struct CommonArgs {
+    /// Data folder: holds the queue, the consent record and the agent's log.
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Settings file, instead of the user's.
+    /// Settings file to use instead of the user's.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One setting, as in `--set collector.endpoint=http://localhost:4317`. Can be given several times.
+    /// Sets one setting, for example `--set collector.endpoint=http://localhost:4317`. Repeatable.
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
-/// Why a program cannot be started.
+/// Why a program cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// There is no place for data.
-    #[error("this user has no home folder; name a folder with --data-dir")]
+pub enum StartupError {
+    /// No data folder is given and the user has no home folder.
+    #[error("this user has no home folder; set the data folder with --data-dir")]
     NoDataFolder,
-    /// There is no place for settings.
-    #[error("this user has no home folder; name a settings file with --config")]
+    /// No settings file is given and the user has no home folder.
+    #[error("this user has no home folder; set the settings file with --config")]
     NoSettingsFolder,
-    /// The settings are wrong.
-    #[error("the settings cannot be used")]
+    /// The settings are invalid.
+    #[error("the settings are invalid")]
     Settings(#[from] ConfigError),
 }
 
-impl Options {
-    /// The data folder.
+impl CommonArgs {
+    /// Returns the data folder: the one of `--data-dir`, else the user's default.
     ///
     /// # Errors
-    /// When none is named and the user has no home.
-    pub fn data(&self) -> Result<DataDir, LaunchError> {
+    /// [`StartupError::NoDataFolder`] if `--data-dir` is not given and the user has no home folder.
+    pub fn data(&self) -> Result<DataDir, StartupError> {
         match &self.data_dir {
             Some(path) => Ok(DataDir::new(path.clone())),
-            None => DataDir::of_user().ok_or(LaunchError::NoDataFolder),
+            None => DataDir::of_user().ok_or(StartupError::NoDataFolder),
         }
     }
 
-    /// Puts the settings together from the registry, the file, the environment and the flags. With `keep_last_good`, the last good copy
-    /// of the file stands in for one that is broken.
+    /// Loads the settings from the registry, the policy, the file, the environment and the flags.
+    /// With `keep_last_good`, the last good copy of the file is used when the file is broken.
     ///
     /// # Errors
-    /// See [`LaunchError`].
-    pub fn settings(&self, keep_last_good: bool) -> Result<Loaded, LaunchError> {
+    /// See [`StartupError`].
+    pub fn settings(&self, keep_last_good: bool) -> Result<Loaded, StartupError> {
         let file = match &self.config {
             Some(file) => FileChoice::Named(file.clone()),
-            None => FileChoice::Default(paths::user_config_file().ok_or(LaunchError::NoSettingsFolder)?),
+            None => FileChoice::Default(paths::user_config_file().ok_or(StartupError::NoSettingsFolder)?),
         };
         let last_good = if keep_last_good { Some(self.data()?.last_good_settings()) } else { None };
         let environment =
@@ -70,12 +70,12 @@ impl Options {
         let registry = registry::read();
         #[cfg(not(windows))]
         let registry = Vec::new();
-        let policy = cfg!(unix).then(|| PathBuf::from(POLICY));
+        let policy = cfg!(unix).then(|| PathBuf::from(POLICY_FILE));
         let (system_json, flags) = (usual_file(), self.set.clone());
         Ok(config::load(&Inputs { file, last_good, registry, policy, system_json, environment, flags })?)
     }
 
-    /// The same options, for another program that is started with them.
+    /// Returns these options as arguments, for starting another program with the same options.
     #[must_use]
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
         let mut arguments = Vec::new();

@@ -1,15 +1,16 @@
-//! Reads what the organisation and the installer have written into the registry.
+//! Reads settings and policies from the Windows registry.
 
 use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE, Type};
 
 use crate::config::{RegistryData, RegistryKey};
 
-/// Where the installer writes, and where administrators may.
+/// Settings of the machine or user, written by the installer or an administrator.
 const SETTINGS: &str = r"SOFTWARE\InsightsAgent\Settings";
-/// Where Group Policy writes: only administrators can.
+/// Policies, written by Group Policy. Only administrators can write here.
 const POLICIES: &str = r"SOFTWARE\Policies\InsightsAgent";
 
-/// The keys that are there, later ones above earlier ones. What cannot be read is as good as not there.
+/// Returns the keys that exist, in ascending precedence. Keys and values that cannot be read are
+/// skipped.
 pub(super) fn read() -> Vec<RegistryKey> {
     let machine = ("HKLM", LOCAL_MACHINE);
     let user = ("HKCU", CURRENT_USER);
@@ -18,8 +19,8 @@ pub(super) fn read() -> Vec<RegistryKey> {
         let key = root.open(path).ok()?;
         let mut values = values_of(&key, "");
         for name in key.keys().into_iter().flatten() {
-            if let Ok(below) = key.open(&name) {
-                values.extend(values_of(&below, &format!("{name}\\")));
+            if let Ok(subkey) = key.open(&name) {
+                values.extend(values_of(&subkey, &format!("{name}\\")));
             }
         }
         Some(RegistryKey { path: format!("{hive}\\{path}"), is_policy, values })
@@ -29,7 +30,7 @@ pub(super) fn read() -> Vec<RegistryKey> {
 
 fn values_of(key: &Key, prefix: &str) -> Vec<(String, RegistryData)> {
     let values = key.values().into_iter().flatten();
-    // The value without a name is no setting.
+    // A key's default value has no name, so it cannot be a setting.
     values
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| (format!("{prefix}{name}"), data(key, &name, value)))
