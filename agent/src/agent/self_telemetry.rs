@@ -107,7 +107,7 @@ fn observe_exporters(meter: &Meter, told: &Told, collector: &CollectorSettings) 
         let (told, common) = (told.clone(), exporter(collector, signal));
         metric.observe_u64(meter, move |observer| {
             let Some(status) = (told.look)() else { return };
-            let delivery = status.collector.for_signal(signal);
+            let delivery = status.collector.of(signal);
             observer.observe(delivery.acknowledged_items, &common);
             let failed = |reason: DropReason| {
                 (reason.name(), told.since_start(&status, &format!("dropped.{signal}.{}", reason.name())))

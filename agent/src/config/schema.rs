@@ -39,6 +39,7 @@ pub fn setting_keys() -> Vec<String> {
 }
 
 /// Returns the schema as the model declares it, with [`EXAMPLE`].
+#[cfg(test)]
 pub(super) fn model_schema() -> &'static Value {
     &SCHEMA
 }
