@@ -235,8 +235,8 @@ pub fn page(status: &Status) -> String {
     for (name, number) in status.queue.counters.iter().filter(|(name, _)| told(name)) {
         line("", format!("{name}: {number}"));
     }
-    for aside in &status.queue.set_aside {
-        line("", format!("{}, {} ago: {}", aside.reason.sentence(), ago(now - aside.at_unix_ms), aside.path.display()));
+    for file in &status.queue.quarantined {
+        line("", format!("{}, {} ago: {}", file.reason.description(), ago(now - file.at_unix_ms), file.path.display()));
     }
     let shared: Vec<&str> = status.logs.shared.iter().map(|kind| kind.name()).collect();
     let logs = if shared.is_empty() {

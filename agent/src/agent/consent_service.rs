@@ -131,11 +131,11 @@ impl ConsentService {
             Reach::Agent { queue, .. } => {
                 let mut deleted = 0;
                 for kind in kinds {
-                    deleted += queue.withdraw(*kind).await?;
+                    deleted += queue.purge(*kind).await?;
                 }
                 Ok(deleted)
             }
-            Reach::Files { queue } => Ok(queue::withdraw(queue, kinds)?),
+            Reach::Files { queue } => Ok(queue::purge(queue, kinds)?),
         }
     }
 

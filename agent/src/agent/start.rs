@@ -38,7 +38,7 @@ impl Storage {
         let consent = consent_service::load(&data.consent(), &settings.policy);
         for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
             // The program may have ended, or the disk been full, between the decision and the deletion.
-            opened.queue.withhold(kind);
+            opened.queue.purge_unshared(kind);
         }
         Ok(Self { lock, queue: opened.queue, thread: opened.thread, pause, consent })
     }

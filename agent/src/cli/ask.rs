@@ -96,8 +96,8 @@ pub(super) fn queue(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode>
     for (name, items) in &stats.counters {
         println!("{name}: {items}");
     }
-    for aside in &stats.set_aside {
-        println!("{}, {}: {}", aside.reason.sentence(), units::bytes(aside.bytes), aside.path.display());
+    for file in &stats.quarantined {
+        println!("{}, {}: {}", file.reason.description(), units::bytes(file.bytes), file.path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

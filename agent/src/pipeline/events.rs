@@ -1,5 +1,6 @@
-//! Events of the agent: log records with a name, into the queue. They wait for no consent, because they hold nothing of
-//! any log file.
+//! Appends the agent's events to the queue, as log records with an event name.
+//!
+//! Events need no consent, because they contain nothing from a log file.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -13,7 +14,7 @@ use crate::otlp::Signal;
 use crate::signals::events::{EventDefinition, SCOPE_NAME};
 use crate::signals::logs::SCHEMA_URL;
 
-/// Puts events into the queue.
+/// Appends events to the queue.
 #[derive(Debug, Clone)]
 pub struct Events {
     queue: Queue,
@@ -21,15 +22,15 @@ pub struct Events {
 }
 
 impl Events {
-    /// `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
+    /// Creates an appender. `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
     ///
     /// # Errors
-    /// When it is not.
+    /// When `resource` cannot be decoded.
     pub fn new(queue: Queue, resource: &[u8]) -> Result<Self, prost::DecodeError> {
         Ok(Self { queue, resource: Resource::decode(resource)? })
     }
 
-    /// Puts an event into the queue; it is on disk when this returns. `body` says it to people.
+    /// Appends an event; see [`Queue::append`]. `body` describes the event for people.
     ///
     /// # Errors
     /// See [`AppendError`].
@@ -42,9 +43,9 @@ impl Events {
     ) -> Result<(), AppendError> {
         let nanos = |time: jiff::Timestamp| i64::try_from(time.as_nanosecond()).unwrap_or_default();
         let value = |value: Value| Some(AnyValue { value: Some(value) });
-        let attributes = attributes.into_iter().map(|(key, of)| KeyValue {
+        let attributes = attributes.into_iter().map(|(key, attribute)| KeyValue {
             key: key.to_owned(),
-            value: value(of),
+            value: value(attribute),
             ..KeyValue::default()
         });
         let record = LogRecord {

@@ -1,5 +1,7 @@
-//! Metrics of the OpenTelemetry SDK into the queue: the SDK aggregates and opentelemetry-otlp encodes, but what it takes
-//! for an HTTP client appends the request to the queue.
+//! Exports the metrics of the OpenTelemetry SDK into the queue.
+//!
+//! The SDK aggregates and opentelemetry-otlp encodes. The HTTP client that they use is ours:
+//! instead of sending a request, it appends the request to the queue.
 
 use std::time::Duration;
 
@@ -18,11 +20,11 @@ use crate::otlp::{Signal, data_points};
 use crate::pause::Pause;
 use crate::signals::metrics::{MAX_REQUEST_SERIES, REQUEST_DURATION};
 
-/// A meter provider whose exports, one every `interval` and one at its shutdown, go into the queue; none
-/// of a pause does.
+/// Returns a meter provider that exports into the queue: once every `interval` and once at
+/// shutdown. While the agent is paused, exports are discarded.
 ///
 /// # Errors
-/// When opentelemetry-otlp refuses to build its exporter.
+/// When opentelemetry-otlp cannot build its exporter.
 pub fn provider(
     queue: Queue,
     resource: Resource,
@@ -37,14 +39,16 @@ pub fn provider(
         .with_temporality(Temporality::Cumulative)
         .build()?;
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    // The names of requests are the apps': without a limit each new one would take memory for good.
-    let limit = |instrument: &Instrument| {
-        let is_of_requests = instrument.name() == REQUEST_DURATION.name;
-        is_of_requests.then(|| Stream::builder().with_cardinality_limit(MAX_REQUEST_SERIES).build().ok()).flatten()
+    // Apps choose the names of their requests. Without a limit, each new name would use memory for
+    // as long as the agent runs.
+    let limit_requests = |instrument: &Instrument| {
+        let is_request_duration = instrument.name() == REQUEST_DURATION.name;
+        is_request_duration.then(|| Stream::builder().with_cardinality_limit(MAX_REQUEST_SERIES).build().ok()).flatten()
     };
-    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(limit).build())
+    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(limit_requests).build())
 }
 
+/// An HTTP client that appends requests to the queue.
 #[derive(Debug)]
 struct QueueClient {
     queue: Queue,
@@ -72,7 +76,7 @@ impl HttpClient for QueueClient {
         let status = match self.queue.append(batch).await {
             Ok(()) => StatusCode::OK,
             Err(AppendError::Closed) => return Err(AppendError::Closed.into()),
-            // The SDK does not export it again.
+            // The SDK does not export the request again, so its data points are lost.
             Err(error) => {
                 let reason = if matches!(error, AppendError::Full) { DropReason::Full } else { DropReason::DiskFull };
                 self.queue.count_lost(Signal::Metrics, reason, items).await;

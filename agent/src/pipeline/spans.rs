@@ -1,5 +1,8 @@
-//! Spans of the agent into the queue. They are of things that are over when they are told, sometimes after a restart of
-//! the agent, so they are encoded with the identities and times that they have, not made by the SDK's tracer.
+//! Appends the agent's spans to the queue.
+//!
+//! A span is appended after the activity that it describes has ended, sometimes only after a
+//! restart of the agent. The SDK's tracer cannot create such spans, so they are encoded here with
+//! the ids and times that they already have.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
@@ -12,7 +15,7 @@ use crate::otlp::Signal;
 use crate::signals::logs::SCHEMA_URL;
 use crate::signals::spans::SCOPE_NAME;
 
-/// Puts spans into the queue.
+/// Appends spans to the queue.
 #[derive(Debug, Clone)]
 pub struct Spans {
     queue: Queue,
@@ -20,15 +23,15 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
+    /// Creates an appender. `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
     ///
     /// # Errors
-    /// When it is not.
+    /// When `resource` cannot be decoded.
     pub fn new(queue: Queue, resource: &[u8]) -> Result<Self, prost::DecodeError> {
         Ok(Self { queue, resource: Resource::decode(resource)? })
     }
 
-    /// Puts spans into the queue; they are on disk when this returns.
+    /// Appends spans as one batch; see [`Queue::append`].
     ///
     /// # Errors
     /// See [`AppendError`].

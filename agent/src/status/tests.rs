@@ -1,7 +1,7 @@
 use super::*;
 use crate::ioconnect::processes::Role;
 use crate::pipeline::exporter::Problem;
-use crate::pipeline::queue::{AsideReason, SetAside};
+use crate::pipeline::queue::{QuarantineReason, QuarantinedFile};
 use crate::session::SessionState;
 use crate::sources::host::Space;
 use crate::sources::processes::RoleFigures;
@@ -114,9 +114,9 @@ fn the_page_is_readable() {
         oldest_unix_ms: Some(NOW - 200_000),
     };
     status.queue.counters = [("delivered.metrics".to_owned(), 12), ("dropped.metrics.full".to_owned(), 5)].into();
-    status.queue.set_aside = vec![SetAside {
+    status.queue.quarantined = vec![QuarantinedFile {
         path: "/home/desk/.local/share/insights-agent/queue.db.damaged-1".into(),
-        reason: AsideReason::Damaged,
+        reason: QuarantineReason::Damaged,
         at_unix_ms: NOW - 3_600_000,
         bytes: 1_200_000,
     }];
@@ -138,7 +138,7 @@ fn the_page_is_readable() {
                 It is broken. Next try in 30 s.
     Queue       2 requests, 46.9 KiB, oldest 3 min ago
                 dropped.metrics.full: 5
-                a damaged file was set aside, 60 min ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
+                a damaged queue file was quarantined, 60 min ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
     Logs        sharing platform and applications: 3 files followed, 310 records taken, 0 B behind
     Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
     io.Connect  running, 9 processes, memory 1.0 GiB

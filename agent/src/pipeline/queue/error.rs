@@ -1,51 +1,54 @@
-//! What can go wrong.
+//! Errors of the queue.
 
 use std::io;
 
 use rusqlite::{ErrorCode, ffi};
 
-/// What can go wrong with the queue's file.
+/// An error of the queue file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A newer agent has written it.
-    #[error("the queue has format {found}, this program knows up to {known}")]
+    /// The file was written by a newer agent.
+    #[error("the queue file has format {found}, but this agent supports formats up to {known}")]
     Newer {
-        /// Its format.
+        /// Format of the file.
         found: i64,
-        /// The newest known here.
+        /// Newest format that this agent supports.
         known: i64,
     },
-    /// SQLite says no.
-    #[error("the queue's database: {0}")]
+    /// An error from SQLite.
+    #[error("queue database error: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// It is not what this program has written.
+    /// The content is not what the agent wrote.
     #[error("{0}")]
     Damaged(&'static str),
-    /// Something went wrong before, and it is not yet time to try again.
+    /// An earlier fault persists and it is not yet time to retry. Contains the message of the
+    /// fault.
     #[error("{0}")]
     Fault(String),
-    /// The file system says no.
-    #[error("the queue's file: {0}")]
+    /// An error from the file system.
+    #[error("queue file error: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Why a batch was not taken.
+/// Why data was not added to the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// There is no room; later there may be.
+    /// There is no room now; there may be later.
     #[error("the queue is full")]
     Full,
-    /// It could not be written; later it may be.
+    /// Writing failed; it may succeed later.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queue has ended.
+    /// The queue thread has ended.
     #[error("the queue is closed")]
     Closed,
 }
 
 impl StoreError {
-    /// Whether the file as it is cannot be used, now or later: all that SQLite says of a file and not of its
-    /// surroundings. Bytes that the disk does not give back are damage too.
+    /// Returns whether the file itself is unusable, now and later.
+    ///
+    /// This covers every SQLite error about the file's content, as opposed to its surroundings
+    /// (disk, permissions, locks). Bytes that the disk fails to return also count as damage.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Newer { .. } | Self::Damaged(_) => true,
@@ -77,8 +80,9 @@ impl StoreError {
         }
     }
 
-    /// Whether the open file can still be read: there is no room, or another program is at it.
-    pub(super) fn is_momentary(&self) -> bool {
+    /// Returns whether the open file can still be read: the disk is full, or another program holds
+    /// a lock.
+    pub(super) fn leaves_file_readable(&self) -> bool {
         match self {
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),

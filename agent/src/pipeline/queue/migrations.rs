@@ -1,6 +1,7 @@
-//! The formats of the queue's file, one frozen step from each to the next; a new file takes all of them.
+//! Migrations of the queue file: one frozen step from each format to the next.
 //!
-//! A step imports nothing from the rest of the program, so that no later change of the program changes it.
+//! A new file runs all steps. A step imports nothing from the rest of the program, so that no later
+//! change can alter it.
 
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,11 @@ mod v3;
 
 use rusqlite::Connection;
 
-/// The format of today (`user_version`).
+/// The current format (`user_version`).
 pub(super) const VERSION: i64 = 3;
 
-/// Brings a file from format `found`, 0 for an empty file, to that of today: whole, or not at all.
+/// Migrates a database from format `found` (0 for an empty file) to the current one, in one
+/// transaction.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     migrate_to(connection, found, VERSION)
 }

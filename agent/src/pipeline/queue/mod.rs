@@ -1,41 +1,44 @@
-//! The durable hand-off: encoded OTLP export requests, on disk until a collector has acknowledged them.
+//! The durable queue: encoded OTLP export requests, kept on disk until a collector has acknowledged
+//! them.
 //!
-//! One thread owns the file; a [`Queue`] is a handle to it, cheap to clone, for tasks and for threads alike. What the
-//! queue holds is published after every change ([`Queue::watch`]).
+//! One thread owns the file. A [`Queue`] is a handle to it that is cheap to clone and works in
+//! tasks and in threads. The statistics are published after every change ([`Queue::watch`]).
 //!
 //! ```text
-//! Queue ─commands─► owner.rs ─┬─► disk.rs ── store.rs ── rows.rs, accounts.rs   the file, its faults, its rows
-//!                             │     └── salvage.rs, aside.rs, place.rs           what cannot be used
-//!                             └─► a store in memory, for what cannot be put on disk
+//! Queue ─commands─► worker.rs ─┬─► resilient_store.rs ── store.rs ── rows.rs, counters.rs
+//!                              │     └── recovery.rs, quarantine.rs    files that cannot be used
+//!                              └─► a store in memory, for data that cannot be written to disk
 //! ```
 //!
-//! **Full** (`queue.max_bytes`): log files wait, for the file is the buffer, and so do those who send to the receiver; their
-//! batches are refused from [`LOG_SHARE_PERCENT`] of the limit on. What is nowhere else is taken up to the full limit, then the
-//! oldest of what is worth no more than it gives way, counted: metrics first, then traces, then log records that are in no file.
+//! **Full queue** (`queue.max_bytes`). Data that its sender can send again is refused from
+//! [`RETRYABLE_FILL_PERCENT`] of the limit: log files wait, because the file itself is the buffer,
+//! and apps that send to the receiver retry. Data that exists nowhere else is accepted up to the
+//! full limit. Then the oldest data of equal or lower value is dropped and counted: metrics first,
+//! then traces, then log records that are in no file.
 //!
-//! **No room or no disk** (`queue.min_free_disk`, a full disk, a file or folder that cannot be written): the queue does
-//! not grow. Log files wait; the rest is held in memory up to [`MEMORY_BYTES`], sent from there, and moved to the disk as
-//! soon as that goes. The program starts and runs all the same, says why in its status, and tries again by itself.
+//! **No disk space or unusable disk** (`queue.min_free_disk`, a full disk, a file or folder that is
+//! not writable). The queue does not grow. Log files wait. Other data is held in memory, up to
+//! [`MAX_MEMORY_BYTES`], sent from there, and moved to disk as soon as possible. The agent still
+//! starts and runs, gives the reason in its status, and retries by itself.
 //!
-//! **Damage**: the file is set aside, what can be read of it is kept, what is lost is counted. A batch that is not what
-//! was put in is never sent.
+//! **Damage.** The file is quarantined, everything readable is recovered, and losses are counted. A
+//! batch that is not exactly what was stored is never sent.
 
-mod accounts;
-mod aside;
 mod clock;
-mod disk;
+mod counters;
+mod deferred_write;
+mod disk_space;
 mod error;
 mod migrations;
-mod owner;
-mod place;
+mod quarantine;
+mod recovery;
+mod resilient_store;
 mod rows;
-mod salvage;
-mod space;
-mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod worker;
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -46,22 +49,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
 use crate::otlp::{Compression, Signal};
-use disk::Disk;
-use owner::{Again, Command, Owner};
-use space::{Probe, Space};
+use disk_space::{DiskSpace, Probe};
+use resilient_store::{RETRY_INTERVAL, ResilientStore};
 use store::Store;
+use worker::{Command, OnRefusal, QueueWorker};
 
+pub use counters::{QueueStats, SignalStats};
 pub use error::{AppendError, StoreError};
-pub use stats::{AsideReason, QueueStats, SetAside, SignalStats};
-pub use types::{Batch, BatchId, DropReason, FileState, HandOver, LogCounter, NewBatch};
+pub use quarantine::{QuarantineReason, QuarantinedFile};
+pub use types::{AppendRequest, Batch, BatchId, DropReason, FileState, LogCounter, NewBatch};
 
-/// Commands that may wait: a few per task that talks to the queue, and as many requests of apps as share a transaction.
-const WAITING_COMMANDS: usize = 64;
-/// Part of the byte limit that log batches may fill; the rest is kept for what cannot be read again.
-pub const LOG_SHARE_PERCENT: u64 = 90;
-/// Compressed bytes held in memory while they cannot be put on disk: hours of metrics, and little beside the budget of
-/// the whole program.
-pub const MEMORY_BYTES: u64 = 4 << 20;
+/// Maximum commands waiting for the queue thread: a few for each task that uses the queue, and as
+/// many requests of apps as share a transaction.
+const MAX_WAITING_COMMANDS: usize = 64;
+/// Percentage of the size limit that data may fill if its sender can send it again. The rest is
+/// kept for data that exists nowhere else.
+pub const RETRYABLE_FILL_PERCENT: u64 = 90;
+/// Maximum compressed bytes held in memory while they cannot be written to disk: hours of metrics,
+/// and little compared with the memory budget of the agent.
+pub const MAX_MEMORY_BYTES: u64 = 4 << 20;
 
 /// A handle to the queue.
 #[derive(Debug, Clone)]
@@ -71,7 +77,7 @@ pub struct Queue {
     ready: watch::Receiver<bool>,
 }
 
-/// The running queue: ends it, and waits for the end.
+/// The running queue thread.
 #[derive(Debug)]
 pub struct QueueThread {
     commands: mpsc::Sender<Command>,
@@ -79,31 +85,32 @@ pub struct QueueThread {
 }
 
 impl QueueThread {
-    /// Carries out what waits, writes all of it to the file, ends the thread.
+    /// Executes the waiting commands, writes everything to the file, and ends the thread.
     pub fn stop(self) {
         let _ = self.commands.blocking_send(Command::Stop);
         if self.thread.join().is_err() {
-            tracing::error!("the queue's thread ended by a panic");
+            tracing::error!("queue thread panicked");
         }
     }
 }
 
-/// An opened queue.
+/// An open queue.
 #[derive(Debug)]
 pub struct Opened {
-    /// For everybody who puts in or takes out.
+    /// Handle for everything that adds or takes data.
     pub queue: Queue,
-    /// For the one who ends it.
+    /// The thread, for the owner that stops it.
     pub thread: QueueThread,
 }
 
 impl Queue {
-    /// Opens the queue's file, and starts its thread. A file that cannot be used is no error: see the module's text.
+    /// Opens the queue file and starts the queue thread. An unusable file is not an error; see the
+    /// documentation of this module.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create the thread.
     pub fn open(file: &Path, settings: &QueueSettings, compression: Compression) -> Result<Opened, StoreError> {
-        Self::open_with(file, settings, compression, space::of_volume(file), disk::RETRY)
+        Self::open_with(file, settings, compression, disk_space::volume_probe(file), RETRY_INTERVAL)
     }
 
     fn open_with(
@@ -111,75 +118,80 @@ impl Queue {
         settings: &QueueSettings,
         compression: Compression,
         probe: Probe,
-        retry: Duration,
+        retry_interval: Duration,
     ) -> Result<Opened, StoreError> {
-        let disk = Disk::open(file, settings, retry);
-        let space = Space::new(probe, settings.min_free_disk.get());
-        let (commands, inbox) = mpsc::channel(WAITING_COMMANDS);
-        let (publish, stats) = watch::channel(QueueStats::default());
-        let (tell_ready, ready) = watch::channel(false);
-        let owner = Owner::new(disk, space, settings.clone(), compression, publish, tell_ready);
+        let disk = ResilientStore::open(file, settings, retry_interval);
+        let space = DiskSpace::new(probe, settings.min_free_disk.get());
+        let (commands, inbox) = mpsc::channel(MAX_WAITING_COMMANDS);
+        let (stats_sender, stats) = watch::channel(QueueStats::default());
+        let (ready_sender, ready) = watch::channel(false);
+        let worker = QueueWorker::new(disk, space, settings.clone(), compression, stats_sender, ready_sender);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread =
-            std::thread::Builder::new().name("queue".to_owned()).spawn(move || runtime.block_on(owner.run(inbox)))?;
+            std::thread::Builder::new().name("queue".to_owned()).spawn(move || runtime.block_on(worker.run(inbox)))?;
         let queue = Self { commands: commands.clone(), stats, ready };
         Ok(Opened { queue, thread: QueueThread { commands, thread } })
     }
 
-    /// Puts in a batch that is nowhere else; it is on disk when this returns, or, while the disk takes nothing, in memory.
+    /// Adds a batch that exists nowhere else. When this returns, the batch is on disk or, while the
+    /// disk cannot be written, in memory.
     ///
     /// # Errors
-    /// See [`AppendError`].
+    /// See [`AppendError`]; the batch is lost then.
     pub async fn append(&self, batch: NewBatch) -> Result<(), AppendError> {
-        self.put_in(vec![batch], Again::Never).await
+        self.append_batches(vec![batch], OnRefusal::DataIsLost).await
     }
 
-    /// Puts in, all or none, what its sender keeps until it is acknowledged; it is on disk when this returns. It is refused
-    /// where log files have to wait: then its sender is the buffer. What waits at the same time shares one transaction.
+    /// Adds batches, all or none, that their sender keeps until they are acknowledged. When this
+    /// returns, they are on disk. They are refused when log files have to wait too: the sender is
+    /// the buffer. Concurrent calls share one transaction.
     ///
     /// # Errors
-    /// See [`AppendError`].
+    /// See [`AppendError`]; nothing was added then.
     pub async fn offer(&self, batches: Vec<NewBatch>) -> Result<(), AppendError> {
-        self.put_in(batches, Again::Later).await
+        self.append_batches(batches, OnRefusal::SenderRetries).await
     }
 
-    async fn put_in(&self, batches: Vec<NewBatch>, again: Again) -> Result<(), AppendError> {
+    async fn append_batches(&self, batches: Vec<NewBatch>, on_refusal: OnRefusal) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Append { what: HandOver { batches, ..HandOver::default() }, again, reply };
+        let request = AppendRequest { batches, ..AppendRequest::default() };
+        let command = Command::Append { request, on_refusal, reply };
         self.commands.send(command).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
-    /// Puts log records in, moves the positions of their files and counts, in one transaction. For threads.
+    /// Adds log records, moves the positions of their files, and counts, in one transaction. Blocks
+    /// the thread.
     ///
     /// # Errors
-    /// See [`AppendError`]; nothing has then been kept.
-    pub fn append_logs(&self, what: HandOver) -> Result<(), AppendError> {
+    /// See [`AppendError`]; nothing was written then.
+    pub fn append_logs(&self, request: AppendRequest) -> Result<(), AppendError> {
         let (reply, answer) = oneshot::channel();
         self.commands
-            .blocking_send(Command::Append { what, again: Again::Later, reply })
+            .blocking_send(Command::Append { request, on_refusal: OnRefusal::SenderRetries, reply })
             .map_err(|_| AppendError::Closed)?;
         answer.blocking_recv().map_err(|_| AppendError::Closed)?
     }
 
-    /// The oldest batch of a signal.
+    /// Returns the oldest batch of a signal. It stays in the queue until it is finished.
     pub async fn next(&self, signal: Signal) -> Option<Batch> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Next { signal, reply }).await.ok()?;
         answer.await.ok()?
     }
 
-    /// Takes a delivered batch out; `rejected` of its items were refused by the collector.
+    /// Removes a delivered batch. The collector rejected `rejected` of its items.
     pub async fn acknowledge(&self, id: BatchId, rejected: u64) {
         self.finish(|done| Command::Acknowledge { id, rejected, done }).await;
     }
 
-    /// Takes a batch out unsent, and counts it.
+    /// Removes a batch that is not delivered, and counts it.
     pub async fn drop_batch(&self, id: BatchId, reason: DropReason) {
         self.finish(|done| Command::Drop { id, reason, done }).await;
     }
 
-    /// Puts two halves in the place of a batch that was too large; one that cannot be halved is dropped and counted.
+    /// Replaces a batch that was too large by two halves. A batch that cannot be halved is dropped
+    /// and counted.
     pub async fn split(&self, batch: Batch) {
         self.finish(|done| Command::Split { batch, done }).await;
     }
@@ -191,46 +203,49 @@ impl Queue {
         }
     }
 
-    /// Counts items that were refused and cannot be put in again.
+    /// Counts items that were refused and that their sender cannot send again.
     pub async fn count_lost(&self, signal: Signal, reason: DropReason, items: u32) {
-        // Without a queue nobody counts any more.
+        // After the queue has ended, there are no counters.
         let _ = self.commands.send(Command::CountLost { signal, reason, items }).await;
     }
 
-    /// Deletes what still waits of a kind of logs that is not shared, before anything that is asked for after this.
-    pub fn withhold(&self, kind: LogKind) {
-        if self.commands.try_send(Command::Withhold { kind }).is_err() {
-            tracing::error!(?kind, "logs that are not shared could not be deleted from the queue");
+    /// Deletes the queued records of a kind of logs that is not shared. The deletion takes effect
+    /// before any command that is sent after this one.
+    pub fn purge_unshared(&self, kind: LogKind) {
+        if self.commands.try_send(Command::PurgeUnshared { kind }).is_err() {
+            tracing::error!(?kind, "failed to delete unshared logs from the queue: the queue thread is busy or gone");
         }
     }
 
-    /// Deletes what waits of a kind of logs, and every file that was set aside, for such records may be in it; returns
-    /// how many records of the queue that were.
+    /// Deletes the queued records of a kind of logs, and all quarantined files, because they may
+    /// contain such records. Returns how many queued records were deleted.
     ///
     /// # Errors
-    /// See [`AppendError`]; what could not be deleted is not sent any more, and deleted as soon as that goes.
-    pub async fn withdraw(&self, kind: LogKind) -> Result<u64, AppendError> {
+    /// See [`AppendError`]. Records that could not be deleted are not sent, and are deleted as soon
+    /// as possible.
+    pub async fn purge(&self, kind: LogKind) -> Result<u64, AppendError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Withdraw { kind, reply }).await.map_err(|_| AppendError::Closed)?;
+        self.commands.send(Command::Purge { kind, reply }).await.map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
-    /// Waits until it is known how far log files have been read: at once, unless the queue's file cannot be opened.
+    /// Waits until the read positions of log files are known. They are known at once unless the
+    /// queue file cannot be opened.
     pub async fn ready(&self) {
         let mut ready = self.ready.clone();
-        // Without a queue nothing will be known.
+        // If the queue has ended, the positions never become known.
         if ready.wait_for(|ready| *ready).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether it is known how far log files have been read.
+    /// Returns whether the read positions of log files are known.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
     }
 
-    /// Every log file that has been read; blocks until that is known. For threads.
+    /// Returns the read positions of all log files. Blocks the thread until they are known.
     #[must_use]
     pub fn files(&self) -> Vec<FileState> {
         let (reply, answer) = oneshot::channel();
@@ -240,39 +255,40 @@ impl Queue {
         answer.blocking_recv().unwrap_or_default()
     }
 
-    /// Forgets a log file that is gone, by its volume and its number there. For threads.
+    /// Deletes the position of a log file that no longer exists; `key` is its volume and its index
+    /// there. Blocks the thread until the command is accepted.
     pub fn forget_file(&self, key: (u64, u64)) {
         let _ = self.commands.blocking_send(Command::ForgetFile { key });
     }
 
-    /// What the queue holds, now and after every change.
+    /// Returns a receiver of the statistics, which change after every command.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<QueueStats> {
         self.stats.clone()
     }
 }
 
-/// Reads what a queue's file holds, also while an agent runs on it.
+/// Reads the statistics of a queue file, even while an agent uses it.
 ///
 /// # Errors
-/// When the file cannot be opened, is damaged, or of a newer version.
+/// When the file cannot be opened, is damaged, or has a newer format.
 pub fn inspect(file: &Path) -> Result<QueueStats, StoreError> {
     let mut stats = if file.exists() { Store::inspect(file)? } else { QueueStats::default() };
-    stats.set_aside = aside::list(file);
+    stats.quarantined = quarantine::list(file);
     Ok(stats)
 }
 
-/// Deletes what waits of some kinds of logs, and every file that was set aside, while no agent runs; returns how many
-/// records of the queue that were.
+/// Deletes the queued records of some kinds of logs, and all quarantined files, while no agent
+/// runs. Returns how many queued records were deleted.
 ///
 /// # Errors
 /// When the file cannot be opened or written.
-pub fn withdraw(file: &Path, kinds: &[LogKind]) -> Result<u64, StoreError> {
-    if !file.exists() && aside::list(file).is_empty() {
+pub fn purge(file: &Path, kinds: &[LogKind]) -> Result<u64, StoreError> {
+    if !file.exists() && quarantine::list(file).is_empty() {
         return Ok(0);
     }
-    let mut disk = Disk::open(file, &QueueSettings::default(), disk::RETRY);
-    let deleted = kinds.iter().map(|kind| disk.withdraw(Instant::now(), *kind)).sum();
+    let mut disk = ResilientStore::open(file, &QueueSettings::default(), RETRY_INTERVAL);
+    let deleted = kinds.iter().map(|kind| disk.purge(Instant::now(), *kind)).sum();
     disk.close();
     deleted
 }

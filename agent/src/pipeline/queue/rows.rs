@@ -1,4 +1,7 @@
-//! Rows of the queue's tables, in and out. What comes out is checked: a row that is not what was put in is none.
+//! Reads and writes rows of the queue's tables.
+//!
+//! Every batch is verified when it is read: a row whose checksum does not match is treated as
+//! absent.
 
 use std::io;
 
@@ -8,12 +11,12 @@ use super::types::{FileState, NewBatch};
 use crate::consent::LogKind;
 use crate::otlp::{Compression, Signal, compression};
 
-/// Columns of `batch` as [`StoredBatch::from_row`] wants them.
+/// Columns of the table `batch`, in the order that [`StoredBatch::from_row`] expects.
 pub(super) const BATCH_COLUMNS: &str = "id, signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano, enqueued_unix_ms, size, split, payload, checksum";
-/// Columns of `file` as [`file_from_row`] wants them.
+/// Columns of the table `file`, in the order that [`file_from_row`] expects.
 pub(super) const FILE_COLUMNS: &str = "volume, file_index, id, kind, path, fingerprint, position, headed, guard";
 
-/// An export request as it is stored.
+/// An export request as it is stored in the table `batch`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredBatch {
     pub(super) signal: Signal,
@@ -25,7 +28,7 @@ pub(super) struct StoredBatch {
     pub(super) enqueued_unix_ms: i64,
     /// Bytes before compression.
     pub(super) size: u64,
-    /// Whether it is a half of one that was too large.
+    /// Whether this is one half of a batch that a collector rejected as too large.
     pub(super) split: bool,
     pub(super) payload: Vec<u8>,
 }
@@ -48,18 +51,18 @@ impl StoredBatch {
         })
     }
 
-    /// Bytes that it takes.
+    /// Returns the compressed size of the payload.
     pub(super) fn bytes(&self) -> u64 {
         self.payload.len() as u64
     }
 
-    /// A row's batch, unless it is not what was put in, or is nothing that this program knows.
+    /// Reads a batch from a row. Returns none if the checksum does not match or a value is unknown.
     pub(super) fn from_row(row: &Row<'_>) -> Option<Self> {
         let batch = Self::from_row_unchecked(row)?;
         (row.get::<_, u32>(11).ok()? == batch.checksum()).then_some(batch)
     }
 
-    /// The same of a file whose format has no checksum.
+    /// Reads a batch from a row of an older format, which has no checksum.
     pub(super) fn from_row_unchecked(row: &Row<'_>) -> Option<Self> {
         let consent = match row.get::<_, Option<String>>(2).ok()? {
             Some(name) => Some(LogKind::from_name(&name)?),
@@ -79,7 +82,8 @@ impl StoredBatch {
         })
     }
 
-    /// CRC-32 of all that is sent or decided by; see docs/on-disk-formats.md.
+    /// Returns the CRC-32 of every value that is sent or that decides about sending; the exact
+    /// input is in docs/on-disk-formats.md.
     fn checksum(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         for text in [self.signal.name(), self.consent.map_or("", LogKind::name), self.compression.token()] {
@@ -93,7 +97,7 @@ impl StoredBatch {
         hasher.finalize()
     }
 
-    /// Puts it in, at a place of its own choice or at the next one; returns its place.
+    /// Inserts the batch with the given id, or with the next free one, and returns its id.
     pub(super) fn insert(&self, connection: &Connection, id: Option<i64>) -> rusqlite::Result<i64> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO batch (id, signal, consent, encoding, items, oldest_unix_nano, newest_unix_nano,
@@ -117,7 +121,7 @@ impl StoredBatch {
     }
 }
 
-/// A row's file position, unless it holds what this program does not know.
+/// Reads a file position from a row. Returns none if a value is unknown.
 pub(super) fn file_from_row(row: &Row<'_>) -> Option<FileState> {
     Some(FileState {
         volume: row.get::<_, i64>(0).ok()?.cast_unsigned(),
@@ -127,12 +131,12 @@ pub(super) fn file_from_row(row: &Row<'_>) -> Option<FileState> {
         path: row.get(4).ok()?,
         fingerprint: row.get(5).ok()?,
         position: u64::try_from(row.get::<_, i64>(6).ok()?).ok()?,
-        headed: row.get(7).ok()?,
+        seen_header: row.get(7).ok()?,
         guard: row.get(8).ok()?,
     })
 }
 
-/// Keeps how far a file has been read.
+/// Inserts or updates the read position of a log file.
 pub(super) fn put_file(connection: &Connection, file: &FileState) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO file (volume, file_index, id, kind, path, fingerprint, position, headed, guard)
@@ -148,14 +152,14 @@ pub(super) fn put_file(connection: &Connection, file: &FileState) -> rusqlite::R
         file.path,
         file.fingerprint,
         file.position.cast_signed(),
-        file.headed,
+        file.seen_header,
         file.guard
     ])?;
     Ok(())
 }
 
-/// Adds to a counter.
-pub(super) fn add(connection: &Connection, counter: &str, number: u64) -> rusqlite::Result<()> {
+/// Adds a number to a counter. Zero creates no counter.
+pub(super) fn add_to_counter(connection: &Connection, counter: &str, number: u64) -> rusqlite::Result<()> {
     if number > 0 {
         connection
             .prepare_cached(

@@ -1,5 +1,9 @@
+//! Scenario: the queue through its public interface: order, limits, consent, unusable files.
+//! Guarantees: data survives a restart, positions move only with their records, drops are counted.
+
 mod damage;
 mod faults;
+mod fixture;
 
 use std::path::Path;
 
@@ -17,7 +21,7 @@ fn open(file: &Path) -> Opened {
     Queue::open(file, &settings("64 MiB"), Compression::Gzip).unwrap()
 }
 
-fn queue_in(dir: &TempDir) -> Opened {
+fn open_in(dir: &TempDir) -> Opened {
     open(&dir.path().join("queue.db"))
 }
 
@@ -26,10 +30,11 @@ pub(super) fn batch(signal: Signal, payload: &[u8]) -> NewBatch {
     NewBatch { signal, consent, items: 2, oldest_unix_nano: 1, newest_unix_nano: 2, payload: payload.to_vec() }
 }
 
-pub(super) fn hand_over(batch: NewBatch, files: Vec<FileState>) -> HandOver {
-    HandOver { batches: vec![batch], files, ..HandOver::default() }
+pub(super) fn append_request(batch: NewBatch, files: Vec<FileState>) -> AppendRequest {
+    AppendRequest { batches: vec![batch], files, ..AppendRequest::default() }
 }
 
+/// Returns random bytes, which do not compress.
 pub(super) fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(|| fastrand::u8(..)).take(bytes).collect()
 }
@@ -44,7 +49,7 @@ fn position(id: &str, position: u64) -> FileState {
         fingerprint: b"[2026".to_vec(),
         guard: b"end\n".to_vec(),
         position,
-        headed: true,
+        seen_header: true,
     }
 }
 
@@ -52,11 +57,11 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// What goes in comes out unchanged and in order, each signal by itself, and outlives the program.
+/// Each signal has its own order, and payloads are unchanged.
 #[test]
-fn batches_come_out_in_order_after_a_restart() {
+fn batches_come_out_in_order_after_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     runtime().block_on(async {
         for payload in [b"first".as_slice(), b"second"] {
             opened.queue.append(batch(Signal::Metrics, payload)).await.unwrap();
@@ -64,11 +69,11 @@ fn batches_come_out_in_order_after_a_restart() {
     });
     opened
         .queue
-        .append_logs(hand_over(batch(Signal::Logs, b"log"), vec![position("a", 10)]))
+        .append_logs(append_request(batch(Signal::Logs, b"log"), vec![position("a", 10)]))
         .unwrap_or_else(|e| panic!("{e}"));
     opened.thread.stop();
 
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     assert_eq!(opened.queue.files(), [position("a", 10)]);
     runtime().block_on(async {
         let queue = &opened.queue;
@@ -85,27 +90,26 @@ fn batches_come_out_in_order_after_a_restart() {
     });
 }
 
-/// A position moves with the records before it or not at all.
 #[test]
-fn a_refused_log_batch_moves_no_position() {
+fn file_position_is_unchanged_when_log_batch_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
     let queue = &opened.queue;
-    queue.append_logs(hand_over(batch(Signal::Logs, &noise(800_000)), vec![position("a", 100)])).unwrap();
-    let refused = queue.append_logs(hand_over(batch(Signal::Logs, &noise(200_000)), vec![position("a", 200)]));
+    queue.append_logs(append_request(batch(Signal::Logs, &noise(800_000)), vec![position("a", 100)])).unwrap();
+    let refused = queue.append_logs(append_request(batch(Signal::Logs, &noise(200_000)), vec![position("a", 200)]));
     assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
     assert_eq!(queue.files(), [position("a", 100)]);
 }
 
-/// When the queue is full logs wait, and metrics are still taken: the oldest metrics give way, and are counted.
+/// Logs wait. New metrics are accepted, and the oldest ones are dropped and counted.
 ///
 /// Settings: `queue.max_bytes`.
 #[test]
-fn a_full_queue_drops_the_oldest_metrics_only() {
+fn full_queue_drops_only_oldest_metrics() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &settings("1 MiB"), Compression::Gzip).unwrap();
     let queue = &opened.queue;
-    queue.append_logs(hand_over(batch(Signal::Logs, &noise(600_000)), vec![])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, &noise(600_000)), vec![])).unwrap();
     runtime().block_on(async {
         for _ in 0..6 {
             queue.append(batch(Signal::Metrics, &noise(150_000))).await.unwrap();
@@ -116,50 +120,53 @@ fn a_full_queue_drops_the_oldest_metrics_only() {
         assert_eq!(stats.metrics.items + stats.counters["dropped.metrics.full"], 12);
         assert!(stats.metrics.batches >= 2);
         let too_large = queue.append(batch(Signal::Metrics, &noise(2_000_000))).await;
-        assert!(matches!(too_large, Err(AppendError::Full)), "what can never fit is refused");
+        assert!(matches!(too_large, Err(AppendError::Full)), "a batch larger than the queue is refused");
     });
 }
 
-/// Withdrawal deletes what waits of that kind, the positions of its files, and nothing else.
+/// The queued records of the kind, the positions of its files, and nothing else.
 #[test]
-fn withdrawal_deletes_the_logs_of_that_kind() {
+fn purge_deletes_only_logs_of_that_kind() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     let queue = &opened.queue;
     let apps = NewBatch { consent: Some(LogKind::Applications), ..batch(Signal::Logs, b"app") };
-    queue.append_logs(hand_over(batch(Signal::Logs, b"platform"), vec![position("a", 1)])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, b"platform"), vec![position("a", 1)])).unwrap();
     queue
-        .append_logs(hand_over(apps, vec![FileState { kind: LogKind::Applications, index: 8, ..position("b", 1) }]))
+        .append_logs(append_request(
+            apps,
+            vec![FileState { kind: LogKind::Applications, index: 8, ..position("b", 1) }],
+        ))
         .unwrap();
-    let deleted = runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
+    let deleted = runtime().block_on(queue.purge(LogKind::Platform)).unwrap();
     assert_eq!(deleted, 2);
     assert_eq!(queue.files().iter().map(|file| file.id.as_str()).collect::<Vec<_>>(), ["b"]);
     let stats = queue.watch().borrow().clone();
     assert_eq!((stats.logs.batches, stats.counters["dropped.logs.withdrawn"], stats.lost_items()), (1, 2, 0));
 }
 
-/// What was withdrawn cannot be found in the files any more, not even where something else was deleted.
+/// The bytes are overwritten in the files, even if other data shares their pages.
 #[test]
-fn withdrawn_logs_are_gone_from_the_disk() {
+fn purged_logs_are_erased_from_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     let queue = &opened.queue;
     let secret = noise(3_000);
-    queue.append_logs(hand_over(batch(Signal::Logs, &secret), vec![])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, &secret), vec![])).unwrap();
     runtime().block_on(queue.append(batch(Signal::Metrics, &noise(3_000)))).unwrap();
-    // Noise is stored as it is, in pieces of a page.
+    // Noise does not compress, so it is stored unchanged, in pieces of a page.
     let holds_secret = || {
         let files = ["queue.db", "queue.db-wal"].map(|name| std::fs::read(dir.path().join(name)).unwrap_or_default());
         files.iter().any(|bytes| bytes.windows(64).any(|window| *window == secret[1000..1064]))
     };
     assert!(holds_secret());
-    runtime().block_on(queue.withdraw(LogKind::Platform)).unwrap();
+    runtime().block_on(queue.purge(LogKind::Platform)).unwrap();
     assert!(!holds_secret());
 }
 
 /// Settings: `queue.max_age`.
 #[test]
-fn data_older_than_the_limit_is_dropped_and_counted() {
+fn data_older_than_limit_is_dropped_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     let opened = open(&file);
@@ -172,7 +179,7 @@ fn data_older_than_the_limit_is_dropped_and_counted() {
         .unwrap();
 
     let opened = open(&file);
-    assert!(runtime().block_on(opened.queue.next(Signal::Traces)).is_some(), "it is young enough");
+    assert!(runtime().block_on(opened.queue.next(Signal::Traces)).is_some(), "it is within the default limit");
     opened.thread.stop();
     let short = QueueSettings { max_age: Period::from_secs(3600), ..settings("64 MiB") };
     let opened = Queue::open(&file, &short, Compression::Gzip).unwrap();
@@ -180,9 +187,10 @@ fn data_older_than_the_limit_is_dropped_and_counted() {
     assert_eq!(opened.queue.watch().borrow().counters["dropped.traces.too_old"], 2);
 }
 
-/// A request that is too large becomes two; a half that is too large, or cannot be halved, is dropped and counted.
+/// A request that is too large becomes two. A half that is too large, or that cannot be halved, is
+/// dropped and counted.
 #[test]
-fn a_batch_is_split_once() {
+fn batch_is_split_at_most_once() {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
     use prost::Message;
@@ -193,9 +201,9 @@ fn a_batch_is_split_once() {
     let request = ExportLogsServiceRequest { resource_logs };
 
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     let queue = &opened.queue;
-    queue.append_logs(hand_over(batch(Signal::Logs, &request.encode_to_vec()), vec![])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, &request.encode_to_vec()), vec![])).unwrap();
     runtime().block_on(async {
         queue.split(queue.next(Signal::Logs).await.unwrap()).await;
         let half = queue.next(Signal::Logs).await.unwrap();
@@ -203,21 +211,21 @@ fn a_batch_is_split_once() {
         queue.split(half).await;
         let stats = queue.watch().borrow().clone();
         assert_eq!((stats.logs.items, stats.counters["dropped.logs.too_large"]), (1, 1));
-        assert_eq!(queue.withdraw(LogKind::Platform).await.unwrap(), 1, "a half still depends on consent");
+        assert_eq!(queue.purge(LogKind::Platform).await.unwrap(), 1, "a half needs the same consent");
     });
 }
 
-/// A file that is no database, or of a newer version, never keeps the queue from opening, and is kept aside whole.
+/// A file that is not a database, and one of a newer format. Both are kept unchanged.
 #[test]
-fn an_unusable_file_is_set_aside() {
+fn unusable_file_is_quarantined() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     std::fs::write(&file, b"this is no database, but somebody's text; it is longer than a header of one").unwrap();
     let opened = open(&file);
     let stats = opened.queue.watch().borrow().clone();
-    assert_eq!((stats.set_aside.len(), stats.set_aside[0].reason), (1, AsideReason::Damaged));
-    assert!(std::fs::read(&stats.set_aside[0].path).unwrap().starts_with(b"this is no database"));
-    assert!(stats.problems[0].contains("set aside"), "{:?}", stats.problems);
+    assert_eq!((stats.quarantined.len(), stats.quarantined[0].reason), (1, QuarantineReason::Damaged));
+    assert!(std::fs::read(&stats.quarantined[0].path).unwrap().starts_with(b"this is no database"));
+    assert!(stats.problems[0].contains("moved to"), "{:?}", stats.problems);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
     opened.thread.stop();
 
@@ -226,18 +234,17 @@ fn an_unusable_file_is_set_aside() {
     let newer = std::fs::read(&file).unwrap();
     let opened = open(&file);
     let stats = opened.queue.watch().borrow().clone();
-    assert_eq!((stats.set_aside.len(), stats.set_aside[1].reason), (2, AsideReason::Newer));
-    let kept = std::fs::read(&stats.set_aside[1].path).unwrap();
-    assert!(kept == newer, "it is kept as it was");
+    assert_eq!((stats.quarantined.len(), stats.quarantined[1].reason), (2, QuarantineReason::Newer));
+    let kept = std::fs::read(&stats.quarantined[1].path).unwrap();
+    assert!(kept == newer, "the file is unchanged");
     assert!(stats.problems[0].contains("newer version"), "{:?}", stats.problems);
     assert_eq!(runtime().block_on(opened.queue.next(Signal::Metrics)), None);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
-    assert_eq!(inspect(&file).unwrap().set_aside, stats.set_aside);
+    assert_eq!(inspect(&file).unwrap().quarantined, stats.quarantined);
 }
 
-/// Space is given back to the file system once the backlog is gone.
 #[test]
-fn the_file_shrinks_after_the_backlog() {
+fn queue_file_shrinks_at_shutdown_when_backlog_is_delivered() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     let opened = open(&file);
@@ -254,20 +261,19 @@ fn the_file_shrinks_after_the_backlog() {
     assert!(size < 200_000, "{size} bytes are left of 10 MB");
 }
 
-/// `queue` reads the same figures from outside while the agent runs.
+/// The command `queue` reads the same figures as the agent publishes.
 #[test]
-fn the_file_can_be_inspected_while_it_is_in_use() {
+fn queue_file_can_be_inspected_while_agent_uses_it() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
+    let opened = open_in(&dir);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"one"))).unwrap();
-    let seen = inspect(&dir.path().join("queue.db")).unwrap();
-    assert_eq!(seen, *opened.queue.watch().borrow());
+    let stats = inspect(&dir.path().join("queue.db")).unwrap();
+    assert_eq!(stats, *opened.queue.watch().borrow());
     assert_eq!(inspect(&dir.path().join("missing.db")).unwrap(), QueueStats::default());
 }
 
-/// A row that cannot be understood is dropped and counted, and does not stand in the way of the others.
 #[test]
-fn a_row_of_unknown_encoding_is_dropped() {
+fn row_of_unknown_encoding_is_dropped_and_does_not_block_others() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     let opened = open(&file);

@@ -1,4 +1,4 @@
-//! What goes into the queue and what comes out of it.
+//! Data that goes into the queue and comes out of it.
 
 use std::collections::BTreeMap;
 
@@ -8,97 +8,97 @@ use serde::{Deserialize, Serialize};
 use crate::consent::LogKind;
 use crate::otlp::{Compression, Signal};
 
-/// An export request on its way into the queue.
+/// An export request to be added to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBatch {
-    /// Which kind of request.
+    /// Signal of the request.
     pub signal: Signal,
-    /// The kind of logs whose sharing it depends on.
+    /// Kind of logs that must be shared for this batch to be sent; none if no consent is needed.
     pub consent: Option<LogKind>,
-    /// Log records, data points or spans in it.
+    /// Number of log records, data points or spans.
     pub items: u32,
-    /// Time of its oldest item.
+    /// Time of the oldest item.
     pub oldest_unix_nano: i64,
-    /// Time of its newest item.
+    /// Time of the newest item.
     pub newest_unix_nano: i64,
-    /// The request as protobuf, not compressed.
+    /// The request as uncompressed protobuf.
     pub payload: Vec<u8>,
 }
 
-/// A batch's place in the queue.
+/// Identifies a batch in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchId {
-    /// Whether it lies in memory, not in the file.
+    /// Whether the batch is in the store in memory, not in the file.
     pub(super) in_memory: bool,
-    /// Its row.
+    /// Its row in the table `batch`.
     pub(super) row: i64,
 }
 
-/// An export request to be sent.
+/// A queued export request, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Its place in the queue.
+    /// Identifies the batch in the queue.
     pub id: BatchId,
-    /// Which kind of request.
+    /// Signal of the request.
     pub signal: Signal,
-    /// How `payload` is compressed.
+    /// Compression of `payload`.
     pub compression: Compression,
-    /// Log records, data points or spans in it.
+    /// Number of log records, data points or spans.
     pub items: u32,
-    /// Whether it is a half of one that was too large.
+    /// Whether this is one half of a batch that the collector rejected as too large.
     pub split: bool,
-    /// The request, compressed.
+    /// The compressed request.
     pub payload: Bytes,
 }
 
-/// How far a log file has been taken over. The position always lies between two records.
+/// Read position of a log file, and what identifies the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
-    /// The kind of logs whose sharing it depends on.
+    /// Kind of logs that must be shared for this file to be read.
     pub kind: LogKind,
-    /// Our own name for the file, 16 hexadecimal digits, made when it was first seen.
+    /// The agent's own id of the file: 16 hexadecimal digits, created when the file was first seen.
     pub id: String,
-    /// Where it was last seen.
+    /// Last known path.
     pub path: String,
-    /// Volume that it lies on.
+    /// Volume of the file (device, volume serial number).
     pub volume: u64,
-    /// Its number on that volume (inode, file index).
+    /// Number of the file on its volume (inode, file index).
     pub index: u64,
-    /// Its first bytes, as many as there were when the position was last written, at most a limit of the reader's.
+    /// First bytes of the file when the position was last written, limited by the reader.
     pub fingerprint: Vec<u8>,
-    /// Bytes taken over.
+    /// Number of bytes already read. Always between two records.
     pub position: u64,
-    /// The bytes before the position, as many as there are, at most a limit of the reader's.
+    /// Bytes just before the position, limited by the reader.
     pub guard: Vec<u8>,
-    /// Whether a record with a header has been seen in it.
-    pub headed: bool,
+    /// Whether the file has contained a record with a header.
+    pub seen_header: bool,
 }
 
-/// What is counted while log files are read.
+/// A counter of events that happen before the queue, while log files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogCounter {
-    /// Records that were found in files.
+    /// Records found in files.
     Read,
-    /// Records that were longer than the limit, and were cut.
-    Cut,
-    /// Files that were cut short or replaced in place, and were read from their beginning again.
-    BegunAnew,
-    /// Records that a filter of the settings left out.
+    /// Records that were longer than the limit and were truncated.
+    Truncated,
+    /// Files that were truncated or replaced in place, and were read from the start again.
+    Restarted,
+    /// Records dropped by a filter in the settings.
     Filtered,
-    /// Records that sampling left out.
+    /// Records dropped by sampling.
     Sampled,
-    /// Records above the rate that one file may have.
+    /// Records above the rate limit of a file.
     RateLimited,
 }
 
 impl LogCounter {
-    /// As written in [`QueueStats::counters`].
+    /// Returns the name in [`QueueStats::counters`](super::QueueStats::counters).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read.logs",
-            Self::Cut => "cut.logs",
-            Self::BegunAnew => "begun_anew.logs",
+            Self::Truncated => "cut.logs",
+            Self::Restarted => "begun_anew.logs",
             Self::Filtered => "dropped.logs.filtered",
             Self::Sampled => "dropped.logs.sampled",
             Self::RateLimited => "dropped.logs.rate_limited",
@@ -106,15 +106,14 @@ impl LogCounter {
     }
 }
 
-/// What was read of log files since the last hand-over, or what an app has sent: all of it is kept in one transaction, or
-/// nothing.
+/// What one sender adds to the queue. It is written in one transaction: all of it, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HandOver {
-    /// The requests, if there is anything to be sent.
+pub struct AppendRequest {
+    /// Export requests. Empty if only positions or counters change.
     pub batches: Vec<NewBatch>,
-    /// How far the files have been read.
+    /// New read positions of log files.
     pub files: Vec<FileState>,
-    /// What happened on the way.
+    /// Amounts to add to counters.
     pub counts: BTreeMap<LogCounter, u64>,
 }
 
@@ -122,28 +121,28 @@ pub struct HandOver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {
-    /// It became older than the limit.
+    /// It exceeded the age limit.
     TooOld,
     /// The queue was full.
     Full,
-    /// The disk had no room for it (see `queue.min_free_disk`), or could not be written, and memory was full.
+    /// The disk had no space (see `queue.min_free_disk`) or was not writable, and memory was full.
     DiskFull,
-    /// The collector refused the request for good.
+    /// The collector rejected the request permanently.
     Refused,
-    /// The collector called it too large, even halved.
+    /// The collector rejected the request as too large, even after it was split.
     TooLarge,
-    /// What was stored cannot be read any more.
+    /// The stored data can no longer be read.
     Damaged,
     /// The user stopped sharing.
     Withdrawn,
 }
 
 impl DropReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 7] =
         [Self::TooOld, Self::Full, Self::DiskFull, Self::Refused, Self::TooLarge, Self::Damaged, Self::Withdrawn];
 
-    /// As written in counters.
+    /// Returns the name used in counters.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

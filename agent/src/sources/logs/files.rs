@@ -314,7 +314,7 @@ pub(super) fn first_state(kind: LogKind, path: &Path, looked: &Looked) -> FileSt
         fingerprint: Vec::new(),
         position: 0,
         guard: Vec::new(),
-        headed: false,
+        seen_header: false,
     }
 }
 

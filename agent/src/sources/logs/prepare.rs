@@ -56,7 +56,7 @@ impl Preparer {
         let mut count = |counter| *counts.entry(counter).or_default() += 1;
         count(LogCounter::Read);
         if record.cut {
-            count(LogCounter::Cut);
+            count(LogCounter::Truncated);
         }
         let time = record.header.and_then(|header| header.time);
         let around = Around { observed, previous: stream.last_time };

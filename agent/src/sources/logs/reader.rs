@@ -16,7 +16,7 @@ use super::tracker::Tracker;
 use super::{LogContext, LogStatus};
 use crate::consent::{Consent, LogKind};
 use crate::otlp::Signal;
-use crate::pipeline::queue::{AppendError, FileState, HandOver, LogCounter, NewBatch};
+use crate::pipeline::queue::{AppendError, AppendRequest, FileState, LogCounter, NewBatch};
 use crate::priority::Background;
 
 /// How much is read at once: what the framer needs to find the end of the longest record, in UTF-16.
@@ -251,7 +251,7 @@ impl Reader {
             });
             let observed = now_unix_nano();
             let (mut at, mut offset) = (0, file.state.position);
-            let mut framer = Framer::new(&text, &file.layout, file.state.headed, in_line, end);
+            let mut framer = Framer::new(&text, &file.layout, file.state.seen_header, in_line, end);
             for record in framer.by_ref() {
                 offset += encoding.length(&text[at..record.start]) as u64;
                 at = record.start;
@@ -263,7 +263,7 @@ impl Reader {
             }
             let consumed = encoding.length(&text[..framer.position()]);
             let headed = framer.headed();
-            file.state.headed = headed;
+            file.state.seen_header = headed;
             file.advance(&bytes[..consumed]);
             taken += consumed as u64;
             if mark + consumed > 0 {
@@ -312,7 +312,8 @@ impl Reader {
             }
             let read = pending.counts.get(&LogCounter::Read).copied().unwrap_or_default();
             let counts = pending.counts.clone();
-            match self.context.queue.append_logs(HandOver { batches: batch.into_iter().collect(), files, counts }) {
+            match self.context.queue.append_logs(AppendRequest { batches: batch.into_iter().collect(), files, counts })
+            {
                 Ok(()) => {
                     self.status.waiting_for_room = false;
                     self.status.records += read;

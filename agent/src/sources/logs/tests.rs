@@ -89,7 +89,7 @@ impl Desk {
         source.control().set_consent(self.consent.clone());
         if !shared {
             for kind in LogKind::ALL {
-                self.runtime.block_on(opened.queue.withdraw(kind)).unwrap();
+                self.runtime.block_on(opened.queue.purge(kind)).unwrap();
             }
         }
     }

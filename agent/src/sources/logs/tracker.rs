@@ -27,7 +27,7 @@ use super::watcher::Watcher;
 use crate::config::StartAt;
 use crate::consent::{Consent, LogKind};
 use crate::ioconnect::folders::{LogFolder, archived_files, compressed_files, log_files, log_folders, unrotated};
-use crate::pipeline::queue::{FileState, HandOver, LogCounter};
+use crate::pipeline::queue::{AppendRequest, FileState, LogCounter};
 
 /// A file that is gone for so long will not come back under another name.
 const GONE: Duration = Duration::from_mins(10);
@@ -203,7 +203,7 @@ impl Tracker {
             self.followed.insert(packed, file);
         }
         files.extend(copies);
-        self.keep(HandOver { files, counts: BTreeMap::from([(LogCounter::BegunAnew, 1)]), batches: Vec::new() });
+        self.keep(AppendRequest { files, counts: BTreeMap::from([(LogCounter::Restarted, 1)]), batches: Vec::new() });
         Ok(())
     }
 
@@ -230,7 +230,7 @@ impl Tracker {
         }
     }
 
-    fn keep(&self, what: HandOver) {
+    fn keep(&self, what: AppendRequest) {
         if let Err(error) = self.context.queue.append_logs(what) {
             tracing::error!(%error, "the positions of log files could not be kept");
         }
@@ -262,7 +262,7 @@ impl Tracker {
             self.followed.insert(looked.key, file);
         }
         if !files.is_empty() {
-            self.keep(HandOver { files, ..HandOver::default() });
+            self.keep(AppendRequest { files, ..AppendRequest::default() });
         }
     }
 
@@ -353,7 +353,7 @@ impl Tracker {
         let Some(file) = self.followed.remove(&key) else { return };
         let files = self.settle_copies(key, &file.state);
         if !files.is_empty() {
-            self.keep(HandOver { files, ..HandOver::default() });
+            self.keep(AppendRequest { files, ..AppendRequest::default() });
         }
         self.context.queue.forget_file(key);
     }
@@ -386,7 +386,7 @@ impl Tracker {
             if let Some((packed, file)) = self.unpacked(key, &before) {
                 let files = vec![file.state.clone()];
                 self.followed.insert(packed, file);
-                self.keep(HandOver { files, ..HandOver::default() });
+                self.keep(AppendRequest { files, ..AppendRequest::default() });
                 if packed != key {
                     self.followed.remove(&key);
                     self.context.queue.forget_file(key);

@@ -279,7 +279,7 @@ async fn log_records_wait_for_consent() {
 
     assert_eq!(status_of(&post().await), "200");
     desk.receiver.intake.share_logs(false).await;
-    assert_eq!(desk.queue.withdraw(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
+    assert_eq!(desk.queue.purge(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
     let status = desk.receiver.status();
     assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (4, 4));
     desk.end().await;

@@ -1,3 +1,7 @@
+//! Scenario: the system clock is set while the agent runs, or before it starts.
+//! Guarantees: queued data never becomes older or younger by it, and never has a time in the
+//! future.
+
 use std::time::Duration;
 
 use super::*;
@@ -6,30 +10,32 @@ const HOUR: i64 = 3_600_000;
 const YEAR: i64 = 365 * 24 * HOUR;
 const START: i64 = 1_800_000_000_000;
 
-/// However the system's clock is set while the program runs, the queue's goes on with the time that has passed.
+/// However the system clock is set while the agent runs, the queue clock advances by elapsed time.
 #[test]
-fn setting_the_clock_makes_nothing_older_or_younger() {
-    let begun = Instant::now();
-    let mut clock = Clock::new(begun, START);
+fn queue_clock_is_steady_when_system_clock_is_set() {
+    let started = Instant::now();
+    let mut clock = QueueClock::new(started, START);
     let hour = Duration::from_hours(1);
-    assert_eq!(clock.time(begun + hour, START + HOUR), START + HOUR);
-    assert_eq!(clock.time(begun + 2 * hour, START - YEAR), START + 2 * HOUR, "set back");
-    assert_eq!(clock.time(begun + 3 * hour, START - YEAR + HOUR), START + 3 * HOUR);
-    assert_eq!(clock.time(begun + 4 * hour, START + 4 * HOUR), START + 4 * HOUR, "set right");
-    assert_eq!(clock.time(begun + 5 * hour, START + YEAR), START + 5 * HOUR, "set forwards");
-    assert_eq!(clock.to_system(START), START + YEAR - 5 * HOUR, "a batch of five hours ago is shown as that");
+    assert_eq!(clock.time(started + hour, START + HOUR), START + HOUR);
+    assert_eq!(clock.time(started + 2 * hour, START - YEAR), START + 2 * HOUR, "set back");
+    assert_eq!(clock.time(started + 3 * hour, START - YEAR + HOUR), START + 3 * HOUR);
+    assert_eq!(clock.time(started + 4 * hour, START + 4 * HOUR), START + 4 * HOUR, "set right");
+    assert_eq!(clock.time(started + 5 * hour, START + YEAR), START + 5 * HOUR, "set forwards");
+    assert_eq!(clock.to_wall_clock(START), START + YEAR - 5 * HOUR, "a batch that is five hours old is shown as such");
 }
 
-/// After a start with a clock that was set back, what waits is not from the future, and grows old from there.
+/// After a start with a clock that was set back, queued data ages from the time of the newest
+/// batch.
 #[test]
-fn nothing_that_waits_is_from_the_future() {
-    let begun = Instant::now();
-    let mut clock = Clock::new(begun, START - YEAR);
-    clock.not_before(Some(START));
-    assert_eq!(clock.time(begun, START - YEAR), START);
-    assert_eq!(clock.time(begun + Duration::from_hours(1), START - YEAR + HOUR), START + HOUR);
-    assert_eq!(clock.to_system(START), START - YEAR);
-    clock.not_before(Some(START - 5 * HOUR));
-    clock.not_before(None);
-    assert_eq!(clock.time(begun + Duration::from_hours(1), START - YEAR + HOUR), START + HOUR, "only forwards");
+fn queue_clock_starts_at_newest_batch_when_system_clock_was_set_back() {
+    let started = Instant::now();
+    let mut clock = QueueClock::new(started, START - YEAR);
+    clock.advance_to(Some(START));
+    assert_eq!(clock.time(started, START - YEAR), START);
+    assert_eq!(clock.time(started + Duration::from_hours(1), START - YEAR + HOUR), START + HOUR);
+    assert_eq!(clock.to_wall_clock(START), START - YEAR);
+    clock.advance_to(Some(START - 5 * HOUR));
+    clock.advance_to(None);
+    let time = clock.time(started + Duration::from_hours(1), START - YEAR + HOUR);
+    assert_eq!(time, START + HOUR, "the clock only moves forward");
 }

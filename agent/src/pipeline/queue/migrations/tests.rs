@@ -1,4 +1,6 @@
-//! Files of every format that there has been, with data in them, made by the frozen steps alone.
+//! Scenario: queue files of every older format, with data, created by the frozen steps alone.
+//! Guarantees: they open with everything in them, even if damaged, and a failed migration changes
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +9,12 @@ use super::*;
 use crate::config::QueueSettings;
 use crate::consent::LogKind;
 use crate::otlp::Signal;
-use crate::pipeline::queue::disk::{Disk, RETRY};
+use crate::pipeline::queue::resilient_store::{RETRY_INTERVAL, ResilientStore};
 use crate::pipeline::queue::store::Store;
 use crate::pipeline::queue::{FileState, LogCounter, inspect};
 
-/// A file of an older format, as an agent of then wrote it.
-fn write_old(file: &Path, version: i64) {
+/// Writes a file of an older format, as an agent of that time wrote it.
+fn write_old_file(file: &Path, version: i64) {
     let mut connection = Connection::open(file).unwrap();
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
@@ -38,15 +40,15 @@ fn write_old(file: &Path, version: i64) {
     }
 }
 
-/// Everything of an older file is there under the format of today: batches with a checksum that holds, positions, counters,
-/// and what was put in, so that the accounts balance.
+/// Batches with a valid checksum, positions, counters, and the total of queued items, so that the
+/// counters balance.
 #[test]
-fn older_files_open_with_everything_in_them() {
+fn older_queue_files_open_with_all_data() {
     for version in [1, 2] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("queue.db");
-        write_old(&file, version);
-        assert_eq!(inspect(&file).unwrap().logs.items, 10, "an older file can be looked at");
+        write_old_file(&file, version);
+        assert_eq!(inspect(&file).unwrap().logs.items, 10, "an older file can be inspected");
 
         let mut store = Store::open(&file).unwrap();
         let stats = store.stats().clone();
@@ -66,34 +68,32 @@ fn older_files_open_with_everything_in_them() {
     }
 }
 
-/// Damage in an older file does not keep the rest of it from being brought over.
 #[test]
-fn older_files_are_saved_when_they_are_damaged() {
+fn older_queue_file_is_recovered_when_damaged() {
     for version in [1, 2] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("queue.db");
-        write_old(&file, version);
-        // The step to format 3 wants to replace this index.
+        write_old_file(&file, version);
+        // The step to format 3 replaces this index, so it fails without it.
         Connection::open(&file).unwrap().execute_batch("DROP INDEX batch_by_signal").unwrap();
 
-        let disk = Disk::open(&file, &QueueSettings::default(), RETRY);
+        let disk = ResilientStore::open(&file, &QueueSettings::default(), RETRY_INTERVAL);
         assert_eq!((disk.stats().logs.items, disk.stats().metrics.items), (10, 5), "version {version}");
         assert_eq!(disk.stats().counters["delivered.logs"], 100);
         assert_eq!(disk.files().unwrap()[0].position, 4711);
-        assert_eq!(disk.set_aside().len(), 1);
+        assert_eq!(disk.quarantined().len(), 1);
     }
 }
 
-/// A migration that breaks off leaves the file as it was.
 #[test]
-fn a_migration_happens_whole_or_not_at_all() {
+fn queue_file_is_unchanged_when_migration_fails() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    write_old(&file, 1);
+    write_old_file(&file, 1);
     let mut connection = Connection::open(&file).unwrap();
     let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     connection.pragma_update(None, "max_page_count", pages).unwrap();
-    assert!(migrate(&mut connection, 1).is_err(), "there is no room for it");
+    assert!(migrate(&mut connection, 1).is_err(), "the file has no room for it");
     drop(connection);
     let connection = Connection::open(&file).unwrap();
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

@@ -1,4 +1,4 @@
-//! Format 1, made from nothing. Frozen: files of this format are out there.
+//! Creates format 1. Frozen: files of this format exist on users' machines.
 
 use rusqlite::Transaction;
 

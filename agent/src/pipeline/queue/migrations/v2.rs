@@ -1,4 +1,4 @@
-//! Format 1 to 2: the bytes before a log file's position are kept. Frozen.
+//! Migrates format 1 to 2: stores the bytes before the read position of a log file. Frozen.
 
 use rusqlite::Transaction;
 

@@ -1,12 +1,12 @@
-//! Format 2 to 3: a checksum for each batch, an index that answers how much waits, and a count of what was put in.
-//! Frozen.
+//! Migrates format 2 to 3: a checksum for each batch, an index that answers how much is queued, and
+//! a counter of queued items. Frozen.
 
 use rusqlite::{Row, Transaction, params};
 
 pub(super) fn step(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE batch ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")?;
     let mut last = i64::MIN;
-    // Row by row: a payload can be a mebibyte, a queue hundreds of them.
+    // Row by row, to limit memory: a payload can have a mebibyte, and a queue hundreds of them.
     loop {
         let next = transaction
             .prepare_cached(
@@ -39,8 +39,8 @@ pub(super) fn step(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// CRC-32 (ISO-HDLC, as in gzip) of the texts, each with a zero byte behind it, the numbers, least byte first, and the
-/// payload.
+/// Returns the CRC-32 (ISO-HDLC, as in gzip) of the texts, each followed by a zero byte, the
+/// numbers in little-endian byte order, and the payload.
 fn checksum(row: &Row<'_>) -> rusqlite::Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
     for text in [row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?.unwrap_or_default(), row.get(3)?] {

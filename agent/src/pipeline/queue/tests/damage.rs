@@ -1,4 +1,6 @@
-//! Files with damage in them, made by real writers that were stopped dead.
+//! Scenario: an agent is killed, and its queue files are then damaged in every way we can think of.
+//! Guarantees: the queue starts and works, delivers only exact copies of what was queued, and
+//! accounts for every item.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -9,46 +11,50 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::queue::disk::Owed;
-use crate::pipeline::queue::store::Entry;
+use crate::pipeline::queue::deferred_write::DeferredWrite;
+use crate::pipeline::queue::store::PreparedAppend;
 
 const FILES: [&str; 3] = ["queue.db", "queue.db-wal", "queue.db-shm"];
-const PAUSE: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-fn disk(folder: &Path) -> Disk {
-    Disk::open(&folder.join("queue.db"), &QueueSettings::default(), PAUSE)
+fn open_store(folder: &Path) -> ResilientStore {
+    ResilientStore::open(&folder.join("queue.db"), &QueueSettings::default(), RETRY_AFTER)
 }
 
-fn put(disk: &mut Disk, batch: &NewBatch, files: &[FileState]) {
+fn append(disk: &mut ResilientStore, batch: &NewBatch, files: &[FileState]) {
     let stored = rows::StoredBatch::new(batch, Compression::Zstd, 1).unwrap();
-    let entry = Entry { batches: &[stored], files, counts: &BTreeMap::new() };
-    disk.append(Instant::now(), &[entry]).unwrap();
+    let append = PreparedAppend { batches: &[stored], files, counts: &BTreeMap::new() };
+    disk.append(Instant::now(), &[append]).unwrap();
 }
 
-fn acknowledge_one(disk: &mut Disk, signal: Signal) {
+fn acknowledge(disk: &mut ResilientStore, row: i64) {
+    disk.defer(Instant::now(), DeferredWrite::Acknowledge { row, rejected: 0 });
+}
+
+fn acknowledge_next(disk: &mut ResilientStore, signal: Signal) {
     let (row, _) = disk.next(Instant::now(), signal).unwrap().unwrap();
-    disk.owe(Instant::now(), Owed::Acknowledge { row, rejected: 0 });
+    acknowledge(disk, row);
 }
 
-/// What a writer has left that was stopped dead: its files, and everything that it had put in.
-struct Left {
+/// What a killed agent leaves: its files, and the payloads that it had queued.
+struct KilledAgent {
     files: [Vec<u8>; 3],
     payloads: HashSet<(Signal, Vec<u8>)>,
 }
 
-impl Left {
+impl KilledAgent {
     fn new(checkpointed: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut disk = disk(dir.path());
+        let mut disk = open_store(dir.path());
         let mut payloads = HashSet::new();
         for number in 0..40_u64 {
             let signal = Signal::ALL[usize::try_from(number).unwrap() % 3];
             let payload = noise([50, 700, 3_000, 9_000][usize::try_from(number).unwrap() % 4]);
-            put(&mut disk, &batch(signal, &payload), &[FileState { index: number % 5, ..position("a", number) }]);
+            append(&mut disk, &batch(signal, &payload), &[FileState { index: number % 5, ..position("a", number) }]);
             payloads.insert((signal, payload));
             if number == 25 {
-                acknowledge_one(&mut disk, Signal::Metrics);
-                acknowledge_one(&mut disk, Signal::Logs);
+                acknowledge_next(&mut disk, Signal::Metrics);
+                acknowledge_next(&mut disk, Signal::Logs);
                 if checkpointed {
                     disk.write(Instant::now(), |store| store.checkpoint()).unwrap();
                 }
@@ -57,40 +63,42 @@ impl Left {
         Self { files: FILES.map(|name| fs::read(dir.path().join(name)).unwrap()), payloads }
     }
 
-    fn lay_out(&self, folder: &Path) {
+    fn write_files(&self, folder: &Path) {
         for (name, bytes) in FILES.iter().zip(&self.files) {
             fs::write(folder.join(name), bytes).unwrap();
         }
     }
 }
 
-static LEFT: LazyLock<[Left; 2]> = LazyLock::new(|| [Left::new(false), Left::new(true)]);
+/// Without and with a checkpoint in the middle.
+static KILLED: LazyLock<[KilledAgent; 2]> = LazyLock::new(|| [KilledAgent::new(false), KilledAgent::new(true)]);
 
 #[derive(Debug, Clone)]
-enum Blow {
+enum Damage {
     Flip(u8),
     Zeroes(usize),
     Noise(usize),
     Truncated,
-    /// A page from elsewhere in the file, as of a write to the wrong place.
+    /// A page is overwritten with another one of the file, as by a write to the wrong place.
     Moved(proptest::sample::Index),
     Gone,
 }
 
-fn blow() -> impl Strategy<Value = (usize, proptest::sample::Index, Blow)> {
+fn any_damage() -> impl Strategy<Value = (usize, proptest::sample::Index, Damage)> {
     let kind = prop_oneof![
-        4 => (1u8..=255).prop_map(Blow::Flip),
-        2 => (1usize..9000).prop_map(Blow::Zeroes),
-        2 => (1usize..9000).prop_map(Blow::Noise),
-        1 => Just(Blow::Truncated),
-        1 => any::<proptest::sample::Index>().prop_map(Blow::Moved),
-        1 => Just(Blow::Gone),
+        4 => (1u8..=255).prop_map(Damage::Flip),
+        2 => (1usize..9000).prop_map(Damage::Zeroes),
+        2 => (1usize..9000).prop_map(Damage::Noise),
+        1 => Just(Damage::Truncated),
+        1 => any::<proptest::sample::Index>().prop_map(Damage::Moved),
+        1 => Just(Damage::Gone),
     ];
-    // Mostly the main file; the first page by itself, for everything hangs on it.
+    // Mostly the main file (0). The first page by itself (3), because everything depends on it.
     (prop_oneof![4 => Just(0usize), 2 => Just(1), 1 => Just(2), 2 => Just(3)], any::<proptest::sample::Index>(), kind)
 }
 
-fn strike(files: &mut [Vec<u8>; 3], (which, at, blow): &(usize, proptest::sample::Index, Blow)) -> bool {
+/// Applies damage to a file. Returns whether the file must be deleted.
+fn apply_damage(files: &mut [Vec<u8>; 3], (which, at, damage): &(usize, proptest::sample::Index, Damage)) -> bool {
     let first_page = *which == 3;
     let bytes = &mut files[which % 3];
     if bytes.is_empty() {
@@ -98,22 +106,22 @@ fn strike(files: &mut [Vec<u8>; 3], (which, at, blow): &(usize, proptest::sample
     }
     let at = at.index(if first_page { bytes.len().min(4096) } else { bytes.len() });
     let end = bytes.len();
-    let reach = |length: usize| at..(at + length).min(end);
-    match blow {
-        Blow::Flip(mask) => bytes[at] ^= mask,
-        Blow::Zeroes(length) => bytes[reach(*length)].fill(0),
-        Blow::Noise(length) => {
-            let range = reach(*length);
+    let range = |length: usize| at..(at + length).min(end);
+    match damage {
+        Damage::Flip(mask) => bytes[at] ^= mask,
+        Damage::Zeroes(length) => bytes[range(*length)].fill(0),
+        Damage::Noise(length) => {
+            let range = range(*length);
             bytes[range].fill_with(|| fastrand::u8(..));
         }
-        Blow::Truncated => bytes.truncate(at),
-        Blow::Moved(from) => {
+        Damage::Truncated => bytes.truncate(at),
+        Damage::Moved(from) => {
             let (from, to) = (from.index(bytes.len()) / 4096 * 4096, at / 4096 * 4096);
             let page = bytes[from..(from + 4096).min(bytes.len())].to_vec();
             let end = (to + page.len()).min(bytes.len());
             bytes[to..end].copy_from_slice(&page[..end - to]);
         }
-        Blow::Gone => return true,
+        Damage::Gone => return true,
     }
     false
 }
@@ -124,7 +132,8 @@ fn overwrite_page(file: &Path, page: u64, byte: u8) {
     file.write_all(&[byte; 4096]).unwrap();
 }
 
-/// Each item that was put in is delivered, dropped with a reason, or waits.
+/// Returns, for each signal, the queued items and the items that are delivered, rejected, dropped
+/// with a reason, or still queued.
 fn balance(stats: &QueueStats) -> Vec<(u64, u64)> {
     let counter = |name: String| stats.counters.get(&name).copied().unwrap_or(0);
     let of = |signal: Signal| {
@@ -138,68 +147,68 @@ fn balance(stats: &QueueStats) -> Vec<(u64, u64)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens to the files of a killed agent: the queue starts and works, what it delivers is byte for byte what
-    /// was put in, and every item is accounted for as far as the counters have survived.
+    /// Every item is accounted for, as far as the counters have survived.
     #[test]
-    fn damage_never_stops_the_queue_nor_gets_out_of_it(
+    fn queue_works_and_sends_nothing_damaged_when_files_are_damaged(
         checkpointed: bool,
-        blows in proptest::collection::vec(blow(), 1..4),
+        damages in proptest::collection::vec(any_damage(), 1..4),
     ) {
-        let left = &LEFT[usize::from(checkpointed)];
+        let killed = &KILLED[usize::from(checkpointed)];
         let dir = tempfile::tempdir().unwrap();
-        let mut files = left.files.clone();
-        let gone: Vec<usize> = blows.iter().filter(|blow| strike(&mut files, blow)).map(|blow| blow.0 % 3).collect();
+        let mut files = killed.files.clone();
+        let gone: Vec<usize> =
+            damages.iter().filter(|damage| apply_damage(&mut files, damage)).map(|damage| damage.0 % 3).collect();
         for (number, (name, bytes)) in FILES.iter().zip(&files).enumerate() {
             if !gone.contains(&number) {
                 fs::write(dir.path().join(name), bytes).unwrap();
             }
         }
-        let mut disk = disk(dir.path());
+        let mut disk = open_store(dir.path());
         prop_assert_eq!(disk.retry_at(), None, "{:?}", disk.problems().collect::<Vec<_>>());
-        put(&mut disk, &batch(Signal::Metrics, b"fresh"), &[position("b", 1)]);
+        append(&mut disk, &batch(Signal::Metrics, b"fresh"), &[position("b", 1)]);
         let mut fresh = 0;
         for signal in Signal::ALL {
             let mut rows = BTreeSet::new();
             while let Some((row, found)) = disk.next(Instant::now(), signal).unwrap() {
-                prop_assert!(rows.insert(row), "a batch that was taken out comes again");
+                prop_assert!(rows.insert(row), "a removed batch is handed out again");
                 let payload = compression::decompress(found.compression, &found.payload, 1 << 20).unwrap();
                 if payload == b"fresh" {
                     fresh += 1;
                 } else {
-                    prop_assert!(left.payloads.contains(&(signal, payload)), "it was never put in");
+                    prop_assert!(killed.payloads.contains(&(signal, payload)), "it was never queued");
                 }
-                disk.owe(Instant::now(), Owed::Acknowledge { row, rejected: 0 });
+                acknowledge(&mut disk, row);
                 prop_assert!(disk.retry_at().is_none());
             }
         }
-        // It may have been put into a page whose damage came to light afterwards.
+        // The batch may be in a page whose damage was found afterwards.
         let damaged = disk.stats().counters.get("dropped.metrics.damaged").copied().unwrap_or(0);
         prop_assert!(fresh == 1 || (fresh == 0 && damaged > 0), "{} fresh, {} damaged", fresh, damaged);
-        for (put_in, accounted) in balance(disk.stats()) {
-            prop_assert_eq!(put_in, accounted);
+        for (queued, accounted) in balance(disk.stats()) {
+            prop_assert_eq!(queued, accounted);
         }
         prop_assert_eq!(disk.files().unwrap().iter().filter(|file| file.id == "b").count(), 1);
-        while disk.tidy(Instant::now(), PAUSE) {}
+        while disk.reclaim_space(Instant::now(), RETRY_AFTER) {}
         prop_assert_eq!(disk.stats().batches(), 0);
         disk.close();
-        let mut disk = self::disk(dir.path());
+        let mut disk = open_store(dir.path());
         for signal in Signal::ALL {
-            prop_assert_eq!(disk.next(Instant::now(), signal).unwrap(), None, "all has been delivered");
+            prop_assert_eq!(disk.next(Instant::now(), signal).unwrap(), None, "everything was delivered");
         }
         prop_assert_eq!(disk.stats().batches(), 0);
     }
 }
 
-/// Damage that comes to light while the agent runs: all that is not damaged is delivered, the rest is counted exactly, no
-/// position of a log file is lost, and numbering goes on.
+/// Everything else is delivered, losses are counted exactly, no position of a log file is lost, and
+/// the batch ids continue.
 #[test]
-fn damage_found_while_running_loses_only_what_is_damaged() {
+fn damage_found_while_running_loses_only_damaged_batches() {
     let dir = tempfile::tempdir().unwrap();
-    let mut disk = disk(dir.path());
+    let mut disk = open_store(dir.path());
     let mut payloads = HashSet::new();
     for number in 0..400_u64 {
         let payload = noise(20_000);
-        put(&mut disk, &batch(Signal::Logs, &payload), &[FileState { index: number, ..position("a", number) }]);
+        append(&mut disk, &batch(Signal::Logs, &payload), &[FileState { index: number, ..position("a", number) }]);
         payloads.insert(payload);
     }
     disk.write(Instant::now(), |store| store.checkpoint()).unwrap();
@@ -213,8 +222,8 @@ fn damage_found_while_running_loses_only_what_is_damaged() {
     let mut delivered = 0;
     while let Some((row, found)) = disk.next(Instant::now(), Signal::Logs).unwrap() {
         let payload = compression::decompress(found.compression, &found.payload, 1 << 20).unwrap();
-        assert!(payloads.remove(&payload), "each once, and as it was");
-        disk.owe(Instant::now(), Owed::Acknowledge { row, rejected: 0 });
+        assert!(payloads.remove(&payload), "each once, and unchanged");
+        acknowledge(&mut disk, row);
         delivered += 1;
     }
     assert!((370..400).contains(&delivered), "{delivered}");
@@ -224,40 +233,40 @@ fn damage_found_while_running_loses_only_what_is_damaged() {
     assert_eq!(stats.counters["dropped.logs.damaged"], 800 - delivered * 2);
     assert_eq!(disk.files().unwrap(), positions);
     disk.close();
-    let disk = self::disk(dir.path());
+    let disk = open_store(dir.path());
     assert_eq!(disk.files().unwrap(), positions, "on disk too");
 }
 
-/// Any page of a file can be gone, the first one too, on which everything hangs: the queue starts, delivers what can be
-/// read, and accounts for the rest.
+/// Including the first page, on which everything depends: the queue starts, delivers what is
+/// readable, and accounts for the rest.
 #[test]
-fn every_single_page_can_be_damaged() {
-    /// 26 had been put in before the checkpoint, 2 of them taken out, and one is put in now.
+fn queue_recovers_when_any_single_page_is_damaged() {
+    /// 26 were queued before the checkpoint, 2 of them were removed, and one is added now.
     const ALL: usize = 25;
-    let left = &LEFT[1];
-    let pages = left.files[0].len() / 4096;
-    let mut spoilt = 0;
+    let killed = &KILLED[1];
+    let pages = killed.files[0].len() / 4096;
+    let mut heavy_losses = 0;
     for page in 0..pages {
         let dir = tempfile::tempdir().unwrap();
-        left.lay_out(dir.path());
-        // Without the write-ahead log, which holds newer copies of most pages.
+        killed.write_files(dir.path());
+        // Without the write-ahead log, which contains newer copies of most pages.
         fs::remove_file(dir.path().join("queue.db-wal")).unwrap();
         overwrite_page(&dir.path().join("queue.db"), page as u64, 0);
-        let mut disk = disk(dir.path());
-        put(&mut disk, &batch(Signal::Metrics, b"fresh"), &[]);
+        let mut disk = open_store(dir.path());
+        append(&mut disk, &batch(Signal::Metrics, b"fresh"), &[]);
         let mut delivered = 0;
         for signal in Signal::ALL {
             while let Some((row, _)) = disk.next(Instant::now(), signal).unwrap() {
-                disk.owe(Instant::now(), Owed::Acknowledge { row, rejected: 0 });
+                acknowledge(&mut disk, row);
                 delivered += 1;
             }
         }
         let balance = balance(disk.stats());
-        assert!(balance.iter().all(|(put_in, accounted)| put_in == accounted), "page {page}: {balance:?}");
-        spoilt += usize::from(delivered < ALL - 6);
+        assert!(balance.iter().all(|(queued, accounted)| queued == accounted), "page {page}: {balance:?}");
+        heavy_losses += usize::from(delivered < ALL - 6);
         if page == 0 {
             assert_eq!(delivered, ALL, "the first page is the same in all files");
         }
     }
-    assert_eq!(spoilt, 1, "only without the page above all batches are they lost; another holds a few at most");
+    assert_eq!(heavy_losses, 1, "only the root page of the batches loses many; any other page loses a few");
 }

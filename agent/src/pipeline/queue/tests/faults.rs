@@ -1,4 +1,5 @@
-//! A disk, a folder or another program that does not let the queue write: it waits, says so, and recovers by itself.
+//! Scenario: a disk, a folder or another program prevents the queue from writing.
+//! Guarantees: the queue waits, reports it, loses and repeats nothing, and recovers by itself.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,25 +7,25 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::*;
-use crate::pipeline::queue::disk::Owed;
-use crate::pipeline::queue::store::Entry;
+use crate::pipeline::queue::deferred_write::DeferredWrite;
+use crate::pipeline::queue::store::PreparedAppend;
 
-const SOON: Duration = Duration::from_millis(20);
-/// For what happens within milliseconds, on a machine that is busy with something else.
-const LIMIT: Duration = Duration::from_mins(1);
+const SHORT_RETRY: Duration = Duration::from_millis(20);
+/// Long enough for what takes milliseconds, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-fn queue_with_quick_retries(file: &Path) -> Opened {
-    Queue::open_with(file, &settings("64 MiB"), Compression::Gzip, space::of_volume(file), SOON).unwrap()
+fn open_with_short_retry(file: &Path) -> Opened {
+    Queue::open_with(file, &settings("64 MiB"), Compression::Gzip, disk_space::volume_probe(file), SHORT_RETRY).unwrap()
 }
 
-fn wait_until(queue: &Queue, what: &str, mut wanted: impl FnMut(&QueueStats) -> bool) -> QueueStats {
-    let begun = Instant::now();
+fn wait_until(queue: &Queue, what: &str, mut condition: impl FnMut(&QueueStats) -> bool) -> QueueStats {
+    let started = Instant::now();
     loop {
         let stats = queue.watch().borrow().clone();
-        if wanted(&stats) {
+        if condition(&stats) {
             return stats;
         }
-        assert!(begun.elapsed() < LIMIT, "waited for {what}: {stats:?}");
+        assert!(started.elapsed() < TIMEOUT, "waited for {what}: {stats:?}");
         std::thread::yield_now();
     }
 }
@@ -33,22 +34,22 @@ fn payload(batch: &Batch) -> Vec<u8> {
     compression::decompress(batch.compression, &batch.payload, 1 << 20).unwrap()
 }
 
-/// While another program holds the file: logs are refused, metrics go through memory, nothing that was delivered comes
-/// again; once it is released everything is on disk and every item is accounted for.
+/// Logs are refused, metrics go through memory, and delivered batches are not handed out again.
+/// Once the lock is released, everything is on disk and every item is accounted for.
 #[test]
-fn a_file_held_by_another_program_is_waited_for() {
+fn queue_recovers_when_another_program_releases_lock() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    let opened = queue_with_quick_retries(&file);
+    let opened = open_with_short_retry(&file);
     let queue = &opened.queue;
     let runtime = runtime();
     for text in [b"one", b"two"] {
-        queue.append_logs(hand_over(batch(Signal::Logs, text), vec![position("a", 1)])).unwrap();
+        queue.append_logs(append_request(batch(Signal::Logs, text), vec![position("a", 1)])).unwrap();
     }
     let other = Connection::open(&file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(matches!(
-        queue.append_logs(hand_over(batch(Signal::Logs, b"three"), vec![position("a", 2)])),
+        queue.append_logs(append_request(batch(Signal::Logs, b"three"), vec![position("a", 2)])),
         Err(AppendError::Store(_))
     ));
     runtime.block_on(async {
@@ -59,11 +60,11 @@ fn a_file_held_by_another_program_is_waited_for() {
         assert_eq!(payload(&log), b"one");
         queue.acknowledge(log.id, 0).await;
         let log = queue.next(Signal::Logs).await.unwrap();
-        assert_eq!(payload(&log), b"two", "what was delivered is not handed out again");
+        assert_eq!(payload(&log), b"two", "a delivered batch is not handed out again");
         queue.drop_batch(log.id, DropReason::Refused).await;
         assert_eq!(queue.next(Signal::Logs).await, None);
         let problems = queue.watch().borrow().problems.clone();
-        assert!(problems[0].contains("locked") && problems[0].contains("tried again"), "{problems:?}");
+        assert!(problems[0].contains("locked") && problems[0].contains("retries"), "{problems:?}");
         queue.count_lost(Signal::Metrics, DropReason::Full, 7).await;
     });
     assert_eq!(queue.files(), [position("a", 1)]);
@@ -72,7 +73,7 @@ fn a_file_held_by_another_program_is_waited_for() {
     wait_until(queue, "the recovery", |stats| {
         stats.problems.is_empty() && stats.logs.batches == 0 && stats.counters.contains_key("dropped.metrics.full")
     });
-    queue.append_logs(hand_over(batch(Signal::Logs, b"three"), vec![position("a", 2)])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, b"three"), vec![position("a", 2)])).unwrap();
     opened.thread.stop();
     let stats = inspect(&file).unwrap();
     assert_eq!((stats.metrics.batches, stats.logs.batches), (1, 1));
@@ -90,13 +91,13 @@ fn a_file_held_by_another_program_is_waited_for() {
     );
 }
 
-/// The program ends before a fault that is over was tried again: what was held in memory is put on disk all the same.
+/// The fault is over, but its retry is not due yet.
 #[test]
-fn what_is_held_is_put_on_disk_at_the_end() {
+fn data_in_memory_is_written_to_disk_at_shutdown() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     let never = Duration::from_hours(1);
-    let probe = space::of_volume(&file);
+    let probe = disk_space::volume_probe(&file);
     let opened = Queue::open_with(&file, &settings("64 MiB"), Compression::Gzip, probe, never).unwrap();
     let other = Connection::open(&file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -106,18 +107,18 @@ fn what_is_held_is_put_on_disk_at_the_end() {
     assert_eq!(inspect(&file).unwrap().metrics.batches, 1);
 }
 
-/// A file that is held when the agent starts: the start succeeds, how far log files were read is told once it is known.
+/// The start succeeds, and the read positions of log files are reported once they are known.
 #[test]
-fn a_file_that_is_held_at_the_start_is_waited_for() {
+fn queue_starts_when_file_is_locked() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     let opened = open(&file);
-    opened.queue.append_logs(hand_over(batch(Signal::Logs, b"log"), vec![position("a", 1)])).unwrap();
+    opened.queue.append_logs(append_request(batch(Signal::Logs, b"log"), vec![position("a", 1)])).unwrap();
     opened.thread.stop();
     let other = Connection::open(&file).unwrap();
     other.execute_batch("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; DELETE FROM counter; COMMIT").unwrap();
 
-    let opened = queue_with_quick_retries(&file);
+    let opened = open_with_short_retry(&file);
     assert!(!opened.queue.is_ready());
     assert_eq!(opened.queue.watch().borrow().problems.len(), 1);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"held"))).unwrap();
@@ -128,17 +129,20 @@ fn a_file_that_is_held_at_the_start_is_waited_for() {
     assert_eq!((stats.logs.batches, stats.metrics.batches), (1, 1));
 }
 
-/// A folder that cannot be written: metrics are delivered from memory, log files wait; once it can be, all is well.
+/// Metrics are delivered from memory and log files wait, until the folder is writable.
 #[test]
-fn a_folder_that_cannot_be_written_is_tried_again() {
+fn queue_recovers_when_folder_becomes_writable() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("data");
-    // A file in the place of the folder: that keeps the administrator from writing too.
+    // A file in place of the folder prevents writing, even for root.
     fs::write(&folder, "").unwrap();
-    let opened = queue_with_quick_retries(&folder.join("queue.db"));
+    let opened = open_with_short_retry(&folder.join("queue.db"));
     let queue = &opened.queue;
     assert!(!queue.watch().borrow().problems.is_empty());
-    assert!(matches!(queue.append_logs(hand_over(batch(Signal::Logs, b"log"), vec![])), Err(AppendError::Store(_))));
+    assert!(matches!(
+        queue.append_logs(append_request(batch(Signal::Logs, b"log"), vec![])),
+        Err(AppendError::Store(_))
+    ));
     let runtime = runtime();
     runtime.block_on(async {
         for text in [b"first".as_slice(), b"second"] {
@@ -154,48 +158,48 @@ fn a_folder_that_cannot_be_written_is_tried_again() {
     fs::create_dir(&folder).unwrap();
     runtime.block_on(queue.ready());
     wait_until(queue, "the recovery", |stats| stats.problems.is_empty());
-    queue.append_logs(hand_over(batch(Signal::Logs, b"log"), vec![position("a", 1)])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, b"log"), vec![position("a", 1)])).unwrap();
     opened.thread.stop();
     let stats = inspect(&folder.join("queue.db")).unwrap();
     assert_eq!((stats.metrics.items, stats.logs.items, stats.counters["delivered.metrics"]), (2, 2, 2));
 }
 
-/// A full disk (here SQLite's own limit, which it reports in the same way): what is there can be read and taken out.
+/// The disk is full by SQLite's own page limit, which it reports in the same way.
 #[test]
-fn a_full_disk_can_be_emptied() {
+fn queued_batches_can_be_read_and_removed_when_disk_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let now = Instant::now();
-    let mut disk = Disk::open(&dir.path().join("queue.db"), &QueueSettings::default(), SOON);
+    let mut disk = ResilientStore::open(&dir.path().join("queue.db"), &QueueSettings::default(), SHORT_RETRY);
     let stored = |size| rows::StoredBatch::new(&batch(Signal::Traces, &noise(size)), Compression::Gzip, 1).unwrap();
     let none = std::collections::BTreeMap::new();
     let first = stored(100_000);
     let (batches, files) = ([stored(100_000)], [position("a", 5)]);
-    let entry = Entry { batches: &batches, files: &files, counts: &none };
-    disk.append(now, &[Entry { batches: std::slice::from_ref(&first), files: &[], counts: &none }]).unwrap();
-    let pages = |disk: &mut Disk, limit: i64| {
+    let append = PreparedAppend { batches: &batches, files: &files, counts: &none };
+    disk.append(now, &[PreparedAppend { batches: std::slice::from_ref(&first), files: &[], counts: &none }]).unwrap();
+    let limit_pages = |disk: &mut ResilientStore, limit: i64| {
         disk.write(now, |store| Ok(store.connection.pragma_update(None, "max_page_count", limit)?)).unwrap();
     };
-    pages(&mut disk, 1);
-    assert!(disk.append(now, &[entry]).is_err());
+    limit_pages(&mut disk, 1);
+    assert!(disk.append(now, &[append]).is_err());
     assert!(disk.problems().next().unwrap().contains("full"));
     assert_eq!(disk.files().unwrap(), [], "the position did not move");
     let (row, read) = disk.next(now, Signal::Traces).unwrap().unwrap();
     assert_eq!(read, first);
-    let later = now + SOON;
-    disk.owe(later, Owed::Acknowledge { row, rejected: 0 });
+    let later = now + SHORT_RETRY;
+    disk.defer(later, DeferredWrite::Acknowledge { row, rejected: 0 });
     assert_eq!(disk.stats().traces.batches, 0);
-    assert_eq!(disk.problems().count(), 1, "what was refused has not been accepted yet");
-    pages(&mut disk, 1_000_000);
-    disk.append(later, &[entry]).unwrap();
+    assert_eq!(disk.problems().count(), 1, "the refused append has not succeeded yet");
+    limit_pages(&mut disk, 1_000_000);
+    disk.append(later, &[append]).unwrap();
     assert_eq!((disk.problems().count(), disk.files().unwrap().len()), (0, 1));
 }
 
-/// Whatever lies in the place of the queue's file, the queue starts, and keeps what it found.
+/// An empty file, a folder, a lone write-ahead log, a read-only file. Foreign content is kept.
 #[test]
-fn whatever_lies_in_the_place_of_the_file_the_queue_starts() {
+fn queue_starts_when_something_else_is_at_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    let begin = || {
+    let start = || {
         let opened = open(&file);
         runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
         let stats = opened.queue.watch().borrow().clone();
@@ -203,40 +207,41 @@ fn whatever_lies_in_the_place_of_the_file_the_queue_starts() {
         stats
     };
     fs::write(&file, "").unwrap();
-    assert_eq!(begin().set_aside.len(), 0, "an empty file is a new queue");
+    assert_eq!(start().quarantined.len(), 0, "an empty file is a new queue");
 
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     fs::write(file.join("somebody's"), "text").unwrap();
-    let stats = begin();
-    assert_eq!(fs::read_to_string(stats.set_aside[0].path.join("somebody's")).unwrap(), "text");
+    let stats = start();
+    assert_eq!(fs::read_to_string(stats.quarantined[0].path.join("somebody's")).unwrap(), "text");
 
     fs::create_dir(dir.path().join("queue.db-wal")).unwrap();
-    assert_eq!(begin().metrics.batches, 2, "what is in the main file is kept");
+    assert_eq!(start().metrics.batches, 2, "the batches in the main file are kept");
 
     fs::remove_file(&file).unwrap();
     fs::write(dir.path().join("queue.db-wal"), "a write-ahead log without its file").unwrap();
-    let stats = begin();
-    assert_eq!((stats.metrics.batches, stats.set_aside.len()), (1, 2));
+    let stats = start();
+    assert_eq!((stats.metrics.batches, stats.quarantined.len()), (1, 2));
 
     let mut permissions = fs::metadata(&file).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&file, permissions).unwrap();
-    assert_eq!(begin().metrics.batches, 2, "a write protection is taken away");
+    assert_eq!(start().metrics.batches, 2, "write protection is removed");
 }
 
-/// A program that was killed while it replaced a damaged file leaves either the old one or the new one, never a mixture.
+/// The agent was killed while it replaced a damaged file. The result is the old file or the new
+/// one, never a mixture.
 #[test]
-fn a_replacement_that_was_broken_off_is_ended() {
+fn interrupted_replacement_is_finished_at_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    let put_into = |file: &Path, text: &[u8]| {
+    let write_queue = |file: &Path, text: &[u8]| {
         let opened = open(file);
         runtime().block_on(opened.queue.append(batch(Signal::Metrics, text))).unwrap();
         opened.thread.stop();
     };
-    put_into(&file, b"old");
-    put_into(&dir.path().join("queue.db.new"), b"half made");
+    write_queue(&file, b"old");
+    write_queue(&dir.path().join("queue.db.new"), b"half made");
     let opened = open(&file);
     assert_eq!(payload(&runtime().block_on(opened.queue.next(Signal::Metrics)).unwrap()), b"old");
     opened.thread.stop();
@@ -244,14 +249,14 @@ fn a_replacement_that_was_broken_off_is_ended() {
 
     fs::rename(&file, dir.path().join("queue.db.damaged-1")).unwrap();
     fs::write(dir.path().join("queue.db-wal"), "of the old file").unwrap();
-    put_into(&dir.path().join("queue.db.new"), b"new");
+    write_queue(&dir.path().join("queue.db.new"), b"new");
     let opened = open(&file);
     assert_eq!(payload(&runtime().block_on(opened.queue.next(Signal::Metrics)).unwrap()), b"new");
 }
 
-/// Set-aside files are kept, but only so many, counted for good; withdrawal of consent removes them.
+/// The number of quarantined files is limited, and a purge removes all of them.
 #[test]
-fn set_aside_files_are_limited_and_withdrawn() {
+fn quarantined_files_are_limited_and_purged() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
     for number in 0..5 {
@@ -262,31 +267,31 @@ fn set_aside_files_are_limited_and_withdrawn() {
     let opened = open(&file);
     let stats = opened.queue.watch().borrow().clone();
     let texts: Vec<String> =
-        stats.set_aside.iter().map(|aside| fs::read_to_string(&aside.path).unwrap()[..15].to_owned()).collect();
+        stats.quarantined.iter().map(|file| fs::read_to_string(&file.path).unwrap()[..15].to_owned()).collect();
     assert_eq!(texts, ["damage number 2", "damage number 3", "damage number 4"]);
-    assert_eq!(runtime().block_on(opened.queue.withdraw(LogKind::Applications)).unwrap(), 0);
-    assert_eq!(opened.queue.watch().borrow().set_aside, []);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| is_aside(e.as_ref().unwrap())).count(), 0);
+    assert_eq!(runtime().block_on(opened.queue.purge(LogKind::Applications)).unwrap(), 0);
+    assert_eq!(opened.queue.watch().borrow().quarantined, []);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| is_quarantined(e.as_ref().unwrap())).count(), 0);
 }
 
-fn is_aside(entry: &fs::DirEntry) -> bool {
+fn is_quarantined(entry: &fs::DirEntry) -> bool {
     entry.file_name().to_string_lossy().contains("damaged")
 }
 
-/// What was withdrawn while the file could not be written is not sent, and is deleted as soon as that goes.
+/// The logs are not sent, and they are deleted as soon as the file can be written.
 #[test]
-fn a_withdrawal_that_cannot_be_written_is_obeyed() {
+fn purge_takes_effect_when_file_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    let opened = queue_with_quick_retries(&file);
+    let opened = open_with_short_retry(&file);
     let queue = &opened.queue;
     let apps = NewBatch { consent: Some(LogKind::Applications), ..batch(Signal::Logs, b"app") };
-    queue.append_logs(hand_over(batch(Signal::Logs, b"platform"), vec![position("a", 1)])).unwrap();
-    queue.append_logs(hand_over(apps, vec![])).unwrap();
+    queue.append_logs(append_request(batch(Signal::Logs, b"platform"), vec![position("a", 1)])).unwrap();
+    queue.append_logs(append_request(apps, vec![])).unwrap();
     let other = Connection::open(&file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     runtime().block_on(async {
-        assert!(queue.withdraw(LogKind::Platform).await.is_err());
+        assert!(queue.purge(LogKind::Platform).await.is_err());
         assert_eq!(payload(&queue.next(Signal::Logs).await.unwrap()), b"app");
     });
     assert_eq!(queue.files(), []);
@@ -295,15 +300,14 @@ fn a_withdrawal_that_cannot_be_written_is_obeyed() {
     assert_eq!(stats.counters["dropped.logs.withdrawn"], 2);
 }
 
-/// What still waits of logs that are not shared when the agent starts is never handed out.
 #[test]
-fn logs_that_are_not_shared_are_withheld_at_the_start() {
+fn unshared_logs_are_purged_at_start() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = queue_in(&dir);
-    opened.queue.append_logs(hand_over(batch(Signal::Logs, b"platform"), vec![])).unwrap();
+    let opened = open_in(&dir);
+    opened.queue.append_logs(append_request(batch(Signal::Logs, b"platform"), vec![])).unwrap();
     opened.thread.stop();
-    let opened = queue_in(&dir);
-    opened.queue.withhold(LogKind::Platform);
+    let opened = open_in(&dir);
+    opened.queue.purge_unshared(LogKind::Platform);
     assert_eq!(runtime().block_on(opened.queue.next(Signal::Logs)), None);
     assert_eq!(opened.queue.watch().borrow().counters["dropped.logs.withdrawn"], 2);
 }
