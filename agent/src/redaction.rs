@@ -1,13 +1,15 @@
-//! What must not leave the machine is hidden before the queue: credentials, addresses, numbers, names.
+//! Redacts credentials, addresses, numbers and names before data enters the queue.
 //!
-//! Rules find places in a text (`rules.rs`, `numbers.rs`); each place is replaced by the mark of its rule, as in
-//! `[email]`. Where places overlap, all of both is hidden under the mark of the rule that comes first.
+//! Rules find ranges of a text (`rules.rs`, `numbers.rs`). Each range is replaced by the
+//! placeholder of its rule, such as `[email]`. Overlapping ranges are merged and get the
+//! placeholder of the rule that comes first.
 //!
-//! Invariants, held by property tests: redacting what has been redacted changes nothing; no text makes it fail. Time is
-//! linear in the length of the text: the `regex` crate promises that, and the sizes of patterns are bounded
-//! (`Pattern::SIZE_LIMIT`).
+//! Invariants, held by property tests: redacting a redacted text changes nothing, and no text makes
+//! redaction fail. Time is linear in the length of the text: the `regex` crate guarantees that, and
+//! pattern sizes are limited (`Pattern::SIZE_LIMIT`).
 //!
-//! Most lines hold nothing to hide, so one pass over the bytes decides which rules are asked at all ([`Hints`]).
+//! Most lines contain nothing to redact, so one pass over the bytes decides which rules have to run
+//! ([`Hints`]).
 
 mod hints;
 mod numbers;
@@ -21,52 +23,52 @@ use std::ops::{Deref, Range};
 use std::sync::LazyLock;
 
 use crate::config::RedactionSettings;
-use hints::Hints;
+use hints::{HintScanner, Hints};
 use rules::Rule;
 
-/// What has been hidden can uncover what stood beside it. A second round mostly finds nothing; more than a few only come
-/// of text that was made for it.
-const MOST_ROUNDS: usize = 8;
+/// Maximum number of rounds. A redaction can expose a match in the text beside it. A second round
+/// usually finds nothing; only text that was constructed for it needs more than a few.
+const MAX_ROUNDS: usize = 8;
 
-/// Whose desk it is: what of it would tell who it is.
+/// The user of this machine: what identifies them in a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Person {
-    /// Name that they log in with, without the domain.
+pub struct UserIdentity {
+    /// The login name, without the domain.
     pub user_name: Option<String>,
 }
 
-impl Person {
-    /// Whoever runs this program.
+impl UserIdentity {
+    /// Returns the user who runs this program.
     #[must_use]
     pub fn current() -> Self {
         Self { user_name: whoami::username().ok() }
     }
 }
 
-/// Hides what the rules find.
+/// Redacts what the rules find.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     rules: Vec<Rule>,
-    hints: hints::Finder,
+    hints: HintScanner,
 }
 
-/// A place to hide, and the rule that found it.
-struct Found {
-    place: Range<usize>,
+/// A range to redact, and the index of the rule that found it.
+struct Match {
+    range: Range<usize>,
     rule: usize,
 }
 
-/// Rules that are made when they are needed for the first time: they take some 8 MB, which an agent that reads no logs
-/// does without.
+/// A redactor that is created at first use: its rules take about 8 MB, which an agent that reads no
+/// logs does not need.
 #[derive(Debug)]
 pub struct LazyRedactor(LazyLock<Redactor, Box<dyn FnOnce() -> Redactor + Send>>);
 
 impl LazyRedactor {
-    /// The rules that the settings switch on.
+    /// Prepares the rules that the settings enable.
     #[must_use]
-    pub fn new(settings: &RedactionSettings, person: Person) -> Self {
+    pub fn new(settings: &RedactionSettings, user: UserIdentity) -> Self {
         let settings = settings.clone();
-        Self(LazyLock::new(Box::new(move || Redactor::new(&settings, &person))))
+        Self(LazyLock::new(Box::new(move || Redactor::new(&settings, &user))))
     }
 }
 
@@ -79,59 +81,60 @@ impl Deref for LazyRedactor {
 }
 
 impl Redactor {
-    /// The rules that the settings switch on.
+    /// Creates the rules that the settings enable.
     #[must_use]
-    pub fn new(settings: &RedactionSettings, person: &Person) -> Self {
-        Self { rules: rules::of(settings, person), hints: hints::Finder::new(person) }
+    pub fn new(settings: &RedactionSettings, user: &UserIdentity) -> Self {
+        Self { rules: rules::enabled(settings, user), hints: HintScanner::new(user) }
     }
 
-    /// The rules in force, in their order.
+    /// Returns the enabled rules, in their order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// What stands in the place of what is hidden.
-    pub fn marks(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(|rule| rule.mark.as_str())
+    /// Returns the placeholder of each rule.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.placeholder.as_str())
     }
 
-    /// What stands in the place of the value of a key, if it is the name of a credential, as in `password=...`.
+    /// Returns the placeholder for the value of a key, if the key names a credential, as in
+    /// `password=...`.
     #[must_use]
-    pub fn mark_of_value(&self, key: &str) -> Option<&str> {
+    pub fn placeholder_for_key(&self, key: &str) -> Option<&str> {
         const VALUE: &str = "a-value";
         let text = format!("{key}={VALUE}");
         let value = text.len() - VALUE.len()..text.len();
-        let found = self.find(&text).into_iter().find(|found| found.place == value)?;
-        self.rules.get(found.rule).map(|rule| rule.mark.as_str())
+        let found = self.find(&text).into_iter().find(|found| found.range == value)?;
+        self.rules.get(found.rule).map(|rule| rule.placeholder.as_str())
     }
 
-    /// The text with everything hidden that the rules find.
+    /// Returns the text with everything redacted that the rules find.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.redact_and(text, |_| {})
     }
 
-    /// The same, and counts for each rule what it hid.
+    /// Redacts a text, and adds the number of redactions per rule to `counts`.
     pub fn redact_counting<'t>(&self, text: &'t str, counts: &mut BTreeMap<String, u64>) -> Cow<'t, str> {
         self.redact_and(text, |rule| *counts.entry(rule.name.clone()).or_default() += 1)
     }
 
-    fn redact_and<'t>(&self, text: &'t str, mut hidden: impl FnMut(&Rule)) -> Cow<'t, str> {
+    fn redact_and<'t>(&self, text: &'t str, mut on_redaction: impl FnMut(&Rule)) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let found = self.find(&text);
             if found.is_empty() {
                 break;
             }
             let mut redacted = String::with_capacity(text.len());
             let mut from = 0;
-            for Found { place, rule } in found {
+            for Match { range, rule } in found {
                 let rule = &self.rules[rule];
-                redacted.push_str(&text[from..place.start]);
-                redacted.push_str(&rule.mark);
-                from = place.end;
-                hidden(rule);
+                redacted.push_str(&text[from..range.start]);
+                redacted.push_str(&rule.placeholder);
+                from = range.end;
+                on_redaction(rule);
             }
             redacted.push_str(&text[from..]);
             text = Cow::Owned(redacted);
@@ -139,22 +142,22 @@ impl Redactor {
         text
     }
 
-    /// The places to hide, in order and apart from each other.
-    fn find(&self, text: &str) -> Vec<Found> {
-        let hints = self.hints.of(text);
-        let mut found: Vec<Found> = Vec::new();
-        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.hints.may_be_in(hints)) {
-            rule.find(text, |place| {
-                if !place.is_empty() && !self.is_mark(&text[place.start..]) {
-                    found.push(Found { place, rule: index });
+    /// Returns the ranges to redact, in order and without overlaps.
+    fn find(&self, text: &str) -> Vec<Match> {
+        let hints = self.hints.scan(text);
+        let mut found: Vec<Match> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.hints.present_in(hints)) {
+            rule.find(text, |range| {
+                if !range.is_empty() && !self.starts_with_placeholder(&text[range.start..]) {
+                    found.push(Match { range, rule: index });
                 }
             });
         }
-        found.sort_by_key(|found| (found.place.start, found.rule));
+        found.sort_by_key(|found| (found.range.start, found.rule));
         found.dedup_by(|next, kept| {
-            let overlap = next.place.start < kept.place.end;
+            let overlap = next.range.start < kept.range.end;
             if overlap {
-                kept.place.end = kept.place.end.max(next.place.end);
+                kept.range.end = kept.range.end.max(next.range.end);
                 kept.rule = kept.rule.min(next.rule);
             }
             overlap
@@ -162,15 +165,15 @@ impl Redactor {
         found
     }
 
-    /// Whether a text begins with a mark: then it has been redacted.
-    fn is_mark(&self, text: &str) -> bool {
-        text.starts_with('[') && self.rules.iter().any(|rule| text.starts_with(&rule.mark))
+    /// Returns whether a text starts with a placeholder, so that it is redacted already.
+    fn starts_with_placeholder(&self, text: &str) -> bool {
+        text.starts_with('[') && self.rules.iter().any(|rule| text.starts_with(&rule.placeholder))
     }
 }
 
 impl Hints {
-    /// Whether a rule that needs these hints can find something in a text that has those.
-    fn may_be_in(self, there: Self) -> bool {
-        there.contains(self)
+    /// Returns whether a rule that needs these hints can match a text that has `text_hints`.
+    fn present_in(self, text_hints: Self) -> bool {
+        text_hints.contains(self)
     }
 }

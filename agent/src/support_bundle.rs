@@ -21,7 +21,7 @@ use crate::control::{Reply, Request, ask};
 use crate::doctor;
 use crate::ioconnect::folders;
 use crate::pipeline::queue;
-use crate::redaction::{Person, Redactor};
+use crate::redaction::{Redactor, UserIdentity};
 use crate::startup::{CommonArgs, StartupError};
 use crate::{status, units};
 
@@ -110,7 +110,7 @@ pub async fn collect(options: &CommonArgs) -> Result<Vec<Piece>, BundleError> {
             put(&format!("log/{}", entry.file_name().to_string_lossy()), text);
         }
     }
-    let redactor = Redactor::new(&redaction, &Person::current());
+    let redactor = Redactor::new(&redaction, &UserIdentity::current());
     for piece in &mut pieces {
         piece.text.truncate(piece.text.floor_char_boundary(LONGEST));
         piece.text = redactor.redact(&piece.text).into_owned();

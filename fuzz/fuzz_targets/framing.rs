@@ -10,16 +10,16 @@ use libfuzzer_sys::fuzz_target;
 type Framed = Vec<(usize, usize, [bool; 2])>;
 
 fn read(layout: &Layout, file: &[u8], steps: &[usize]) -> (Framed, usize) {
-    let (mut all, mut position, mut headed) = (Vec::new(), 0, false);
+    let (mut all, mut position, mut seen_header) = (Vec::new(), 0, false);
     for (step, &written) in steps.iter().chain([&file.len()]).enumerate() {
         let end = if step == steps.len() { End::Closed } else { End::MoreMayCome };
         let in_line = position > 0 && is_in_line(file[position - 1]);
-        let mut framer = Framer::new(&file[position..written.max(position)], layout, headed, in_line, end);
+        let mut framer = Framer::new(&file[position..written.max(position)], layout, seen_header, in_line, end);
         while let Some(record) = framer.next() {
             all.push((position + record.start, position + framer.position(), [record.cut, record.continuation]));
         }
         position += framer.position();
-        headed = framer.headed();
+        seen_header = framer.seen_header();
     }
     (all, position)
 }

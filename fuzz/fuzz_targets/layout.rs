@@ -1,7 +1,7 @@
 //! Any line has a header or none; its parts lie in it, and its time is an instant or none.
 #![no_main]
 
-use insights_agent::sources::logs::clock::{Around, Clock};
+use insights_agent::sources::logs::clock::{Clock, TimeContext};
 use insights_agent::sources::logs::layout::Layout;
 use libfuzzer_sys::fuzz_target;
 
@@ -11,7 +11,7 @@ fuzz_target!(|line: &[u8]| {
     assert!(header.message_start <= line.len());
     if let (Some(time), Ok(zone)) = (header.time, jiff::tz::TimeZone::get("Europe/London")) {
         let mut clock = Clock::new(zone);
-        let around = Around { observed: 1_792_888_200_000_000_000, previous: None };
-        assert_eq!(clock.unix_nanos(time, around), clock.unix_nanos(time, around));
+        let context = TimeContext { observed: 1_792_888_200_000_000_000, previous: None };
+        assert_eq!(clock.unix_nanos(time, context), clock.unix_nanos(time, context));
     }
 });

@@ -4,13 +4,13 @@
 use std::sync::LazyLock;
 
 use insights_agent::config::{LogSettings, RedactionSettings};
-use insights_agent::redaction::{Person, Redactor};
+use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::enrich::{exception, trace_context};
 use insights_agent::sources::logs::preview::preview;
 use libfuzzer_sys::fuzz_target;
 
 static REDACTOR: LazyLock<Redactor> =
-    LazyLock::new(|| Redactor::new(&RedactionSettings::default(), &Person::default()));
+    LazyLock::new(|| Redactor::new(&RedactionSettings::default(), &UserIdentity::default()));
 
 fuzz_target!(|file: &[u8]| {
     preview(file, "application.log", &LogSettings::default(), &REDACTOR, |record| {

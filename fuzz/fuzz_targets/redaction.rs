@@ -4,14 +4,14 @@
 use std::sync::LazyLock;
 
 use insights_agent::config::RedactionSettings;
-use insights_agent::redaction::{Person, Redactor};
+use insights_agent::redaction::{Redactor, UserIdentity};
 use libfuzzer_sys::fuzz_target;
 
 const SECRET: &str = "Zq9xT7vKw2";
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
     let settings = RedactionSettings { ip_addresses: true, ..RedactionSettings::default() };
-    Redactor::new(&settings, &Person { user_name: Some("asmith".to_owned()) })
+    Redactor::new(&settings, &UserIdentity { user_name: Some("asmith".to_owned()) })
 });
 
 fuzz_target!(|text: &str| {

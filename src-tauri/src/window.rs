@@ -14,7 +14,7 @@ use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
 use insights_agent::control::{Reply, Request, ask};
 use insights_agent::paths::DataDir;
-use insights_agent::redaction::{Person, Redactor};
+use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::preview::{self, Latest};
 use insights_agent::startup::CommonArgs;
 use insights_agent::support_bundle::{self, Piece};
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &CommonArgs, page: Page) -> Result<()> {
     #[cfg(target_os = "linux")]
     gtk::init().context(crate::NO_DISPLAY)?;
     let loaded = options.settings(true)?;
-    let redactor = Redactor::new(&loaded.settings.logs.redaction, &Person::current());
+    let redactor = Redactor::new(&loaded.settings.logs.redaction, &UserIdentity::current());
     let desk = Desk { options: options.clone(), data: options.data()?, loaded, redactor, bundle: Mutex::default() };
     let first = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     tauri::Builder::default()
@@ -192,5 +192,5 @@ fn set_autostart(desk: State<'_, Desk>, on: bool) -> Result<(), String> {
 /// Marks of the rules in force.
 #[tauri::command]
 fn redaction_rules(desk: State<'_, Desk>) -> BTreeSet<String> {
-    desk.redactor.rules().iter().map(|rule| rule.mark.clone()).collect()
+    desk.redactor.rules().iter().map(|rule| rule.placeholder.clone()).collect()
 }

@@ -22,12 +22,12 @@ pub(crate) enum Profile {
 /// Tests of the library that Wine, not the agent, makes fail, and what it does otherwise than Windows. They run on Windows.
 const NOT_UNDER_WINE: [&str; 6] = [
     // The time at which a file was made is the time of its last change.
-    "sources::logs::tests::withdrawal_leaves_a_gap",
-    "sources::logs::tests::rotation::a_copy_is_not_read",
+    "sources::logs::tests::lines_written_after_withdrawal_are_never_read",
+    "sources::logs::tests::rotation::copy_of_read_file_is_not_read",
     // A file that is deleted keeps its name until the last handle to it is closed, as on Windows before version 1809.
-    "sources::logs::tests::rotation::a_file_that_is_deleted_and_made_again_is_read_from_its_beginning",
-    "sources::logs::tests::rotation::a_file_that_is_renamed_compressed_and_deleted_is_read_to_its_end",
-    "sources::logs::tests::rotation::a_folder_that_is_deleted_and_made_again_is_followed",
+    "sources::logs::tests::rotation::recreated_file_is_read_from_start",
+    "sources::logs::tests::rotation::file_renamed_compressed_and_deleted_is_read_to_end",
+    "sources::logs::tests::rotation::recreated_folder_is_tailed",
     // A program that is started from outside has no parent.
     "sources::processes::list::tests::this_process",
 ];

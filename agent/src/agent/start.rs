@@ -14,7 +14,7 @@ use crate::pause::Pause;
 use crate::pipeline::exporter::{Clients, Exporter, Operations, Pace};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueThread};
-use crate::redaction::{LazyRedactor, Person};
+use crate::redaction::{LazyRedactor, UserIdentity};
 use crate::resource::Resource;
 use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
 use crate::sources::SourceContext;
@@ -86,7 +86,7 @@ impl Telemetry {
             queue: storage.queue.clone(),
             provider: self.provider.clone(),
             pause: storage.pause.clone(),
-            redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, Person::current())),
+            redactor: Arc::new(LazyRedactor::new(&settings.logs.redaction, UserIdentity::current())),
             consent: storage.consent.clone(),
         }
     }

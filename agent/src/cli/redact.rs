@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use insights_agent::redaction::{Person, Redactor};
+use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::preview::{Preview, preview};
 use insights_agent::startup::CommonArgs;
 
@@ -17,18 +17,18 @@ const MOST_BYTES: u64 = 256 << 20;
 pub(super) fn redact(common: &CommonArgs, file: &Path, json: bool, only_changed: bool) -> anyhow::Result<ExitCode> {
     let loaded = common.settings(false)?;
     let logs = &loaded.settings.logs;
-    let redactor = Redactor::new(&logs.redaction, &Person::current());
+    let redactor = Redactor::new(&logs.redaction, &UserIdentity::current());
     let bytes = read(file)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let out = std::io::stdout();
     let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut out = std::io::BufWriter::new(out.lock());
-    let marks = redactor.marks().collect();
+    let marks = redactor.placeholders().collect();
     let mut totals = Totals::default();
     let mut written = Ok(());
     preview(&bytes, &name, logs, &redactor, |record| {
         totals.count(&record);
-        let changed = !record.hidden.is_empty() || record.left_out.is_some();
+        let changed = !record.hidden.is_empty() || record.drop_reason.is_some();
         if written.is_ok() && (changed || !only_changed) {
             written =
                 if json { write_json(&mut out, &record) } else { write_text(&mut out, &record, &marks, coloured) };
@@ -71,7 +71,7 @@ impl Totals {
         for (rule, times) in &record.hidden {
             *self.hidden.entry(rule.clone()).or_default() += times;
         }
-        if let Some(why) = record.left_out {
+        if let Some(why) = record.drop_reason {
             *self.left_out.entry(why.name()).or_default() += 1;
         }
     }
@@ -99,7 +99,7 @@ fn write_text(
     coloured: bool,
 ) -> std::io::Result<()> {
     let (dim, bold, plain) = if coloured { ("\x1b[2m", "\x1b[1;35m", "\x1b[0m") } else { ("", "", "") };
-    if let Some(why) = record.left_out {
+    if let Some(why) = record.drop_reason {
         let why = why.name().rsplit('.').next().unwrap_or_default();
         let first = record.message.lines().next().unwrap_or_default();
         return writeln!(out, "{dim}(not sent, {why}) {}{first}{plain}", record.head);
@@ -114,7 +114,7 @@ fn write_text(
 }
 
 fn write_json(out: &mut impl Write, record: &Preview<'_>) -> std::io::Result<()> {
-    let why = record.left_out.map(|why| why.name().rsplit('.').next().unwrap_or_default());
+    let why = record.drop_reason.map(|why| why.name().rsplit('.').next().unwrap_or_default());
     let value = serde_json::json!({ "message": record.message, "hidden": record.hidden, "left_out": why });
     writeln!(out, "{value}")
 }

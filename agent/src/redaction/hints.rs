@@ -1,30 +1,30 @@
-//! What a text holds, told by one cheap pass: so that most rules need not be asked.
+//! Scans a text once, cheaply, for hints at what it contains. Most rules can then be skipped.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::Person;
+use super::UserIdentity;
 
-/// What a rule needs in a text, or what is there.
+/// A set of hints: what a rule needs in a text, or what a text contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hints(u16);
 
 impl Hints {
-    /// Nothing: the rule is always asked.
+    /// No hints: the rule always runs.
     pub(super) const NONE: Self = Self(0);
-    /// A word of a key whose value is secret, as in `password`.
-    pub(super) const KEY: Self = Self(1);
-    /// The begin of a token that is known by its shape, as in `eyJ`.
-    pub(super) const SHAPE: Self = Self(1 << 1);
-    /// A folder of home directories.
+    /// A word in a key whose value is secret, such as `password`.
+    pub(super) const SECRET_KEY: Self = Self(1);
+    /// The start of a token that is recognised by its shape, such as `eyJ`.
+    pub(super) const TOKEN_SHAPE: Self = Self(1 << 1);
+    /// The folder that contains home folders.
     pub(super) const HOME: Self = Self(1 << 2);
-    /// The name of the user.
+    /// The user's name.
     pub(super) const USER: Self = Self(1 << 3);
-    /// An `@`, or what stands for it in a URL.
-    pub(super) const AT: Self = Self(1 << 4);
-    /// A row of digits as long as the shortest number that is looked for.
+    /// An `@`, or its encoded form in a URL.
+    pub(super) const AT_SIGN: Self = Self(1 << 4);
+    /// A run of digits as long as the shortest number that is searched for.
     pub(super) const DIGITS: Self = Self(1 << 5);
     /// `://`
-    pub(super) const ADDRESS: Self = Self(1 << 6);
+    pub(super) const URL: Self = Self(1 << 6);
 
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -35,63 +35,63 @@ impl Hints {
     }
 }
 
-/// Digits of the shortest phone number that is looked for.
-pub(super) const LEAST_DIGITS: usize = 8;
+/// Minimum number of digits of a phone number that is searched for.
+pub(super) const MIN_DIGITS: usize = 8;
 
-/// Words, and what they hint at. Letter case does not count.
+/// Words and the hints that they give. Letter case does not matter.
 const WORDS: &[(&str, Hints)] = &[
-    ("password", Hints::KEY),
-    ("passwd", Hints::KEY),
-    ("passphrase", Hints::KEY),
-    ("pwd", Hints::KEY),
-    ("secret", Hints::KEY),
-    ("token", Hints::KEY),
-    ("apikey", Hints::KEY),
-    ("api_key", Hints::KEY),
-    ("api-key", Hints::KEY),
-    ("access_key", Hints::KEY),
-    ("accesskey", Hints::KEY),
-    ("private_key", Hints::KEY),
-    ("privatekey", Hints::KEY),
-    ("credential", Hints::KEY),
-    ("signature", Hints::KEY),
-    ("sessionid", Hints::KEY),
-    ("session_id", Hints::KEY),
-    ("authorization", Hints::KEY),
-    ("cookie", Hints::KEY),
-    ("bearer", Hints::KEY),
-    ("sig=", Hints::KEY),
-    ("code=", Hints::KEY),
-    ("-----begin", Hints::SHAPE),
-    ("eyj", Hints::SHAPE),
-    ("akia", Hints::SHAPE),
-    ("asia", Hints::SHAPE),
-    ("aiza", Hints::SHAPE),
-    ("ghp_", Hints::SHAPE),
-    ("gho_", Hints::SHAPE),
-    ("ghu_", Hints::SHAPE),
-    ("ghs_", Hints::SHAPE),
-    ("ghr_", Hints::SHAPE),
-    ("github_pat_", Hints::SHAPE),
-    ("glpat-", Hints::SHAPE),
-    ("xox", Hints::SHAPE),
-    ("sk_live_", Hints::SHAPE),
+    ("password", Hints::SECRET_KEY),
+    ("passwd", Hints::SECRET_KEY),
+    ("passphrase", Hints::SECRET_KEY),
+    ("pwd", Hints::SECRET_KEY),
+    ("secret", Hints::SECRET_KEY),
+    ("token", Hints::SECRET_KEY),
+    ("apikey", Hints::SECRET_KEY),
+    ("api_key", Hints::SECRET_KEY),
+    ("api-key", Hints::SECRET_KEY),
+    ("access_key", Hints::SECRET_KEY),
+    ("accesskey", Hints::SECRET_KEY),
+    ("private_key", Hints::SECRET_KEY),
+    ("privatekey", Hints::SECRET_KEY),
+    ("credential", Hints::SECRET_KEY),
+    ("signature", Hints::SECRET_KEY),
+    ("sessionid", Hints::SECRET_KEY),
+    ("session_id", Hints::SECRET_KEY),
+    ("authorization", Hints::SECRET_KEY),
+    ("cookie", Hints::SECRET_KEY),
+    ("bearer", Hints::SECRET_KEY),
+    ("sig=", Hints::SECRET_KEY),
+    ("code=", Hints::SECRET_KEY),
+    ("-----begin", Hints::TOKEN_SHAPE),
+    ("eyj", Hints::TOKEN_SHAPE),
+    ("akia", Hints::TOKEN_SHAPE),
+    ("asia", Hints::TOKEN_SHAPE),
+    ("aiza", Hints::TOKEN_SHAPE),
+    ("ghp_", Hints::TOKEN_SHAPE),
+    ("gho_", Hints::TOKEN_SHAPE),
+    ("ghu_", Hints::TOKEN_SHAPE),
+    ("ghs_", Hints::TOKEN_SHAPE),
+    ("ghr_", Hints::TOKEN_SHAPE),
+    ("github_pat_", Hints::TOKEN_SHAPE),
+    ("glpat-", Hints::TOKEN_SHAPE),
+    ("xox", Hints::TOKEN_SHAPE),
+    ("sk_live_", Hints::TOKEN_SHAPE),
     ("users", Hints::HOME),
     ("home", Hints::HOME),
-    ("://", Hints::ADDRESS),
-    ("%40", Hints::AT),
+    ("://", Hints::URL),
+    ("%40", Hints::AT_SIGN),
 ];
 
-/// Finds hints.
+/// Finds the hints in a text.
 #[derive(Debug, Clone)]
-pub(super) struct Finder {
+pub(super) struct HintScanner {
     words: Option<AhoCorasick>,
     hints: Vec<Hints>,
 }
 
-impl Finder {
-    pub(super) fn new(person: &Person) -> Self {
-        let name = person.user_name.as_deref().filter(|name| !name.is_empty());
+impl HintScanner {
+    pub(super) fn new(user: &UserIdentity) -> Self {
+        let name = user.user_name.as_deref().filter(|name| !name.is_empty());
         let words: Vec<(&str, Hints)> = WORDS.iter().copied().chain(name.map(|name| (name, Hints::USER))).collect();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -100,35 +100,35 @@ impl Finder {
         Self { words: automaton.ok(), hints: words.into_iter().map(|(_, hints)| hints).collect() }
     }
 
-    /// What a text holds.
-    pub(super) fn of(&self, text: &str) -> Hints {
+    /// Returns the hints in a text.
+    pub(super) fn scan(&self, text: &str) -> Hints {
         let Some(words) = &self.words else { return Hints(u16::MAX) };
         let mut hints = Hints::NONE;
         for word in words.find_iter(text) {
             hints = hints.with(self.hints[word.pattern().as_usize()]);
         }
         if memchr::memchr(b'@', text.as_bytes()).is_some() {
-            hints = hints.with(Hints::AT);
+            hints = hints.with(Hints::AT_SIGN);
         }
-        if has_long_row_of_digits(text.as_bytes()) {
+        if has_long_digit_run(text.as_bytes()) {
             hints = hints.with(Hints::DIGITS);
         }
         hints
     }
 }
 
-/// Whether there are [`LEAST_DIGITS`] digits with nothing but separators between them. Most lines have not even so many
-/// digits in all, which is told faster.
-fn has_long_row_of_digits(text: &[u8]) -> bool {
+/// Returns whether [`MIN_DIGITS`] digits occur with nothing but separators between them. Most lines
+/// have fewer digits in total, which is faster to check.
+fn has_long_digit_run(text: &[u8]) -> bool {
     let digits: usize = text.iter().map(|byte| usize::from(byte.is_ascii_digit())).sum();
-    let mut row = 0;
-    digits >= LEAST_DIGITS
+    let mut run = 0;
+    digits >= MIN_DIGITS
         && text.iter().any(|byte| {
             match byte {
-                b'0'..=b'9' => row += 1,
+                b'0'..=b'9' => run += 1,
                 b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+' => {}
-                _ => row = 0,
+                _ => run = 0,
             }
-            row >= LEAST_DIGITS
+            run >= MIN_DIGITS
         })
 }

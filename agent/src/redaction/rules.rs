@@ -1,4 +1,4 @@
-//! The rules, in their order, with what each hides.
+//! The redaction rules, in their order.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -6,50 +6,50 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::hints::Hints;
-use super::{Person, numbers};
+use super::{UserIdentity, numbers};
 use crate::config::RedactionSettings;
 
-/// One rule.
+/// One redaction rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// As in settings and counts.
+    /// Its name in settings and counters.
     pub name: String,
-    /// What stands in the place of what it hides.
-    pub mark: String,
+    /// The text that replaces a match.
+    pub placeholder: String,
     pub(super) hints: Hints,
-    finder: Finder,
+    matcher: Matcher,
 }
 
 #[derive(Debug, Clone)]
-enum Finder {
-    /// Hides what the groups of a match hold; all of the match, if it has no groups. Places of which the test says no
-    /// are left.
+enum Matcher {
+    /// Redacts the groups of a match, or the whole match if it has no groups. Ranges that the
+    /// function rejects are kept.
     Regex(Regex, fn(&str) -> bool),
-    /// Hides what is found where it is a word of its own.
+    /// Redacts matches that are whole words.
     Word(Regex),
     Scan(fn(&str, &mut dyn FnMut(Range<usize>))),
 }
 
 impl Rule {
-    fn new(name: &str, mark: &str, hints: Hints, finder: Finder) -> Self {
-        Self { name: name.to_owned(), mark: format!("[{mark}]"), hints, finder }
+    fn new(name: &str, label: &str, hints: Hints, matcher: Matcher) -> Self {
+        Self { name: name.to_owned(), placeholder: format!("[{label}]"), hints, matcher }
     }
 
-    /// Calls `found` with every place to hide.
+    /// Calls `found` with every range to redact.
     pub(super) fn find(&self, text: &str, mut found: impl FnMut(Range<usize>)) {
-        match &self.finder {
-            Finder::Scan(scan) => scan(text, &mut found),
-            Finder::Word(regex) => {
-                let bounds = |place: &Range<usize>| {
-                    let [before, behind] = [text[..place.start].chars().next_back(), text[place.end..].chars().next()];
-                    ![before, behind].into_iter().flatten().any(char::is_alphanumeric)
+        match &self.matcher {
+            Matcher::Scan(scan) => scan(text, &mut found),
+            Matcher::Word(regex) => {
+                let bounds = |range: &Range<usize>| {
+                    let [before, after] = [text[..range.start].chars().next_back(), text[range.end..].chars().next()];
+                    ![before, after].into_iter().flatten().any(char::is_alphanumeric)
                 };
                 regex.find_iter(text).map(|word| word.range()).filter(bounds).for_each(found);
             }
-            Finder::Regex(regex, is_one) => {
+            Matcher::Regex(regex, accepts) => {
                 for groups in regex.captures_iter(text) {
                     let whole = usize::from(groups.len() > 1);
-                    for group in groups.iter().skip(whole).flatten().filter(|group| is_one(group.as_str())) {
+                    for group in groups.iter().skip(whole).flatten().filter(|group| accepts(group.as_str())) {
                         found(group.range());
                     }
                 }
@@ -58,7 +58,7 @@ impl Rule {
     }
 }
 
-/// User names that are words of the log itself.
+/// User names that are ordinary words in logs.
 const COMMON_NAMES: &[&str] = &[
     "admin",
     "administrator",
@@ -85,65 +85,68 @@ const COMMON_NAMES: &[&str] = &[
     "info",
     "error",
 ];
-/// Shorter names are in too many words and paths.
-const LEAST_NAME: usize = 3;
+/// Minimum length of a user name. Shorter names occur in too many words and paths.
+const MIN_NAME_CHARS: usize = 3;
 
-/// The rules that the settings switch on, in their order: the first that finds a place gives it its mark.
-pub(super) fn of(settings: &RedactionSettings, person: &Person) -> Vec<Rule> {
+/// Creates the rules that the settings enable, in their order: the first rule that finds a range
+/// sets its placeholder.
+pub(super) fn enabled(settings: &RedactionSettings, user: &UserIdentity) -> Vec<Rule> {
     let mut rules = Vec::new();
     if settings.credentials {
-        let of_regex = |regex: &LazyLock<Option<Regex>>, hints, is_one: fn(&str) -> bool| {
-            let finder = (**regex).clone().map(|regex| Finder::Regex(regex, is_one));
-            finder.map(|finder| Rule::new("credentials", "credential", hints, finder))
+        let of_regex = |regex: &LazyLock<Option<Regex>>, hints, accepts: fn(&str) -> bool| {
+            let matcher = (**regex).clone().map(|regex| Matcher::Regex(regex, accepts));
+            matcher.map(|matcher| Rule::new("credentials", "credential", hints, matcher))
         };
-        let address = Hints::ADDRESS.with(Hints::AT);
-        rules.extend(of_regex(&PRIVATE_KEY, Hints::SHAPE, any));
-        rules.extend(of_regex(&HEADER, Hints::KEY, any));
-        rules.extend(of_regex(&KEY_AND_VALUE, Hints::KEY, is_secret));
-        rules.extend(of_regex(&KEY_AND_VALUE_ELSEWHERE, Hints::KEY, is_secret));
-        rules.extend(of_regex(&USER_OF_ADDRESS, address, any));
-        rules.extend(of_regex(&SHAPE, Hints::SHAPE, any));
+        let address = Hints::URL.with(Hints::AT_SIGN);
+        rules.extend(of_regex(&PRIVATE_KEY, Hints::TOKEN_SHAPE, accept_all));
+        rules.extend(of_regex(&HEADER, Hints::SECRET_KEY, accept_all));
+        rules.extend(of_regex(&KEY_AND_VALUE, Hints::SECRET_KEY, is_secret));
+        rules.extend(of_regex(&KEY_AND_VALUE_IN_XML_OR_ARGUMENTS, Hints::SECRET_KEY, is_secret));
+        rules.extend(of_regex(&URL_USER_INFO, address, accept_all));
+        rules.extend(of_regex(&TOKEN_SHAPE, Hints::TOKEN_SHAPE, accept_all));
     }
-    let mut add = |on: bool, name: &str, mark: &str, hints: Hints, finder: Option<Finder>| {
-        rules.extend(finder.filter(|_| on).map(|finder| Rule::new(name, mark, hints, finder)));
+    let mut add = |on: bool, name: &str, label: &str, hints: Hints, matcher: Option<Matcher>| {
+        rules.extend(matcher.filter(|_| on).map(|matcher| Rule::new(name, label, hints, matcher)));
     };
-    let regex = |regex: &LazyLock<Option<Regex>>, is_one| (**regex).clone().map(|regex| Finder::Regex(regex, is_one));
-    add(settings.email, "email", "email", Hints::AT, regex(&EMAIL, is_email));
-    let scan = |scan: fn(&str, &mut dyn FnMut(Range<usize>))| Some(Finder::Scan(scan));
+    let regex =
+        |regex: &LazyLock<Option<Regex>>, accepts| (**regex).clone().map(|regex| Matcher::Regex(regex, accepts));
+    add(settings.email, "email", "email", Hints::AT_SIGN, regex(&EMAIL, is_email));
+    let scan = |scan: fn(&str, &mut dyn FnMut(Range<usize>))| Some(Matcher::Scan(scan));
     add(
         settings.payment_cards,
         "payment_cards",
         "card",
         Hints::DIGITS,
-        scan(|text, found| numbers::cards(text, found)),
+        scan(|text, found| numbers::find_cards(text, found)),
     );
-    add(settings.ibans, "ibans", "iban", Hints::DIGITS, scan(|text, found| numbers::ibans(text, found)));
+    add(settings.ibans, "ibans", "iban", Hints::DIGITS, scan(|text, found| numbers::find_ibans(text, found)));
     add(
         settings.phone_numbers,
         "phone_numbers",
         "phone",
         Hints::DIGITS,
-        scan(|text, found| numbers::phones(text, found)),
+        scan(|text, found| numbers::find_phones(text, found)),
     );
-    add(settings.user, "user", "user", Hints::HOME, regex(&HOME, is_person));
-    let name = person.user_name.as_deref().filter(|name| name.chars().count() >= LEAST_NAME && is_person(name));
+    add(settings.user, "user", "user", Hints::HOME, regex(&HOME, is_personal_name));
+    let name =
+        user.user_name.as_deref().filter(|name| name.chars().count() >= MIN_NAME_CHARS && is_personal_name(name));
     let name = name.and_then(|name| Regex::new(&format!("(?i){}", regex::escape(name))).ok());
-    add(settings.user, "user", "user", Hints::USER, name.map(Finder::Word));
+    add(settings.user, "user", "user", Hints::USER, name.map(Matcher::Word));
     add(
         settings.ip_addresses,
         "ip_addresses",
         "ip",
         Hints::NONE,
-        scan(|text, found| numbers::ip_addresses(text, found)),
+        scan(|text, found| numbers::find_ip_addresses(text, found)),
     );
     for pattern in &settings.patterns {
-        let finder = Some(Finder::Regex(pattern.pattern.regex().clone(), any));
-        add(true, &pattern.name, &pattern.name, Hints::NONE, finder);
+        let matcher = Some(Matcher::Regex(pattern.pattern.regex().clone(), accept_all));
+        add(true, &pattern.name, &pattern.name, Hints::NONE, matcher);
     }
     rules
 }
 
-fn any(_: &str) -> bool {
+fn accept_all(_: &str) -> bool {
     true
 }
 
@@ -163,8 +166,8 @@ static HEADER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A key that ends in a word for a secret, and its value: as in headers, JSON (also JSON in JSON), queries of URLs,
-/// connection strings.
+/// A key that ends in a word for a secret, and its value: in headers, JSON (including JSON in
+/// JSON), URL queries and connection strings.
 static KEY_AND_VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ix)
@@ -177,8 +180,8 @@ static KEY_AND_VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// The same in XML and in command lines.
-static KEY_AND_VALUE_ELSEWHERE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+/// Keys and values in XML and on command lines.
+static KEY_AND_VALUE_IN_XML_OR_ARGUMENTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?ix)
         < [\w:.-]{0,40} (?: password | passwd | passphrase | pwd | secret | token | api[_-]?key ) > ( [^<]+ ) <
@@ -188,10 +191,11 @@ static KEY_AND_VALUE_ELSEWHERE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-static USER_OF_ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://([^\s/@"'<>?#]+)@"#).ok());
+static URL_USER_INFO: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://([^\s/@"'<>?#]+)@"#).ok());
 
-/// Tokens that are known by their shape: JSON Web Tokens, and those of AWS, Google, GitHub, GitLab, Slack, Stripe.
-static SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+/// Tokens that are recognised by their shape: JSON Web Tokens, and those of AWS, Google, GitHub,
+/// GitLab, Slack, Stripe.
+static TOKEN_SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x) \b (?: eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?
         | (?:AKIA|ASIA)[0-9A-Z]{16} | AIza[0-9A-Za-z_-]{35}
@@ -208,7 +212,7 @@ static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// The folder of a person in the folder of home directories, in paths of Windows, macOS and Linux, in URLs and in JSON.
+/// A user's home folder, in paths of Windows, macOS and Linux, in URLs and in JSON.
 static HOME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ix)
@@ -220,13 +224,14 @@ static HOME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// What stands in the place of a secret that is not there.
+/// Returns whether a value is a secret: `null` and similar words are not.
 fn is_secret(value: &str) -> bool {
     const NONE: [&str; 8] = ["null", "none", "undefined", "true", "false", "nil", "empty", "n/a"];
     !NONE.iter().any(|none| value.eq_ignore_ascii_case(none))
 }
 
-/// Whether the domain ends in one that can be registered: a package with its version looks alike, as `core@12.1.0`.
+/// Returns whether the domain ends in one that can be registered. A package with its version looks
+/// similar: `core@12.1.0`.
 fn is_email(text: &str) -> bool {
     let domain = text.rsplit_once('@').or_else(|| text.rsplit_once("%40")).map_or("", |(_, domain)| domain);
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
@@ -236,8 +241,9 @@ fn is_email(text: &str) -> bool {
     top.chars().count() >= 2 && top.chars().all(char::is_alphabetic) && !is_version
 }
 
-/// Folders beside those of persons, and names that say nothing.
-fn is_person(name: &str) -> bool {
+/// Returns whether a folder or user name identifies a person: shared folders and common words do
+/// not.
+fn is_personal_name(name: &str) -> bool {
     const SHARED: [&str; 5] = ["public", "shared", "default", "all users", "default user"];
     let lower = name.to_lowercase();
     !SHARED.contains(&lower.as_str()) && !COMMON_NAMES.contains(&lower.as_str())

@@ -1,4 +1,7 @@
-//! What is hidden and what is left: the cases are the documentation, docs/privacy.md is made of them.
+//! Scenario: every rule on the texts that it redacts and the texts that it keeps.
+//!
+//! Guarantees: each example is redacted exactly as written here. docs/privacy.md is generated from
+//! these examples.
 
 use std::fmt::Write as _;
 
@@ -6,17 +9,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Cases of one rule: texts with what becomes of them, and texts that stay as they are.
-struct Cases {
+/// Examples for one rule: texts with their redacted form, and texts that stay unchanged.
+struct Examples {
     rule: &'static str,
-    hides: &'static [(&'static str, &'static str)],
-    leaves: &'static [&'static str],
+    redacted: &'static [(&'static str, &'static str)],
+    unchanged: &'static [&'static str],
 }
 
-const CASES: &[Cases] = &[
-    Cases {
+const EXAMPLES: &[Examples] = &[
+    Examples {
         rule: "credentials",
-        hides: &[
+        redacted: &[
             ("Authorization: Bearer abc.def-123", "Authorization: [credential]"),
             ("authorization: 'Basic dXNlcjpwYXNz'", "authorization: '[credential]'"),
             (
@@ -52,7 +55,7 @@ const CASES: &[Cases] = &[
                 "-----BEGIN RSA PRIVATE KEY-----[credential]-----END RSA PRIVATE KEY-----",
             ),
         ],
-        leaves: &[
+        unchanged: &[
             "token: null",
             "cancellation token received",
             "the password was changed",
@@ -63,26 +66,26 @@ const CASES: &[Cases] = &[
             "secretary=Jane",
         ],
     },
-    Cases {
+    Examples {
         rule: "email",
-        hides: &[
+        redacted: &[
             ("mail to jane.doe@example.com sent", "mail to [email] sent"),
             ("<jane@mail.example.co.uk>", "<[email]>"),
             ("?user=jane%40example.com&x=1", "?user=[email]&x=1"),
             ("j\u{fc}rgen@b\u{fc}ro.example", "[email]"),
             ("mailto:a+b@example.com", "mailto:[email]"),
         ],
-        leaves: &["@interop/core", "lodash@4.17.21", "core@12.1.0.tgz", "user@host", "a @ b.c"],
+        unchanged: &["@interop/core", "lodash@4.17.21", "core@12.1.0.tgz", "user@host", "a @ b.c"],
     },
-    Cases {
+    Examples {
         rule: "payment_cards",
-        hides: &[
+        redacted: &[
             ("card 4111 1111 1111 1111 declined", "card [card] declined"),
             ("pan=5500-0000-0000-0004", "pan=[card]"),
             ("378282246310005", "[card]"),
             ("{\"pan\":\"6011111111111117\"}", "{\"pan\":\"[card]\"}"),
         ],
-        leaves: &[
+        unchanged: &[
             "4111111111111112",
             "order 1234567812345670",
             "1795421890937000000",
@@ -91,25 +94,25 @@ const CASES: &[Cases] = &[
             "2026-11-23 08:18:10.936 4111",
         ],
     },
-    Cases {
+    Examples {
         rule: "ibans",
-        hides: &[
+        redacted: &[
             ("from GB82WEST12345698765432 to", "from [iban] to"),
             ("DE89 3704 0044 0532 0130 00", "[iban]"),
             ("(FR1420041010050500013M02606)", "([iban])"),
         ],
-        leaves: &["GB82WEST12345698765433", "DE89370400440532013001", "XX82WEST12345698765432", "AB12CD34EF56"],
+        unchanged: &["GB82WEST12345698765433", "DE89370400440532013001", "XX82WEST12345698765432", "AB12CD34EF56"],
     },
-    Cases {
+    Examples {
         rule: "phone_numbers",
-        hides: &[
+        redacted: &[
             ("call +44 20 7946 0958 now", "call [phone] now"),
             ("+1 (212) 555-0123", "[phone]"),
             ("tel:+4930123456", "tel:[phone]"),
             ("(212) 555-0123", "[phone]"),
             ("212-555-0123 or 212.555.0123", "[phone] or [phone]"),
         ],
-        leaves: &[
+        unchanged: &[
             "2026-11-23T08:18:10.936+01:00",
             "10.20.30.40",
             "1.2.3+20261123",
@@ -120,9 +123,9 @@ const CASES: &[Cases] = &[
             "550e8400-e29b-41d4-a716-446655440000",
         ],
     },
-    Cases {
+    Examples {
         rule: "user",
-        hides: &[
+        redacted: &[
             (r"C:\Users\jdoe\AppData\Local", r"C:\Users\[user]\AppData\Local"),
             (r"C:\\Users\\jdoe\\AppData", r"C:\\Users\\[user]\\AppData"),
             (r"c:/users/jdoe/x.log", r"c:/users/[user]/x.log"),
@@ -135,7 +138,7 @@ const CASES: &[Cases] = &[
             (r"login of ACME\asmith done", r"login of ACME\[user] done"),
             ("log_ASmith.txt", "log_[user].txt"),
         ],
-        leaves: &[
+        unchanged: &[
             r"C:\Users\Public\Desktop",
             "https://host/home/dashboard",
             "GET /api/users/list",
@@ -143,25 +146,25 @@ const CASES: &[Cases] = &[
             "all users are home",
         ],
     },
-    Cases {
+    Examples {
         rule: "ip_addresses",
-        hides: &[
+        redacted: &[
             ("connect 10.20.30.40:443", "connect [ip]:443"),
             ("from fe80::1 to 2001:db8::8a2e:370:7334", "from [ip] to [ip]"),
         ],
-        leaves: &["version 1.2.3", "999.1.1.1", "08:18:10", "std::fs::read"],
+        unchanged: &["version 1.2.3", "999.1.1.1", "08:18:10", "std::fs::read"],
     },
 ];
 
-fn person() -> Person {
-    Person { user_name: Some("asmith".to_owned()) }
+fn person() -> UserIdentity {
+    UserIdentity { user_name: Some("asmith".to_owned()) }
 }
 
 fn redactor() -> Redactor {
     Redactor::new(&RedactionSettings { ip_addresses: true, ..RedactionSettings::default() }, &person())
 }
 
-/// The rule alone: nothing of what it hides is owed to another one.
+/// Returns a redactor with one rule, so that no other rule can redact in its place.
 fn only(rule: &str) -> Redactor {
     let settings = RedactionSettings {
         credentials: rule == "credentials",
@@ -176,9 +179,9 @@ fn only(rule: &str) -> Redactor {
     Redactor::new(&settings, &person())
 }
 
-/// Every expression compiles: none is left out in silence.
+/// Rules whose expression does not compile would be missing without an error.
 #[test]
-fn every_rule_is_there() {
+fn every_rule_compiles() {
     let names: Vec<String> = redactor().rules.iter().map(|rule| rule.name.clone()).collect();
     let credentials = vec!["credentials"; 6];
     let others = ["email", "payment_cards", "ibans", "phone_numbers", "user", "user", "ip_addresses"];
@@ -189,9 +192,9 @@ fn every_rule_is_there() {
 /// `logs.redaction.ibans`, `logs.redaction.phone_numbers`, `logs.redaction.user`,
 /// `logs.redaction.ip_addresses`.
 #[test]
-fn each_rule_hides_its_cases() {
-    for Cases { rule, hides, .. } in CASES {
-        for (text, hidden) in *hides {
+fn each_rule_redacts_its_examples() {
+    for Examples { rule, redacted, .. } in EXAMPLES {
+        for (text, hidden) in *redacted {
             let mut counts = BTreeMap::new();
             assert_eq!(only(rule).redact_counting(text, &mut counts), *hidden, "{rule}");
             assert_eq!(counts.keys().collect::<Vec<_>>(), [rule], "{text}");
@@ -201,9 +204,9 @@ fn each_rule_hides_its_cases() {
 }
 
 #[test]
-fn each_rule_leaves_its_cases() {
-    for Cases { rule, leaves, .. } in CASES {
-        for text in *leaves {
+fn each_rule_keeps_its_counterexamples() {
+    for Examples { rule, unchanged, .. } in EXAMPLES {
+        for text in *unchanged {
             assert!(
                 matches!(only(rule).redact(text), Cow::Borrowed(_)),
                 "{rule}: {text} -> {}",
@@ -213,9 +216,9 @@ fn each_rule_leaves_its_cases() {
     }
 }
 
-/// Lines that the real logger wrote hold nothing to hide but paths of a home directory.
+/// Lines that the real logger wrote contain nothing to redact, only paths of a home directory.
 #[test]
-fn captured_lines_stay_as_they_are() {
+fn captured_lines_are_unchanged() {
     for text in [
         include_str!("../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/application.log"),
         include_str!("../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/applications/clientlist.log"),
@@ -224,32 +227,32 @@ fn captured_lines_stay_as_they_are() {
     }
 }
 
-/// The company's own patterns hide what they find, or what their groups hold.
+/// Custom patterns redact the whole match, or their groups if they have any.
 ///
 /// Settings: `logs.redaction.patterns`, `logs.redaction.patterns[].name`,
 /// `logs.redaction.patterns[].pattern`.
 #[test]
-fn patterns_of_the_company_are_rules() {
+fn custom_patterns_are_redacted() {
     let settings: RedactionSettings = serde_json::from_value(serde_json::json!({
         "patterns": [{ "name": "account", "pattern": r"\bACC-\d+" }, { "name": "desk", "pattern": r"desk=(\w+)" }]
     }))
     .unwrap();
-    let redactor = Redactor::new(&settings, &Person::default());
+    let redactor = Redactor::new(&settings, &UserIdentity::default());
     assert_eq!(redactor.redact("ACC-17 on desk=FX7"), "[account] on desk=[desk]");
 }
 
-/// What overlaps is hidden whole, under the mark of the first rule.
+/// Overlapping matches are redacted as one, with the placeholder of the first rule.
 #[test]
-fn overlapping_places_are_hidden_together() {
+fn overlapping_matches_are_redacted_together() {
     assert_eq!(redactor().redact("password=jane@example.com"), "password=[credential]");
     assert_eq!(redactor().redact("https://joe:x@mail.example.com/"), "https://[credential]/");
     assert_eq!(redactor().redact("/home/jane@example.com/x"), "/home/[email]/x");
 }
 
 fn pieces() -> impl Strategy<Value = String> {
-    let cases: Vec<&str> = CASES
+    let cases: Vec<&str> = EXAMPLES
         .iter()
-        .flat_map(|cases| cases.hides.iter().map(|(text, _)| *text).chain(cases.leaves.iter().copied()))
+        .flat_map(|cases| cases.redacted.iter().map(|(text, _)| *text).chain(cases.unchanged.iter().copied()))
         .collect();
     let piece = prop_oneof![
         4 => prop::sample::select(cases).prop_map(str::to_owned),
@@ -263,17 +266,16 @@ fn pieces() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What has been redacted once stays as it is.
     #[test]
-    fn redacting_twice_is_redacting_once(text in pieces()) {
+    fn redacting_twice_equals_redacting_once(text in pieces()) {
         let once = redactor().redact(&text).into_owned();
         let twice = redactor().redact(&once).into_owned();
         prop_assert_eq!(&once, &twice, "of {:?}", text);
     }
 
-    /// A secret never shows, whatever stands around it in the line.
+    /// A secret never remains, whatever text surrounds it.
     #[test]
-    fn a_planted_secret_never_shows(before in "[ -~]{0,30}", after in "[ -~]{0,30}", form in 0..5_usize) {
+    fn planted_secret_is_always_redacted(before in "[ -~]{0,30}", after in "[ -~]{0,30}", form in 0..5_usize) {
         const SECRET: &str = "Zq9xT7vKw2";
         let planted = match form {
             0 => format!("password={SECRET} "),
@@ -331,21 +333,21 @@ is rejected.
 fn document() -> String {
     let code = |text: &str| format!("`` {} ``", text.replace('\n', "\u{21b5}").replace('|', "\\|"));
     let mut text = HEAD.to_owned();
-    for Cases { rule, hides, leaves } in CASES {
+    for Examples { rule, redacted, unchanged } in EXAMPLES {
         _ = write!(text, "\n### `logs.redaction.{rule}`\n\n| in the file | as sent |\n|---|---|\n");
-        for (before, after) in *hides {
+        for (before, after) in *redacted {
             _ = writeln!(text, "| {} | {} |", code(before), code(after));
         }
-        let left: Vec<String> = leaves.iter().map(|text| code(text)).collect();
+        let left: Vec<String> = unchanged.iter().map(|text| code(text)).collect();
         _ = write!(text, "\nNot redacted: {}\n", left.join(", "));
     }
     text.push_str("\nThe examples are for a user with the login name `asmith`. `ip_addresses` is off by default.\n");
     text
 }
 
-/// docs/privacy.md matches the cases. `UPDATE_DOCS=1` writes it.
+/// Compares the document with the examples; `UPDATE_DOCS=1` writes it.
 #[test]
-fn privacy_document_matches_cases() {
+fn privacy_document_matches_examples() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/privacy.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, document()).unwrap();

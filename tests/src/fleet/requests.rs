@@ -6,7 +6,7 @@ use insights_agent::consent::LogKind;
 use insights_agent::otlp::Signal;
 use insights_agent::pipeline::queue::NewBatch;
 use insights_agent::resource::Resource;
-use insights_agent::sources::logs::encode::{FileOrigin, LogBatch, Outgoing};
+use insights_agent::sources::logs::encode::{FileOrigin, LogBatch, OutgoingRecord};
 use insights_agent::sources::logs::enrich::Exception;
 use insights_agent::sources::logs::framing::Record;
 use insights_agent::sources::logs::layout::{Header, Level};
@@ -59,7 +59,7 @@ pub(super) fn logs(
         });
         batch.push(
             &origin,
-            &Outgoing {
+            &OutgoingRecord {
                 record: &record,
                 message: &line.message,
                 category: Some(line.category),

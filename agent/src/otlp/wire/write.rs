@@ -1,42 +1,42 @@
-//! The few parts of protobuf's wire format (<https://protobuf.dev/programming-guides/encoding/>) that log records need.
-//! Numbers of fields are at most 15, so that a key is one byte.
+//! Writes the parts of protobuf's wire format (<https://protobuf.dev/programming-guides/encoding/>)
+//! that log records need. Field numbers are at most 15, so that a key is one byte.
 
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const DELIMITED: u8 = 2;
 const FIXED32: u8 = 5;
 
-/// The key of a field whose length stands before it.
+/// Returns the key of a length-delimited field.
 pub(crate) const fn delimited_key(number: u8) -> u8 {
     number << 3 | DELIMITED
 }
 
-/// A field of eight bytes.
+/// Writes a field of eight bytes.
 pub(crate) fn put_fixed64(buffer: &mut Vec<u8>, number: u8, value: u64) {
     buffer.push(number << 3 | FIXED64);
     buffer.extend_from_slice(&value.to_le_bytes());
 }
 
-/// A field of four bytes.
+/// Writes a field of four bytes.
 pub(crate) fn put_fixed32(buffer: &mut Vec<u8>, number: u8, value: u32) {
     buffer.push(number << 3 | FIXED32);
     buffer.extend_from_slice(&value.to_le_bytes());
 }
 
-/// An integer, boolean or enumeration, without negative values.
+/// Writes a non-negative integer, boolean or enumeration field.
 pub(crate) fn put_unsigned(buffer: &mut Vec<u8>, number: u8, value: u64) {
     buffer.push(number << 3 | VARINT);
     put_varint(buffer, value);
 }
 
-/// A field with `bytes` as its content.
+/// Writes a length-delimited field that contains `bytes`.
 pub(crate) fn put_delimited(buffer: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     buffer.push(delimited_key(number));
     put_varint(buffer, bytes.len() as u64);
     buffer.extend_from_slice(bytes);
 }
 
-/// A number of variable length.
+/// Writes a number of variable length.
 pub(crate) fn put_varint(buffer: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         buffer.push(value.to_le_bytes()[0] | 0x80);
@@ -45,28 +45,28 @@ pub(crate) fn put_varint(buffer: &mut Vec<u8>, mut value: u64) {
     buffer.push(value.to_le_bytes()[0]);
 }
 
-/// How many bytes [`put_varint`] takes.
+/// Returns how many bytes [`put_varint`] writes.
 pub(crate) const fn varint_length(value: u64) -> usize {
     let bits = u64::BITS - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }
 
-/// Puts the length of what has been written since `start` before it.
+/// Inserts the length of everything written since `start` before it.
 pub(crate) fn put_length_before(buffer: &mut Vec<u8>, start: usize) {
     let length = buffer.len() - start;
     put_varint(buffer, length as u64);
     buffer[start..].rotate_right(varint_length(length as u64));
 }
 
-/// Text of unknown quality that is written as UTF-8: whatever is none becomes U+FFFD.
+/// Text that may not be valid UTF-8. It is written as UTF-8, with U+FFFD for invalid bytes.
 #[derive(Clone, Copy)]
-pub(crate) struct Text<'a> {
+pub(crate) struct LossyText<'a> {
     bytes: &'a [u8],
     length: usize,
     valid: bool,
 }
 
-impl<'a> Text<'a> {
+impl<'a> LossyText<'a> {
     const REPLACEMENT: &'static [u8] = "\u{FFFD}".as_bytes();
 
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
@@ -80,12 +80,12 @@ impl<'a> Text<'a> {
         Self { bytes, length, valid: false }
     }
 
-    /// How long the field is that [`Text::put`] writes.
+    /// Returns the length of the field that [`LossyText::put`] writes.
     pub(crate) fn field_length(self) -> usize {
         1 + varint_length(self.length as u64) + self.length
     }
 
-    /// Writes it as the field `number`.
+    /// Writes the text as the field `number`.
     pub(crate) fn put(self, buffer: &mut Vec<u8>, number: u8) {
         buffer.push(delimited_key(number));
         put_varint(buffer, self.length as u64);

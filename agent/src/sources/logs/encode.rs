@@ -1,16 +1,19 @@
-//! From records to OTLP: the bytes of one `ExportLogsServiceRequest`, written straight into one buffer.
+//! Encodes records as OTLP: writes one `ExportLogsServiceRequest` directly into one buffer.
 //!
-//! The generated types would need some thirty allocations for each record, so the wire format is written by hand. The
-//! numbers of the fields are those of opentelemetry-proto 1.x
-//! (<https://github.com/open-telemetry/opentelemetry-proto>); tests read the result with the generated types.
+//! The generated types would need some thirty allocations per record, so the wire format is written
+//! by hand. Field numbers are those of opentelemetry-proto 1.x
+//! (<https://github.com/open-telemetry/opentelemetry-proto>); tests decode the result with the
+//! generated types.
 //!
 //! ```text
 //! ExportLogsServiceRequest { 1: ResourceLogs { 1: Resource, 3: schema_url, 2: ScopeLogs {
-//!     1: InstrumentationScope { 1: name, 2: version }, 3: schema_url, 2: LogRecord, 2: LogRecord, ... } } }
+//!     1: InstrumentationScope { 1: name, 2: version }, 3: schema_url,
+//!     2: LogRecord, 2: LogRecord, ... } } }
 //! ```
 //!
-//! The records are written behind a gap. What stands before them holds the length of all of them, and is put to the end
-//! of that gap when the batch is finished, so that nothing has to be moved. Protobuf allows fields in any order.
+//! The records are written after a gap. The headers before them contain the length of all records,
+//! so they are written when the batch is finished, into the end of the gap: no bytes have to be
+//! moved. Protobuf allows fields in any order.
 
 use super::enrich::{Exception, TraceContext};
 use super::framing::Record;
@@ -19,21 +22,23 @@ use crate::signals::logs as names;
 #[cfg(test)]
 mod tests;
 
-use crate::otlp::wire::write::{self as wire, Text};
+use crate::otlp::wire::write::{self as wire, LossyText};
 
-/// What every record of a file says of it: encoded once.
+/// The attributes that all records of a file share, encoded once.
 #[derive(Debug, Clone)]
 pub struct FileOrigin {
-    /// Encoded attributes. They end in the digits of the offset, which each record has its own of.
+    /// Encoded attributes. They end with the digits of the offset, which differ for each record.
     attributes: Vec<u8>,
 }
 
 impl FileOrigin {
-    /// A digit for every four bits of an offset. Always all of them, so that `log.record.uid` sorts as the file does.
+    /// One digit for every four bits of an offset. Always the full number, so that `log.record.uid`
+    /// sorts in file order.
     const OFFSET_DIGITS: usize = 16;
 
-    /// `id` is the identity of the file, whatever its name becomes; `name` is relative to the folder of logs,
-    /// `env_region` the folder of the environment and region, and `app` the app whose log it is.
+    /// Encodes the attributes of a file. `id` is its identity across renames, `name` is relative to
+    /// the log folder, `env_region` is the folder of the environment and region, and `app` is the
+    /// app that writes the log.
     #[must_use]
     pub fn new(id: &str, name: &str, env_region: Option<&str>, app: Option<&str>) -> Self {
         let mut attributes = Vec::new();
@@ -56,7 +61,7 @@ impl FileOrigin {
     }
 }
 
-/// Log records on their way to the queue: one export request, encoded as it grows.
+/// A batch of log records for the queue: one export request, encoded as it grows.
 #[derive(Debug, Clone)]
 pub struct LogBatch {
     /// The gap, then the records.
@@ -71,22 +76,22 @@ pub struct LogBatch {
     newest_unix_nano: u64,
 }
 
-/// A record as it is sent.
+/// A record as it is exported.
 #[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'a> {
-    /// As it lies in the file: its header and its marks are sent.
+pub struct OutgoingRecord<'a> {
+    /// The record in the file: its header and flags are exported.
     pub record: &'a Record<'a>,
-    /// Its message, redacted.
+    /// The redacted message.
     pub message: &'a str,
-    /// The category of its header, redacted.
+    /// The redacted category of its header.
     pub category: Option<&'a str>,
-    /// The trace that it names.
+    /// The trace in the record.
     pub trace: Option<TraceContext>,
     /// The exception in `message`.
     pub exception: Option<Exception<'a>>,
-    /// Where it begins in its file, in bytes.
+    /// Its start in the file, in bytes.
     pub offset: u64,
-    /// When it was written, as it says itself. Nanoseconds since 1970.
+    /// When it was written, according to the record. Nanoseconds since 1970.
     pub time: Option<u64>,
     /// When it was read. Nanoseconds since 1970.
     pub observed: u64,
@@ -94,10 +99,10 @@ pub struct Outgoing<'a> {
 
 /// A finished export request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Encoded<'a> {
+pub struct EncodedBatch<'a> {
     /// An encoded `ExportLogsServiceRequest`.
     pub payload: &'a [u8],
-    /// How many records it has.
+    /// Number of records.
     pub items: u32,
     /// Time of the oldest record, nanoseconds since 1970.
     pub oldest_unix_nano: u64,
@@ -106,7 +111,7 @@ pub struct Encoded<'a> {
 }
 
 impl LogBatch {
-    /// An empty batch. `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
+    /// Creates an empty batch. `resource` is an encoded `opentelemetry.proto.resource.v1.Resource`.
     #[must_use]
     pub fn new(resource: &[u8]) -> Self {
         let schema_url = names::SCHEMA_URL.as_bytes();
@@ -133,12 +138,13 @@ impl LogBatch {
     }
 
     /// Adds a record of the file `origin`.
-    pub fn push(&mut self, origin: &FileOrigin, outgoing: &Outgoing<'_>) {
-        let Outgoing { record, message, category, trace, exception, offset, time, observed } = *outgoing;
+    pub fn push(&mut self, origin: &FileOrigin, outgoing: &OutgoingRecord<'_>) {
+        let OutgoingRecord { record, message, category, trace, exception, offset, time, observed } = *outgoing;
         let buffer = &mut self.buffer;
         buffer.push(wire::delimited_key(2));
         let start = buffer.len();
-        // What all records of a file share comes first, in one piece, then what differs: so it compresses best.
+        // The part that all records of a file share comes first, in one piece: this compresses
+        // best.
         wire::put_fixed64(buffer, 11, observed);
         origin.put_attributes(buffer, offset);
         if let Some(time) = time {
@@ -147,14 +153,14 @@ impl LogBatch {
         let header = record.header.as_ref();
         if let Some(level) = header.and_then(|header| header.level) {
             wire::put_unsigned(buffer, 2, level.severity as u64);
-            Text::new(level.text).put(buffer, 3);
+            LossyText::new(level.text).put(buffer, 3);
         }
         put_text_attribute(buffer, names::LOG_CATEGORY, category.map(str::as_bytes));
         if let Some(header) = header {
             put_text_attribute(buffer, names::INSTANCE_ID, header.instance);
             put_thread_attribute(buffer, header.thread);
         }
-        put_text_value(buffer, 5, Text::new(message.as_bytes()));
+        put_text_value(buffer, 5, LossyText::new(message.as_bytes()));
         if let Some(trace) = trace {
             wire::put_fixed32(buffer, 8, trace.flags.into());
             wire::put_delimited(buffer, 9, &trace.trace_id);
@@ -176,20 +182,20 @@ impl LogBatch {
         self.newest_unix_nano = self.newest_unix_nano.max(time);
     }
 
-    /// Whether it has no records.
+    /// Returns whether the batch has no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items == 0
     }
 
-    /// How long the records are by now, encoded, in bytes.
+    /// Returns the encoded size of the records so far, in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.gap
     }
 
-    /// The request with all records; nothing, if there are none.
-    pub fn finish(&mut self) -> Option<Encoded<'_>> {
+    /// Returns the request with all records, or nothing if there are none.
+    pub fn finish(&mut self) -> Option<EncodedBatch<'_>> {
         if self.is_empty() {
             return None;
         }
@@ -204,7 +210,7 @@ impl LogBatch {
         head.extend_from_slice(&self.scope);
         let start = self.gap - head.len();
         self.buffer[start..self.gap].copy_from_slice(&head);
-        Some(Encoded {
+        Some(EncodedBatch {
             payload: &self.buffer[start..],
             items: self.items,
             oldest_unix_nano: self.oldest_unix_nano,
@@ -213,22 +219,22 @@ impl LogBatch {
     }
 }
 
-/// A text, as an `AnyValue` in the field `number`.
-fn put_text_value(buffer: &mut Vec<u8>, number: u8, text: Text<'_>) {
+/// Writes text as an `AnyValue` in the field `number`.
+fn put_text_value(buffer: &mut Vec<u8>, number: u8, text: LossyText<'_>) {
     buffer.push(wire::delimited_key(number));
     wire::put_varint(buffer, text.field_length() as u64);
     text.put(buffer, 1);
 }
 
-/// An attribute with a text, if there is one.
+/// Writes a text attribute, if it has a value.
 fn put_text_attribute(buffer: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
     let Some(value) = value else { return };
-    let text = Text::new(value);
+    let text = LossyText::new(value);
     put_attribute_key(buffer, key, text.field_length());
     put_text_value(buffer, 2, text);
 }
 
-/// An attribute that is only there when it is true.
+/// Writes an attribute that is present only if it is true.
 fn put_flag_attribute(buffer: &mut Vec<u8>, key: &str, set: bool) {
     if set {
         put_attribute_key(buffer, key, 2);
@@ -236,7 +242,7 @@ fn put_flag_attribute(buffer: &mut Vec<u8>, key: &str, set: bool) {
     }
 }
 
-/// The thread as the attribute that fits it.
+/// Writes the thread as `thread.id` if it is a number, otherwise as `thread.name`.
 fn put_thread_attribute(buffer: &mut Vec<u8>, thread: Option<&[u8]>) {
     let Some(thread) = thread else { return };
     match std::str::from_utf8(thread).ok().and_then(|thread| thread.parse::<u32>().ok()) {
@@ -251,8 +257,8 @@ fn put_thread_attribute(buffer: &mut Vec<u8>, thread: Option<&[u8]>) {
     }
 }
 
-/// Begin of an attribute (`KeyValue { 1: key, 2: AnyValue }` in the field 6 of the record), up to the field 2.
-/// `value_length` is that of the `AnyValue`.
+/// Writes the start of an attribute (`KeyValue { 1: key, 2: AnyValue }` in the field 6 of the
+/// record), up to the field 2. `value_length` is the length of the `AnyValue`.
 fn put_attribute_key(buffer: &mut Vec<u8>, key: &str, value_length: usize) {
     let field_length = |length: usize| 1 + wire::varint_length(length as u64) + length;
     buffer.push(wire::delimited_key(6));

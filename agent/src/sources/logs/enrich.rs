@@ -1,15 +1,16 @@
-//! What a log line says beyond its header, where it says so without doubt: the trace that it belongs to, and the
-//! exception that it reports.
+//! Extracts what a log line unambiguously contains besides its header: its trace, and the exception
+//! that it reports.
 
 #[cfg(test)]
 mod tests;
 
-/// The trace and span that a line carries, as a W3C `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+/// The trace and span in a line, from a W3C `traceparent`
+/// (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace.
+    /// The trace id.
     pub trace_id: [u8; 16],
-    /// The span in it.
+    /// The span id.
     pub span_id: [u8; 8],
     /// W3C trace flags; bit 0: sampled.
     pub flags: u8,
@@ -25,36 +26,38 @@ pub struct TraceContext {
 pub struct Exception<'a> {
     /// Its type, as in `TypeError` or `System.IO.IOException`.
     pub kind: &'a str,
-    /// What it says; may have several lines, or none.
+    /// Its message; may have several lines, or be empty.
     pub message: &'a str,
-    /// From its type to the end of the record.
+    /// The text from its type to the end of the record.
     pub stacktrace: &'a str,
 }
 
-/// The first `traceparent` in a text.
+/// Returns the first `traceparent` in a text.
 #[must_use]
 pub fn trace_context(text: &[u8]) -> Option<TraceContext> {
     let mut from = 0;
-    // The version is followed by a dash, as are the other fields; a dash is rarer than what it stands between.
+    // A dash follows the version, as it does the other fields. Dashes are rarer than the characters
+    // between them, so they are what is searched for.
     while let Some(dash) = memchr::memchr(b'-', &text[from..]).map(|at| from + at) {
         from = dash + 1;
         let Some(start) = dash.checked_sub(2) else { continue };
-        let clear_before = start.checked_sub(1).is_none_or(|before| !is_id_byte(text[before]));
-        if clear_before && let Some(context) = traceparent(&text[start..]) {
+        let starts_word = start.checked_sub(1).is_none_or(|before| !is_id_byte(text[before]));
+        if starts_word && let Some(context) = traceparent(&text[start..]) {
             return Some(context);
         }
     }
     None
 }
 
-/// `00-<32 hexadecimal digits>-<16>-<2>` at the begin of a text.
+/// Parses `00-<32 hexadecimal digits>-<16>-<2>` at the start of a text.
 fn traceparent(text: &[u8]) -> Option<TraceContext> {
     const LENGTH: usize = 55;
     let field = text.get(..LENGTH)?;
-    let clear_behind = text.get(LENGTH).is_none_or(|&behind| !is_id_byte(behind));
-    // Version 0 has just these fields; no other is defined. Upper case is not allowed (W3C Trace Context).
+    let ends_word = text.get(LENGTH).is_none_or(|&after| !is_id_byte(after));
+    // Version 0 has exactly these fields; no other version is defined. Upper case is not allowed
+    // (W3C Trace Context).
     let is_lower_case = !field.iter().any(u8::is_ascii_uppercase);
-    if !clear_behind || !is_lower_case || !field.starts_with(b"00-") || field[35] != b'-' || field[52] != b'-' {
+    if !ends_word || !is_lower_case || !field.starts_with(b"00-") || field[35] != b'-' || field[52] != b'-' {
         return None;
     }
     let context = TraceContext {
@@ -69,8 +72,8 @@ fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
 }
 
-/// The exception that a record reports: its type stands in the line before the first frame of the stack, or in the first
-/// line of the record, if the exception's message has several.
+/// Returns the exception that a record reports. Its type is in the line before the first stack
+/// frame, or in the first line of the record if the exception's message has several lines.
 #[must_use]
 pub fn exception(text: &str) -> Option<Exception<'_>> {
     let frames = first_frame(text)?;
@@ -84,7 +87,7 @@ pub fn exception(text: &str) -> Option<Exception<'_>> {
     Some(Exception { kind, message, stacktrace: text[start..].trim_end() })
 }
 
-/// Where the line end before the first stack frame is.
+/// Returns the offset of the line end before the first stack frame.
 fn first_frame(text: &str) -> Option<usize> {
     let is_frame = |line: &str| {
         let frame = line.trim_start_matches([' ', '\t']);
@@ -93,8 +96,8 @@ fn first_frame(text: &str) -> Option<usize> {
     memchr::memchr_iter(b'\n', text.as_bytes()).find(|&at| is_frame(&text[at + 1..]))
 }
 
-/// The first word that is the type of an exception: an identifier, with the names that it is qualified by, that ends
-/// in `Error` or `Exception` and stands before a colon or at the end of the line.
+/// Returns the first exception type in a line: an identifier, possibly qualified, that ends in
+/// `Error` or `Exception` and is followed by a colon or the end of the line.
 fn exception_type(line: &str) -> Option<(usize, &str)> {
     let line = line.trim_end();
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
@@ -103,13 +106,13 @@ fn exception_type(line: &str) -> Option<(usize, &str)> {
         line[from..].find(|c| !is_name(c)).or(Some(line.len() - from)).filter(|_| from < line.len())
     {
         let word = &line[from..from + length];
-        let behind = &line[from + length..];
+        let after = &line[from + length..];
         let named = word.ends_with("Error") || word.ends_with("Exception");
         let begins = word.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '$'));
-        if named && begins && (behind.is_empty() || behind.starts_with(": ")) {
+        if named && begins && (after.is_empty() || after.starts_with(": ")) {
             return Some((from, word));
         }
-        from += length + behind.chars().next().map_or(0, char::len_utf8);
+        from += length + after.chars().next().map_or(0, char::len_utf8);
     }
     None
 }

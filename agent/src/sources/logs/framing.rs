@@ -1,92 +1,106 @@
-//! From the bytes of a log file to its records.
+//! Splits the bytes of a log file into records.
 //!
-//! A record begins with a line that has a header and goes on until the next such line. A file in which no header has
-//! been seen is plain text: each line is a record. The file itself is the buffer: between two reads nothing is
-//! remembered but the position, which always lies between two records, whether a header has been seen, and whether the
-//! position lies inside a line, because its begin was taken as a record of its own. Such a rest never has a header.
+//! A record begins with a line that has a header and extends to the next such line. A file in which
+//! no header has been seen is plain text: each line is a record.
+//!
+//! The file itself is the buffer. Between two reads, only three things are remembered: the
+//! position, which is always between two records; whether a header has been seen; and whether the
+//! position is inside a line because the start of that line was already taken as a record. The rest
+//! of such a line never has a header.
 //!
 //! Invariants, held by property tests:
-//! - every byte belongs to exactly one record, or to the blank lines and zero bytes that are skipped between records
-//!   (zeros are what is left of a crash of the system, or of a file that was cut short under its writer);
-//! - what [`End::MoreMayCome`] yields does not depend on how much of the file has been read by then;
-//! - with [`WINDOW_BYTES`] at hand there is always a record, so a reader with a buffer of that size never gets stuck.
+//! - Every byte belongs to exactly one record, or to the blank lines and zero bytes that are
+//!   skipped between records. (Zeros remain after a system crash, or when a file is truncated while
+//!   its writer has it open.)
+//! - The records returned with [`End::MoreMayCome`] do not depend on how much of the file has been
+//!   read so far.
+//! - [`WINDOW_BYTES`] always contain a complete record, so a reader with a buffer of that size
+//!   never gets stuck.
 
 use super::layout::{HEADER_BYTES, Header, Layout};
 
 #[cfg(test)]
 mod tests;
 
-/// Longer records are cut. Log backends take lines of 256 KiB (Grafana Loki's default of `max_line_size`), and a gRPC
-/// message may have 4 MiB, so that several of such records still fit into one request.
+/// Maximum record size; longer records are cut. Log backends accept lines of 256 KiB (Grafana
+/// Loki's default of `max_line_size`), and a gRPC message may have 4 MiB, so several such records
+/// still fit into one request.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 
-/// The longest record, and enough behind it to see whether the next line begins another one.
+/// The longest record, plus enough bytes to see whether the next line begins a new one.
 pub const WINDOW_BYTES: usize = MAX_RECORD_BYTES + HEADER_BYTES;
 
-/// What comes after the bytes at hand.
+/// What comes after the available bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Unknown: the file is growing, or has not been read to its end. A record is complete once the next one begins.
+    /// Unknown: the file is growing, or has not been read to its end. A record is complete when the
+    /// next one begins.
     MoreMayCome,
-    /// The bytes reach the end of the file, and it has been quiet for a while: what has been written in whole lines is
-    /// complete. An unfinished last line still waits for its end.
+    /// The bytes reach the end of the file, and it has been quiet for a while: complete lines are
+    /// final. An unfinished last line still waits for its end.
     Idle,
-    /// The bytes reach the end of the file, and the last line has been unfinished for so long that it is taken as it is,
-    /// up to its last whole character.
+    /// The bytes reach the end of the file, and its last line has been unfinished for so long that
+    /// it is taken as it is, up to its last complete character.
     Stalled,
-    /// The bytes reach the end of the file, and nobody writes to it any more: everything is complete.
+    /// The bytes reach the end of the file, and no one writes to it any more: everything is
+    /// complete.
     Closed,
 }
 
-/// One record, as it lies in the bytes.
+/// One record in the bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it begins in the bytes that were given to [`Framer::new`].
+    /// Its start in the bytes that were passed to [`Framer::new`].
     pub start: usize,
-    /// What its first line says before the message.
+    /// The header of its first line.
     pub header: Option<Header<'a>>,
-    /// The message with all its lines, as they were written, without line ends behind the last. Not always UTF-8.
+    /// The message with all its lines as they were written, without the last line end. Not always
+    /// UTF-8.
     pub message: &'a [u8],
-    /// It continues a record that was taken before: it has no header although the file has them, or begins inside a
-    /// line.
+    /// It continues a record that was taken before: it has no header although other records of the
+    /// file do, or it begins inside a line.
     pub continuation: bool,
-    /// It was too long, or became so with its next line. The next record goes on where it ends.
+    /// It was too long, or became too long with its next line. The next record continues where it
+    /// ends.
     pub cut: bool,
-    /// Its last line had no end when it was taken.
+    /// Its last line had no line end when it was taken.
     pub unfinished: bool,
 }
 
-/// Takes record after record from the bytes of a file. It ends where a record is not complete yet.
+/// Iterates over the records in the bytes of a file. Ends at the first record that is not complete
+/// yet.
 #[derive(Debug, Clone)]
 pub struct Framer<'a> {
     bytes: &'a [u8],
     layout: &'a Layout,
     end: End,
     position: usize,
-    headed: bool,
+    seen_header: bool,
     in_line: bool,
-    /// The line at `position`, if the search for the end of the record before it has come upon it.
+    /// The line at `position`, if it was already parsed while searching for the end of the previous
+    /// record.
     next_line: Option<Line<'a>>,
 }
 
 impl<'a> Framer<'a> {
-    /// `bytes` begin between two records of the file. `headed` is what [`Framer::headed`] said at that place; at the begin
-    /// of a file it is false. `in_line` says that a record ended there inside a line: [`is_in_line`] of the byte before.
+    /// Creates a framer for bytes that start between two records of a file. `seen_header` is the
+    /// value of [`Framer::seen_header`] at that position, false at the start of a file. `in_line`
+    /// says that a record ended there inside a line: [`is_in_line`] of the byte before.
     #[must_use]
-    pub fn new(bytes: &'a [u8], layout: &'a Layout, headed: bool, in_line: bool, end: End) -> Self {
-        Self { bytes, layout, end, position: 0, headed, in_line, next_line: None }
+    pub fn new(bytes: &'a [u8], layout: &'a Layout, seen_header: bool, in_line: bool, end: End) -> Self {
+        Self { bytes, layout, end, position: 0, seen_header, in_line, next_line: None }
     }
 
-    /// How many bytes have been taken, blank lines between records included.
+    /// Returns the number of bytes taken, blank lines between records included.
     #[must_use]
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// Whether a header has been seen in this file up to [`Framer::position`].
+    /// Returns whether a header has been seen in this file up to [`Framer::position`].
     #[must_use]
-    pub fn headed(&self) -> bool {
-        self.headed
+    pub fn seen_header(&self) -> bool {
+        self.seen_header
     }
 }
 
@@ -109,12 +123,12 @@ impl<'a> Iterator for Framer<'a> {
                 start,
                 header,
                 message: trim_line_ends(&self.bytes[message_start..end]),
-                continuation: header.is_none() && (self.headed || in_line),
+                continuation: header.is_none() && (self.seen_header || in_line),
                 cut,
                 unfinished: !cut && is_in_line(self.bytes[end - 1]),
             };
             self.position = end;
-            self.headed |= header.is_some();
+            self.seen_header |= header.is_some();
             if header.is_some() || !record.message.is_empty() {
                 return Some(record);
             }
@@ -126,7 +140,8 @@ impl<'a> Iterator for Framer<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Line<'a> {
     header: Option<Header<'a>>,
-    /// Where the line ends, its line end included; nothing, if that is not at hand, or too far away to matter.
+    /// The end of the line, including its line end; nothing if that is not available, or too far
+    /// away to matter.
     end: Option<usize>,
 }
 
@@ -140,9 +155,11 @@ impl<'a> Framer<'a> {
         }
     }
 
-    /// Where the record that begins at `start` ends, and whether it was cut; nothing, if that cannot be said yet.
+    /// Returns where the record that begins at `start` ends and whether it was cut, or nothing if
+    /// that is not known yet.
     ///
-    /// Only bytes that are there count, never that some are not there yet: so it does not matter how the file was read.
+    /// The decision uses only bytes that are available, never the fact that some are not available
+    /// yet. Therefore the records do not depend on how the file was read.
     fn end_of_record(&mut self, start: usize, first: &Line<'a>) -> Option<(usize, bool)> {
         let at_hand = self.bytes.len();
         let limit = start + MAX_RECORD_BYTES;
@@ -152,7 +169,7 @@ impl<'a> Framer<'a> {
             Some(end) => end,
             None => return self.end_of_unfinished().filter(|&end| end > start).map(|end| (end, false)),
         };
-        if first.header.is_none() && !self.headed {
+        if first.header.is_none() && !self.seen_header {
             return Some((end, false));
         }
         loop {
@@ -178,16 +195,16 @@ impl<'a> Framer<'a> {
         }
     }
 
-    /// Where a last line without its end is taken to end, if it is.
+    /// Returns where an unfinished last line ends, if it is to be taken now.
     fn end_of_unfinished(&self) -> Option<usize> {
         match self.end {
             End::MoreMayCome | End::Idle => None,
-            End::Stalled => Some(end_of_characters(self.bytes)),
+            End::Stalled => Some(end_of_last_character(self.bytes)),
             End::Closed => Some(self.bytes.len()),
         }
     }
 
-    /// The line at `from`, as a part of the record that begins at `record_start`.
+    /// Parses the line at `from` as a part of the record that begins at `record_start`.
     fn line(&self, record_start: usize, from: usize) -> Line<'a> {
         let bytes = &self.bytes[from..self.bytes.len().min(record_start + WINDOW_BYTES)];
         let newline = memchr::memchr(b'\n', bytes);
@@ -197,14 +214,14 @@ impl<'a> Framer<'a> {
     }
 }
 
-/// Whether what follows this byte goes on in its line. Zeros begin a line anew.
+/// Returns whether the bytes after this one continue its line. After a zero byte a new line begins.
 #[must_use]
 pub fn is_in_line(byte: u8) -> bool {
     !matches!(byte, b'\n' | 0)
 }
 
-/// Where the last character ends that is complete.
-fn end_of_characters(bytes: &[u8]) -> usize {
+/// Returns the end of the last complete character.
+fn end_of_last_character(bytes: &[u8]) -> usize {
     let (at, lead) = match bytes.iter().rposition(|byte| byte & 0xC0 != 0x80) {
         Some(at) => (at, bytes[at]),
         None => return bytes.len(),
@@ -218,7 +235,7 @@ fn end_of_characters(bytes: &[u8]) -> usize {
     if bytes.len() - at < length { at } else { bytes.len() }
 }
 
-/// `at`, or the begin of the character that it would cut in two.
+/// Returns `at`, or the start of the character that `at` would split.
 fn character_start(bytes: &[u8], at: usize) -> usize {
     let continues = |at: &usize| bytes.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
     let longest_character = 4;

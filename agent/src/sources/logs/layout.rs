@@ -1,20 +1,27 @@
-//! How the first line of a record begins: time, level, category and the like.
+//! Parses the header of a record's first line: time, level, category and more.
 //!
-//! The layouts that io.Connect writes, read by one tolerant parser:
+//! One tolerant parser reads the layouts that io.Connect writes:
 //!
 //! ```text
-//! [2026-11-23T08:18:10.936] [INFO] default - message              log4js, the platform
-//! [2026-11-23T08:18:10.936] [INFO] [9816_10] app.main - message   log4js, an app: [instance] category
-//! [2026-11-23T08:18:10.936] [ERROR] [30760_11] [app.main] - text  log4js, an app whose logger is named in brackets
-//! [2026-11-23 08:18:10,936] [INFO] [12] [component] - message     log4net, the .NET parts: [thread] [component]
-//! 2026-11-23 08:18:10,936 [12] INFO  Category - message           log4net as most people configure it
+//! log4js, the platform
+//!   [2026-11-23T08:18:10.936] [INFO] default - message
+//! log4js, an app: [instance] category
+//!   [2026-11-23T08:18:10.936] [INFO] [9816_10] app.main - message
+//! log4js, an app whose logger is named in brackets
+//!   [2026-11-23T08:18:10.936] [ERROR] [30760_11] [app.main] - text
+//! log4net, the .NET parts: [thread] [component]
+//!   [2026-11-23 08:18:10,936] [INFO] [12] [component] - message
+//! log4net, the usual configuration
+//!   2026-11-23 08:18:10,936 [12] INFO  Category - message
 //! ```
 //!
-//! Sources: <https://docs.interop.io/desktop/capabilities/logging/overview/index.html>, "Understanding logs in
-//! io.Connect" on <https://community.interop.io>, and lines that log4js 6.9 wrote with the shipped configuration.
+//! Sources: <https://docs.interop.io/desktop/capabilities/logging/overview/index.html>,
+//! "Understanding logs in io.Connect" on <https://community.interop.io>, and lines that log4js 6.9
+//! wrote with the shipped configuration.
 //!
-//! A line is a header if it begins with a valid time, which stands in brackets or has a level after it. A zone behind
-//! the time (`Z`, `+01:00`) counts. All else is optional, and what is not understood stays in the message.
+//! A line has a header if it starts with a valid time that is in brackets or followed by a level. A
+//! time zone after the time (`Z`, `+01:00`) is used. Everything else is optional, and what is not
+//! understood stays in the message.
 
 use jiff::fmt::strtime;
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
@@ -27,52 +34,54 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-/// A header lies within this many bytes of its line. So a line can be judged before it has ended; and it is far more
-/// than time, level, and the longest names of categories take.
+/// A header is within this many bytes of its line, so a line can be classified before it is
+/// complete. This is far more than a time, a level and the longest category names need.
 pub const HEADER_BYTES: usize = 4096;
 
-/// How the records of one file begin.
+/// The header layouts of one file.
 #[derive(Debug, Clone)]
 pub struct Layout {
     custom: Vec<CustomLayout>,
 }
 
-/// What the first line of a record says before its message.
+/// The parts of a record's first line before the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// When it was written. Only a layout of the company's own may lack it.
+    /// When it was written. Only custom layouts may lack it.
     pub time: Option<LocalTime>,
-    /// How serious it is.
+    /// Its severity.
     pub level: Option<Level<'a>>,
     /// The category (logger, component) that wrote it.
     pub category: Option<&'a [u8]>,
     /// The app instance that wrote it, as in `9816_10`.
     pub instance: Option<&'a [u8]>,
-    /// The thread that wrote it: mostly a number, else a name.
+    /// The thread that wrote it: usually a number, otherwise a name.
     pub thread: Option<&'a [u8]>,
-    /// Where in the line the message begins.
+    /// The offset in the line at which the message begins.
     pub message_start: usize,
 }
 
-/// A level, as OpenTelemetry's number and as it was written.
+/// A log level: OpenTelemetry's number and the text in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level<'a> {
-    /// The number, `Unspecified` for words that are not known.
+    /// The severity number, `Unspecified` for unknown words.
     pub severity: SeverityNumber,
     /// The word in the line.
     pub text: &'a [u8],
 }
 
 impl Layout {
-    /// The layout of the file with this name (without folders): those of `layouts` whose `files` take it, in their order,
-    /// then the built-in one. Letter case of file names does not count, as on Windows.
+    /// Returns the layout of the file with this name (without folders): those of `layouts` whose
+    /// `files` pattern matches, in their order, then the built-in one. File names are matched
+    /// without regard to letter case, as on Windows.
     #[must_use]
     pub fn for_file(file_name: &str, layouts: &[LayoutSettings]) -> Self {
         let custom = layouts.iter().filter(|layout| glob::matches(&layout.files, file_name)).map(CustomLayout::new);
         Self { custom: custom.collect() }
     }
 
-    /// The header at the begin of `line` (its first [`HEADER_BYTES`] suffice, without line end), if there is one.
+    /// Parses the header at the start of `line`, if there is one. The first [`HEADER_BYTES`] of the
+    /// line without its line end are enough.
     #[must_use]
     pub fn header<'a>(&self, line: &'a [u8]) -> Option<Header<'a>> {
         self.custom.iter().find_map(|layout| layout.header(line)).or_else(|| scan::header(line))
@@ -80,12 +89,12 @@ impl Layout {
 }
 
 impl<'a> Level<'a> {
-    /// The level that a word stands for, if it is one that is known, in any letter case.
+    /// Returns the level for a known word, in any letter case.
     ///
-    /// The numbers are those of OpenTelemetry's log data model, appendix B
-    /// (<https://opentelemetry.io/docs/specs/otel/logs/data-model-appendix/>). `CRITICAL` is .NET's highest level, hence
-    /// `FATAL`. log4js writes `MARK` whatever the configured level is: a line worth noting that is no fault. That is what
-    /// syslog calls notice, and the appendix makes `INFO2` of it.
+    /// The numbers are from OpenTelemetry's log data model, appendix B
+    /// (<https://opentelemetry.io/docs/specs/otel/logs/data-model-appendix/>). `CRITICAL` is .NET's
+    /// highest level, therefore `FATAL`. log4js writes `MARK` at every configured level: a notable
+    /// line that is not an error. Syslog calls that notice, which the appendix maps to `INFO2`.
     #[must_use]
     pub fn known(text: &'a [u8]) -> Option<Self> {
         const LONGEST: usize = 11;
@@ -111,7 +120,7 @@ impl<'a> Level<'a> {
     }
 }
 
-/// A layout of the company's own.
+/// A layout from the settings.
 #[derive(Debug, Clone)]
 struct CustomLayout {
     regex: regex::Regex,
@@ -123,7 +132,8 @@ impl CustomLayout {
         Self { regex: settings.pattern.regex().clone(), time_format: settings.time_format.clone() }
     }
 
-    /// The pattern alone decides whether a line is a header: one whose time cannot be read has none.
+    /// The pattern alone decides whether a line is a header. If its time cannot be parsed, the
+    /// header has none.
     fn header<'a>(&self, line: &'a [u8]) -> Option<Header<'a>> {
         let groups = self.regex.captures(valid_text(line))?;
         let group = |name| groups.name(name).map(|group| group.as_str().trim_ascii().as_bytes());
@@ -144,7 +154,8 @@ impl CustomLayout {
     }
 }
 
-/// As much of the line as is text: whatever comes after a byte that is not, belongs to the message.
+/// Returns the valid UTF-8 at the start of the line. Everything after an invalid byte belongs to
+/// the message.
 fn valid_text(line: &[u8]) -> &str {
     line.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }

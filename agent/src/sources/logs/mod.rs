@@ -1,30 +1,35 @@
-//! io.Connect's log files, followed as long as the user shares them.
+//! Tails io.Connect's log files while the user shares them.
 //!
 //! ```text
 //! folders, files (tracker.rs, files.rs) ─► text (text.rs) ─► records (framing.rs, layout.rs)
-//!     ─► left out? (filter.rs) ─► time, redaction, trace, exception (prepare.rs) ─► OTLP (encode.rs) ─► queue
+//!     ─► dropped? (filter.rs) ─► time, redaction, trace, exception (prepare.rs)
+//!     ─► OTLP (encode.rs) ─► queue
 //! ```
 //!
 //! Invariants:
-//! - no log file is opened before its kind is shared; once sharing ends nothing more of it reaches the queue;
-//! - the file is the buffer: a position moves in the same transaction that stores the records before it;
-//! - what tells of changes (notify) only wakes the reader; the poll is the truth.
+//! - No log file is opened before its kind is shared. After sharing ends, no more of its content
+//!   reaches the queue.
+//! - The log file is the buffer: a file's position advances in the same transaction that stores the
+//!   records before it.
+//! - File system notifications only wake the reader early. Polling alone is sufficient and
+//!   authoritative.
 //!
-//! A file that is there when sharing is switched on is read from its end, unless the settings say otherwise; one that
-//! comes later from its beginning, as does one that takes the place of a file that has been followed.
+//! Where reading starts: a file that exists when its kind is shared is read from its end, unless
+//! the settings say otherwise. A file that appears later is read from its beginning, and so is a
+//! file that replaces a tailed file.
 
 pub mod clock;
-mod compressed;
 pub mod encode;
 pub mod enrich;
 mod files;
 pub mod filter;
 pub mod framing;
-mod history;
 pub mod layout;
 mod prepare;
 pub mod preview;
 mod reader;
+mod rotated_gzip;
+mod start_position;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -51,25 +56,25 @@ use crate::pipeline::queue::Queue;
 use crate::redaction::LazyRedactor;
 use reader::{Command, Reader};
 
-/// Wake-ups that may wait; beyond, one look through everything serves them all.
-const WAITING_COMMANDS: usize = 256;
+/// Maximum wake-ups in the reader's inbox. Further ones are dropped: one rescan covers them all.
+const MAX_QUEUED_COMMANDS: usize = 256;
 
-/// What the log source needs to know.
+/// The inputs of the log source.
 #[derive(Debug, Clone)]
 pub struct LogContext {
     /// How files are read.
     pub settings: LogSettings,
-    /// Folders that hold one folder for each environment and region.
+    /// Folders that hold one folder per environment and region.
     pub user_data: Vec<PathBuf>,
-    /// Where records go.
+    /// The queue that receives the records.
     pub queue: Queue,
-    /// The resource, encoded.
+    /// The encoded resource.
     pub resource: Vec<u8>,
-    /// Hides what must not be sent.
+    /// Redacts messages, categories and file names.
     pub redactor: Arc<LazyRedactor>,
-    /// While there is one, nothing is read.
+    /// While paused, nothing is read.
     pub pause: Pause,
-    /// The zone of the times in the files: that of this machine.
+    /// The time zone of the times in the files: this machine's zone.
     pub zone: jiff::tz::TimeZone,
 }
 
@@ -88,34 +93,35 @@ impl From<&SourceContext> for LogContext {
     }
 }
 
-/// What the log source is doing.
+/// The state of the log source.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LogStatus {
-    /// Files that are followed.
+    /// Number of tailed files.
     pub files: usize,
-    /// Records taken since the start of the program.
+    /// Records read since the program started.
     pub records: u64,
-    /// Bytes that lie in followed files and have not been taken.
+    /// Bytes in tailed files that have not been read yet.
     pub behind_bytes: u64,
-    /// It waits for room in the queue.
+    /// Reading is stopped because the queue is full or not open yet.
     pub waiting_for_room: bool,
-    /// The last thing that went wrong with a file.
+    /// The most recent problem with a file.
     pub problem: Option<String>,
 }
 
 /// The log source: starts a [`LogReader`] once the queue knows how far log files were read.
 ///
-/// That is at once, unless the queue's file cannot be opened. Until then log files are left alone, because reading them
-/// from the wrong position would lose or repeat lines.
+/// That is immediately, unless the queue file cannot be opened. Until it is open, log files are left
+/// alone: reading from a guessed position would lose or repeat lines. A consent change that arrives
+/// before this late start is kept in [`ReaderState`] and used when the reader starts.
 #[derive(Debug)]
 pub struct LogSource {
     reader: Arc<tokio::sync::Mutex<ReaderState>>,
     status: watch::Receiver<LogStatus>,
-    /// Waits for the queue; none if it was ready at the start.
+    /// The task that waits for the queue; none if the queue was ready at the start.
     late_start: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The reader, and the consent that it follows, or will follow once it starts.
+/// The reader, and the consent that it applies now or will apply once it starts.
 #[derive(Debug)]
 struct ReaderState {
     context: LogContext,
@@ -133,7 +139,7 @@ impl ReaderState {
 
 #[async_trait]
 impl Source for LogSource {
-    /// The user's consent decides what is read, not a setting.
+    /// Always enabled: the user's consent decides what is read, not a setting.
     fn is_enabled(_: &Settings) -> bool {
         true
     }
@@ -152,7 +158,7 @@ impl Source for LogSource {
         let late = Arc::clone(&reader);
         let late_start = tokio::spawn(async move {
             queue.ready().await;
-            // A change of consent waits for this lock, so the reader starts with what is shared now.
+            // A consent change waits for this lock, so the reader starts with the current consent.
             if let Err(error) = late.lock().await.start() {
                 tracing::error!("failed to start the log reader: {error:#}");
             }
@@ -179,19 +185,19 @@ impl Source for LogSource {
         let late_start = self.late_start.lock().take();
         if let Some(late_start) = late_start {
             late_start.abort();
-            // Ended by the abort, or long before.
+            // Fails if the task was aborted; it may also have finished long before.
             let _ = late_start.await;
         }
         let running = self.reader.lock().await.running.take();
         if let Some(reader) = running
             && tokio::task::spawn_blocking(move || reader.stop()).await.is_err()
         {
-            tracing::error!("the log reader's thread could not be joined");
+            tracing::error!("failed to join the log reader thread");
         }
     }
 }
 
-/// The running reader of log files: a thread that follows them as long as they are shared.
+/// A running log reader: one thread that tails the shared files.
 #[derive(Debug)]
 pub struct LogReader {
     commands: SyncSender<Command>,
@@ -200,12 +206,12 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Starts the reader's thread, which publishes what it does.
+    /// Starts the reader's thread, which publishes its status to `publish`.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// When the thread cannot be started.
     pub fn start(context: LogContext, consent: Consent, publish: watch::Sender<LogStatus>) -> io::Result<Self> {
-        let (commands, inbox) = sync_channel(WAITING_COMMANDS);
+        let (commands, inbox) = sync_channel(MAX_QUEUED_COMMANDS);
         let (own, status) = (commands.clone(), publish.subscribe());
         let thread = std::thread::Builder::new()
             .name("logs".to_owned())
@@ -213,40 +219,40 @@ impl LogReader {
         Ok(Self { commands, thread, status })
     }
 
-    /// Returns a handle that passes changes of consent to the reader.
+    /// Returns a handle that passes consent changes to the reader.
     #[must_use]
     pub fn control(&self) -> LogControl {
         LogControl { commands: self.commands.clone() }
     }
 
-    /// Returns the current status, now and after every change.
+    /// Returns a receiver of the current status and its changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<LogStatus> {
         self.status.clone()
     }
 
-    /// Hands over what has been read, and ends the thread.
+    /// Appends everything that was read to the queue, and ends the thread.
     pub fn stop(self) {
-        // Nobody listens if the thread has ended already.
+        // Fails if the thread has already ended.
         let _ = self.commands.send(Command::Stop);
         if self.thread.join().is_err() {
-            tracing::error!("the log reader's thread panicked");
+            tracing::error!("log reader thread panicked");
         }
     }
 }
 
-/// Passes changes of consent to the reader.
+/// Passes consent changes to the reader.
 #[derive(Debug, Clone)]
 pub struct LogControl {
     commands: SyncSender<Command>,
 }
 
 impl LogControl {
-    /// Blocks until the reader follows the new consent: then no record of a kind that is not shared is on its way to the
-    /// queue.
+    /// Blocks until the reader applies the new consent. When it returns, no record of an unshared
+    /// kind is on its way to the queue.
     pub fn set_consent(&self, consent: Consent) {
         let (done, answer) = sync_channel(1);
-        if self.commands.send(Command::Consent(consent, done)).is_ok() {
+        if self.commands.send(Command::SetConsent(consent, done)).is_ok() {
             let _ = answer.recv();
         }
     }

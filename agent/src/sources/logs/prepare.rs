@@ -1,37 +1,38 @@
-//! What happens to a record on its way from the file into the batch: counted, given its time, filtered, redacted,
-//! enriched, encoded.
+//! The steps of a record from the file to the batch: count, time, filter, redact, enrich, encode.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::LogContext;
-use super::clock::{Around, Clock};
-use super::encode::{FileOrigin, LogBatch, Outgoing};
+use super::clock::{Clock, TimeContext};
+use super::encode::{FileOrigin, LogBatch, OutgoingRecord};
 use super::enrich::{exception, trace_context};
-use super::filter::{Filters, Memory};
+use super::filter::{FilterState, Filters};
 use super::framing::Record;
 use crate::pipeline::queue::LogCounter;
 use crate::redaction::LazyRedactor;
 
-/// Categories that are remembered with what is sent of them: loggers have a few hundred.
-const MOST_CATEGORIES: usize = 1000;
+/// Maximum number of categories whose redacted form is cached. Applications have a few hundred
+/// loggers.
+const MAX_CACHED_CATEGORIES: usize = 1000;
 
-/// Prepares records for sending.
+/// Prepares records for export.
 pub(super) struct Preparer {
     clock: Clock,
     redactor: Arc<LazyRedactor>,
-    /// Categories as they are sent.
+    /// Redacted categories, by original.
     categories: HashMap<Vec<u8>, String>,
 }
 
-/// What one file contributes to its records, and what it remembers of them.
+/// The part of a record's processing that belongs to its file: attributes, filters, and the state
+/// that carries over from record to record.
 #[derive(Debug, Clone)]
-pub(super) struct Stream {
+pub(super) struct FilePipeline {
     pub(super) origin: FileOrigin,
     pub(super) filters: Filters,
-    pub(super) memory: Memory,
-    /// Time of the last record.
+    pub(super) filter_state: FilterState,
+    /// The time of the last record.
     pub(super) last_time: Option<u64>,
 }
 
@@ -44,10 +45,11 @@ impl Preparer {
         }
     }
 
-    /// Takes one record, which begins at `offset` in its file. `observed` is when it was read, in nanoseconds since 1970.
-    pub(super) fn take(
+    /// Processes one record, which starts at `offset` in its file. `observed` is when it was read,
+    /// in nanoseconds since 1970.
+    pub(super) fn process(
         &mut self,
-        stream: &mut Stream,
+        file: &mut FilePipeline,
         record: &Record<'_>,
         (offset, observed): (u64, u64),
         batch: &mut LogBatch,
@@ -59,18 +61,18 @@ impl Preparer {
             count(LogCounter::Truncated);
         }
         let time = record.header.and_then(|header| header.time);
-        let around = Around { observed, previous: stream.last_time };
-        let time = time.and_then(|time| self.clock.unix_nanos(time, around));
-        stream.last_time = time.or(stream.last_time);
-        let Stream { filters, memory, origin, .. } = stream;
-        if let Some(why) = filters.leave_out(record, time.unwrap_or(observed), memory) {
+        let time_context = TimeContext { observed, previous: file.last_time };
+        let time = time.and_then(|time| self.clock.unix_nanos(time, time_context));
+        file.last_time = time.or(file.last_time);
+        let FilePipeline { filters, filter_state, origin, .. } = file;
+        if let Some(why) = filters.drop_reason(record, time.unwrap_or(observed), filter_state) {
             count(why);
             return;
         }
         let text = String::from_utf8_lossy(record.message);
         let message = self.redactor.redact(&text);
         let category = record.header.and_then(|header| header.category).map(|category| self.category(category));
-        let outgoing = Outgoing {
+        let outgoing = OutgoingRecord {
             record,
             message: &message,
             category: category.as_deref(),
@@ -83,10 +85,10 @@ impl Preparer {
         batch.push(origin, &outgoing);
     }
 
-    /// A category as it is sent.
+    /// Returns the redacted form of a category.
     fn category(&mut self, category: &[u8]) -> Cow<'_, str> {
         if !self.categories.contains_key(category) {
-            if self.categories.len() >= MOST_CATEGORIES {
+            if self.categories.len() >= MAX_CACHED_CATEGORIES {
                 self.categories.clear();
             }
             let sent = self.redactor.redact(&String::from_utf8_lossy(category)).into_owned();

@@ -1,4 +1,6 @@
-//! The log source on real files, with a real queue behind it.
+//! Scenario: the log reader on real files, with a real queue.
+//!
+//! Guarantees: only shared files are read; every line arrives once, redacted and filtered.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,25 +18,25 @@ use crate::config::QueueSettings;
 use crate::consent::LogKind;
 use crate::otlp::{Compression, Signal, compression};
 use crate::pipeline::queue::{NewBatch, Opened};
-use crate::redaction::Person;
+use crate::redaction::UserIdentity;
 
 mod rotation;
 
-/// Longest wait for something to happen in a test.
+/// Maximum time to wait for an event in a test.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A desk with an io.Connect folder, a queue, and a log source.
-struct Desk {
+/// A machine with an io.Connect folder, a queue and a log reader.
+struct TestEnv {
     dir: TempDir,
     runtime: tokio::runtime::Runtime,
     running: Option<(Opened, LogReader)>,
     consent: Consent,
     max_bytes: &'static str,
-    /// Settings of the log source beside those that make it fast.
+    /// Log settings in addition to the intervals that make tests fast.
     extra: serde_json::Value,
 }
 
-impl Desk {
+impl TestEnv {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("UserData/DEMO-INTEROP.IO/logs/applications")).unwrap();
@@ -49,12 +51,12 @@ impl Desk {
         }
     }
 
-    /// A desk on which all logs are shared and the source runs.
+    /// Starts a log reader with all logs shared.
     fn sharing() -> Self {
-        let mut desk = Self::new();
-        desk.start();
-        desk.share(true);
-        desk
+        let mut env = Self::new();
+        env.start();
+        env.share(true);
+        env
     }
 
     fn start(&mut self) {
@@ -68,7 +70,7 @@ impl Desk {
             user_data: vec![self.dir.path().join("UserData")],
             queue: opened.queue.clone(),
             resource: Vec::new(),
-            redactor: Arc::new(LazyRedactor::new(&settings.redaction, Person::default())),
+            redactor: Arc::new(LazyRedactor::new(&settings.redaction, UserIdentity::default())),
             pause: crate::pause::Pause::default(),
             zone: jiff::tz::TimeZone::UTC,
         };
@@ -102,7 +104,7 @@ impl Desk {
         append(&self.path(name), text);
     }
 
-    /// Takes records out of the queue until there are as many, or the limit is over.
+    /// Takes records out of the queue until there are `count`, or the time limit has passed.
     fn take(&self, count: usize) -> Vec<LogRecord> {
         let (opened, _) = self.running.as_ref().unwrap();
         let until = Instant::now() + LIMIT;
@@ -128,7 +130,8 @@ impl Desk {
         self.take(count).iter().map(body).collect()
     }
 
-    /// Writes one more line and waits for it: what has not arrived before it will not arrive any more.
+    /// Writes one more line and waits for it: anything that has not arrived before it will not
+    /// arrive.
     fn take_until_marker(&self, name: &str) -> Vec<String> {
         let marker = "the marker";
         self.write(name, &line(marker));
@@ -142,13 +145,13 @@ impl Desk {
         bodies
     }
 
-    /// Waits until a number of files is followed.
+    /// Waits until `count` files are tailed.
     fn wait_for_files(&self, count: usize) {
         let (_, source) = self.running.as_ref().unwrap();
         let mut status = source.watch();
         let waited =
             async { tokio::time::timeout(LIMIT, status.wait_for(|s| s.files == count)).await.map(|s| s.is_ok()) };
-        assert_eq!(self.runtime.block_on(waited), Ok(true), "{count} files are not followed");
+        assert_eq!(self.runtime.block_on(waited), Ok(true), "{count} files are not tailed");
     }
 }
 
@@ -179,29 +182,29 @@ fn attribute(record: &LogRecord, key: &str) -> Option<String> {
     }
 }
 
-/// Before the user shares logs nothing of them is read; then only what is written from then on.
+/// Nothing is read before logs are shared; afterwards only lines written from then on.
 #[test]
-fn reading_begins_with_consent() {
-    let mut desk = Desk::new();
-    desk.write("application.log", &line("before"));
-    desk.start();
-    desk.write("application.log", &line("still before"));
-    desk.share(true);
-    desk.wait_for_files(1);
-    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
-    desk.write("application.log", &line("after"));
-    assert_eq!(desk.take_bodies(1), ["after"]);
-    desk.stop();
+fn reading_starts_with_consent() {
+    let mut env = TestEnv::new();
+    env.write("application.log", &line("before"));
+    env.start();
+    env.write("application.log", &line("still before"));
+    env.share(true);
+    env.wait_for_files(1);
+    assert_eq!(env.take_until_marker("application.log"), Vec::<String>::new());
+    env.write("application.log", &line("after"));
+    assert_eq!(env.take_bodies(1), ["after"]);
+    env.stop();
 }
 
 #[test]
-fn records_carry_where_they_come_from() {
-    let mut desk = Desk::sharing();
-    desk.write(
+fn records_carry_attributes_of_their_file() {
+    let mut env = TestEnv::sharing();
+    env.write(
         "applications/clientlist.log",
         "[2026-11-23T08:18:10.937] [ERROR] [9816_10] clientlist.main - oh\n  at x\n",
     );
-    let records = desk.take(1);
+    let records = env.take(1);
     let record = &records[0];
     assert_eq!(body(record), "oh\n  at x");
     assert_eq!(record.severity_text, "ERROR");
@@ -213,161 +216,164 @@ fn records_carry_where_they_come_from() {
     assert_eq!(of("ioconnect.env_region"), "DEMO-INTEROP.IO");
     assert_eq!(of("log.file.name"), "clientlist.log");
     assert!(of("log.record.uid").ends_with("-0000000000000000"));
-    desk.stop();
+    env.stop();
 }
 
-/// A file that comes while logs are shared is read from its beginning, an unfinished line only once it is finished.
+/// A file that appears while logs are shared is read from its beginning. An unfinished line is read
+/// when it is complete.
 #[test]
-fn unfinished_lines_wait() {
-    let mut desk = Desk::sharing();
-    desk.write("application.log", &(line("one") + "[2026-11-23T08:18:11.000] [INFO] default - tw"));
-    assert_eq!(desk.take_bodies(1), ["one"]);
-    desk.write("gw.log", &line("other file"));
-    assert_eq!(desk.take_bodies(1), ["other file"]);
-    desk.write("application.log", "o\n");
-    assert_eq!(desk.take_bodies(1), ["two"]);
-    desk.stop();
+fn unfinished_line_waits_for_its_end() {
+    let mut env = TestEnv::sharing();
+    env.write("application.log", &(line("one") + "[2026-11-23T08:18:11.000] [INFO] default - tw"));
+    assert_eq!(env.take_bodies(1), ["one"]);
+    env.write("gw.log", &line("other file"));
+    assert_eq!(env.take_bodies(1), ["other file"]);
+    env.write("application.log", "o\n");
+    assert_eq!(env.take_bodies(1), ["two"]);
+    env.stop();
 }
 
-/// A last line that is never finished is sent after a while, marked; what comes later is marked as its rest.
+/// A last line that is never finished is sent after a while, marked as unfinished. What follows is
+/// marked as its continuation.
 #[test]
-fn a_line_that_is_never_finished_is_sent() {
-    let mut desk = Desk::sharing();
-    desk.write("application.log", "[2026-11-23T08:18:11.000] [INFO] default - half a l");
-    let record = &desk.take(1)[0];
+fn unfinished_line_is_sent_marked_after_timeout() {
+    let mut env = TestEnv::sharing();
+    env.write("application.log", "[2026-11-23T08:18:11.000] [INFO] default - half a l");
+    let record = &env.take(1)[0];
     assert_eq!(body(record), "half a l");
     assert_eq!(attribute(record, "ioconnect.log.unfinished").as_deref(), Some("BoolValue(true)"));
-    desk.write("application.log", &("ine\n".to_owned() + &line("next")));
-    let rest = desk.take(2);
+    env.write("application.log", &("ine\n".to_owned() + &line("next")));
+    let rest = env.take(2);
     assert_eq!(rest.iter().map(body).collect::<Vec<_>>(), ["ine", "next"]);
     assert_eq!(attribute(&rest[0], "ioconnect.log.continuation").as_deref(), Some("BoolValue(true)"));
-    desk.stop();
+    env.stop();
 }
 
-/// UTF-16 as .NET and PowerShell write it, with a byte order mark, is read like any text, also after a restart.
+/// UTF-16 with a BOM, as .NET and PowerShell write it, is read like any text, also after a restart.
 #[test]
-fn utf_16_is_read() {
-    let mut desk = Desk::sharing();
+fn utf_16_file_is_read() {
+    let mut env = TestEnv::sharing();
     let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let text = "\u{feff}".to_owned() + &line("caf\u{e9} \u{1f600}") + &line("two");
-    append_bytes(&desk.path("dotnet.log"), &utf_16(&text));
-    let records = desk.take(2);
+    append_bytes(&env.path("dotnet.log"), &utf_16(&text));
+    let records = env.take(2);
     assert_eq!(records.iter().map(body).collect::<Vec<_>>(), ["caf\u{e9} \u{1f600}", "two"]);
     assert!(attribute(&records[0], "log.record.uid").unwrap().ends_with("-0000000000000002"));
-    desk.stop();
-    append_bytes(&desk.path("dotnet.log"), &utf_16(&line("three")));
-    desk.start();
-    assert_eq!(desk.take_bodies(1), ["three"]);
-    desk.stop();
+    env.stop();
+    append_bytes(&env.path("dotnet.log"), &utf_16(&line("three")));
+    env.start();
+    assert_eq!(env.take_bodies(1), ["three"]);
+    env.stop();
 }
 
-/// Invalid bytes, zeros and lines that are too long never end the reading.
+/// Invalid bytes, zero bytes and overlong lines do not stop reading.
 #[test]
-fn bad_bytes_are_survived() {
-    let mut desk = Desk::sharing();
-    append_bytes(&desk.path("application.log"), b"[2026-11-23T08:18:10.936] [INFO] default - bad \xff\xfe\n");
-    append_bytes(&desk.path("application.log"), &[0; 5000]);
-    desk.write("application.log", &line(&"x".repeat(600_000)));
-    desk.write("application.log", &line("last"));
-    let bodies = desk.take_bodies(5);
+fn invalid_bytes_do_not_stop_reading() {
+    let mut env = TestEnv::sharing();
+    append_bytes(&env.path("application.log"), b"[2026-11-23T08:18:10.936] [INFO] default - bad \xff\xfe\n");
+    append_bytes(&env.path("application.log"), &[0; 5000]);
+    env.write("application.log", &line(&"x".repeat(600_000)));
+    env.write("application.log", &line("last"));
+    let bodies = env.take_bodies(5);
     assert_eq!(bodies[0], "bad \u{fffd}\u{fffd}");
     assert_eq!(bodies[1..4].concat(), "x".repeat(600_000));
     assert_eq!(bodies[4], "last");
-    desk.stop();
-    let counters = crate::pipeline::queue::inspect(&desk.dir.path().join("queue.db")).unwrap().counters;
+    env.stop();
+    let counters = crate::pipeline::queue::inspect(&env.dir.path().join("queue.db")).unwrap().counters;
     assert_eq!((counters["read.logs"], counters["cut.logs"]), (5, 2));
 }
 
-/// With a time to start at, what is older is not read; all else is.
+/// With `start_at` set to a time, older records are skipped and all others are read.
 #[test]
-fn history_is_read_from_a_time_on() {
-    let mut desk = Desk::new();
-    desk.extra = serde_json::json!({ "start_at": "2026-11-23T08:00:00Z" });
+fn start_at_time_skips_older_records() {
+    let mut env = TestEnv::new();
+    env.extra = serde_json::json!({ "start_at": "2026-11-23T08:00:00Z" });
     let at = |time: &str, message: &str| format!("[2026-11-23T{time}.000] [INFO] default - {message}\n");
-    desk.write(
+    env.write(
         "application.log",
         &(at("07:59:59", "old") + "  more of it\n" + &at("08:00:00", "first") + &at("09:00:00", "second")),
     );
-    desk.write("gw.log", &at("07:00:00", "all of it is old"));
-    desk.start();
-    desk.share(true);
-    assert_eq!(desk.take_bodies(2), ["first", "second"]);
-    assert_eq!(desk.take_until_marker("gw.log"), Vec::<String>::new());
-    desk.stop();
+    env.write("gw.log", &at("07:00:00", "all of it is old"));
+    env.start();
+    env.share(true);
+    assert_eq!(env.take_bodies(2), ["first", "second"]);
+    assert_eq!(env.take_until_marker("gw.log"), Vec::<String>::new());
+    env.stop();
 }
 
-/// What must not leave the machine never reaches the queue; filters leave records out, and count them.
+/// Secrets never reach the queue. Filtered records are dropped and counted.
 #[test]
-fn records_are_redacted_and_filtered_before_the_queue() {
-    let mut desk = Desk::new();
-    desk.extra = serde_json::json!({ "filters": [{ "below": "info" }] });
-    desk.start();
-    desk.share(true);
-    desk.write("application.log", "[2026-11-23T08:18:10.936] [DEBUG] default - left out\n");
-    desk.write("application.log", &line("token=abc for jane@example.com"));
-    desk.write(
+fn records_are_redacted_and_filtered_before_queueing() {
+    let mut env = TestEnv::new();
+    env.extra = serde_json::json!({ "filters": [{ "below": "info" }] });
+    env.start();
+    env.share(true);
+    env.write("application.log", "[2026-11-23T08:18:10.936] [DEBUG] default - left out\n");
+    env.write("application.log", &line("token=abc for jane@example.com"));
+    env.write(
         "applications/jane@example.com.log",
         "[2026-11-23T08:18:10.936] [INFO] [1_2] joe@example.com - Error: /home/jane/x\n    at f (/home/jane/y)\n",
     );
-    let mut records = desk.take(2);
+    let mut records = env.take(2);
     records.sort_by_key(body);
     assert_eq!(body(&records[0]), "Error: /home/[user]/x\n    at f (/home/[user]/y)");
     assert_eq!(attribute(&records[0], "exception.message").as_deref(), Some("/home/[user]/x"));
     assert_eq!(attribute(&records[0], "ioconnect.log.category").as_deref(), Some("[email]"));
     assert_eq!(attribute(&records[0], "log.file.name").as_deref(), Some("[email].log"));
     assert_eq!(body(&records[1]), "token=[credential] for [email]");
-    desk.stop();
-    let counters = crate::pipeline::queue::inspect(&desk.dir.path().join("queue.db")).unwrap().counters;
+    env.stop();
+    let counters = crate::pipeline::queue::inspect(&env.dir.path().join("queue.db")).unwrap().counters;
     assert_eq!((counters["read.logs"], counters["dropped.logs.filtered"]), (3, 1));
 }
 
-/// The trace and the exception that a line names are sent as such.
+/// The trace and the exception in a line are exported as such.
 #[test]
-fn traces_and_exceptions_are_found() {
-    let mut desk = Desk::sharing();
-    desk.write(
+fn traces_and_exceptions_are_exported() {
+    let mut env = TestEnv::sharing();
+    env.write(
         "application.log",
         "[2026-11-23T08:18:10.937] [ERROR] default - failed 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 TypeError: x is null\n    at f (a.js:1:2)\n",
     );
-    let record = &desk.take(1)[0];
+    let record = &env.take(1)[0];
     assert_eq!(record.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
     assert_eq!((record.span_id.len(), record.flags), (8, 1));
     assert_eq!(attribute(record, "exception.type").as_deref(), Some("TypeError"));
     assert_eq!(attribute(record, "exception.message").as_deref(), Some("x is null"));
     assert_eq!(attribute(record, "exception.stacktrace").as_deref(), Some("TypeError: x is null\n    at f (a.js:1:2)"));
-    desk.stop();
+    env.stop();
 }
 
-/// After withdrawal nothing is read, and what was written until logs are shared again is never read, whether the agent
-/// ran meanwhile or not.
+/// After withdrawal nothing is read. Lines written before logs are shared again are never read,
+/// whether or not the agent was running.
 #[test]
-fn withdrawal_leaves_a_gap() {
-    let mut desk = Desk::sharing();
-    desk.write("application.log", &line("shared"));
-    assert_eq!(desk.take_bodies(1), ["shared"]);
-    desk.share(false);
-    desk.write("application.log", &line("private"));
-    desk.share(true);
-    desk.wait_for_files(1);
-    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
+fn lines_written_after_withdrawal_are_never_read() {
+    let mut env = TestEnv::sharing();
+    env.write("application.log", &line("shared"));
+    assert_eq!(env.take_bodies(1), ["shared"]);
+    env.share(false);
+    env.write("application.log", &line("private"));
+    env.share(true);
+    env.wait_for_files(1);
+    assert_eq!(env.take_until_marker("application.log"), Vec::<String>::new());
 
-    desk.share(false);
-    desk.stop();
-    desk.write("application.log", &line("private too"));
-    desk.share(true);
-    desk.start();
-    desk.wait_for_files(1);
-    assert_eq!(desk.take_until_marker("application.log"), Vec::<String>::new());
-    desk.stop();
+    env.share(false);
+    env.stop();
+    env.write("application.log", &line("private too"));
+    env.share(true);
+    env.start();
+    env.wait_for_files(1);
+    assert_eq!(env.take_until_marker("application.log"), Vec::<String>::new());
+    env.stop();
 }
 
-/// While the queue is full the file is the buffer: reading waits, then goes on, and nothing is lost.
+/// While the queue is full, the file is the buffer: reading waits, then continues, and nothing is
+/// lost.
 #[test]
-fn a_full_queue_makes_the_reader_wait() {
-    let mut desk = Desk::new();
-    desk.max_bytes = "1 MiB";
-    desk.start();
-    let (opened, source) = desk.running.as_ref().unwrap();
+fn reader_waits_when_queue_is_full() {
+    let mut env = TestEnv::new();
+    env.max_bytes = "1 MiB";
+    env.start();
+    let (opened, source) = env.running.as_ref().unwrap();
     let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(930_000).collect();
     let filler = NewBatch {
         signal: Signal::Traces,
@@ -377,20 +383,20 @@ fn a_full_queue_makes_the_reader_wait() {
         newest_unix_nano: 0,
         payload: noise,
     };
-    desk.runtime.block_on(opened.queue.append(filler)).unwrap();
+    env.runtime.block_on(opened.queue.append(filler)).unwrap();
     let mut status = source.watch();
-    desk.share(true);
+    env.share(true);
     let text: String = (0..2000).map(|n| line(&format!("{n} {:032x}", fastrand::u128(..)))).collect();
-    desk.write("application.log", &text);
+    env.write("application.log", &text);
     let waits = async { tokio::time::timeout(LIMIT, status.wait_for(|s| s.waiting_for_room)).await.map(|s| s.is_ok()) };
-    assert_eq!(desk.runtime.block_on(waits), Ok(true), "the reader does not wait");
-    let (opened, _) = desk.running.as_ref().unwrap();
-    desk.runtime.block_on(async {
+    assert_eq!(env.runtime.block_on(waits), Ok(true), "the reader does not wait");
+    let (opened, _) = env.running.as_ref().unwrap();
+    env.runtime.block_on(async {
         let filler = opened.queue.next(Signal::Traces).await.unwrap();
         opened.queue.acknowledge(filler.id, 0).await;
     });
-    let bodies = desk.take_bodies(2000);
+    let bodies = env.take_bodies(2000);
     let numbers: Vec<usize> = bodies.iter().map(|body| body.split(' ').next().unwrap().parse().unwrap()).collect();
     assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
-    desk.stop();
+    env.stop();
 }

@@ -1,26 +1,28 @@
-//! From the bytes of a file to UTF-8, with the way back: how many bytes of the file a text takes.
+//! Decodes the bytes of a file to UTF-8, and computes how many bytes of the file a decoded text
+//! takes.
 //!
-//! Files begin with a byte order mark, or are UTF-8. .NET's `Encoding.Unicode` writes UTF-16 with the mark. What is not
-//! valid becomes U+FFFD, which takes as many bytes of the file as the code unit that it stands for.
+//! A file begins with a byte order mark (BOM) or is UTF-8. .NET's `Encoding.Unicode` writes UTF-16
+//! with a BOM. Invalid UTF-16 becomes U+FFFD, which takes as many bytes of the file as the code
+//! unit that it replaces.
 
 use std::borrow::Cow;
 
 #[cfg(test)]
 mod tests;
 
-/// How text is written in a file.
+/// The text encoding of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// One byte for ASCII.
     Utf8,
-    /// Two bytes for most characters, the lower one first.
+    /// Two bytes for most characters, low byte first.
     Utf16Le,
-    /// Two bytes for most characters, the higher one first.
+    /// Two bytes for most characters, high byte first.
     Utf16Be,
 }
 
 impl Encoding {
-    /// That of a file with these first bytes.
+    /// Detects the encoding of a file by its first bytes.
     pub(super) fn of(first: &[u8]) -> Self {
         match first {
             [0xFF, 0xFE, ..] => Self::Utf16Le,
@@ -29,8 +31,8 @@ impl Encoding {
         }
     }
 
-    /// Bytes of the mark at the begin of such a file.
-    pub(super) fn mark(self, first: &[u8]) -> usize {
+    /// Returns the length in bytes of the BOM at the start of a file in this encoding.
+    pub(super) fn bom_length(self, first: &[u8]) -> usize {
         match self {
             Self::Utf8 if first.starts_with(&[0xEF, 0xBB, 0xBF]) => 3,
             Self::Utf8 => 0,
@@ -38,8 +40,8 @@ impl Encoding {
         }
     }
 
-    /// The text of some bytes that begin between two characters. A character that is not complete at their end is left
-    /// out.
+    /// Decodes bytes that start at a character boundary. An incomplete character at their end is
+    /// omitted.
     pub(super) fn text(self, bytes: &[u8]) -> Cow<'_, [u8]> {
         if self == Self::Utf8 {
             return Cow::Borrowed(bytes);
@@ -49,12 +51,13 @@ impl Encoding {
         Cow::Owned(String::from_utf16_lossy(&units).into_bytes())
     }
 
-    /// How many bytes of the file `text` takes, a part of what [`Encoding::text`] gave.
+    /// Returns how many bytes of the file `text` takes. `text` is part of what [`Encoding::text`]
+    /// returned.
     pub(super) fn length(self, text: &[u8]) -> usize {
         if self == Self::Utf8 {
             return text.len();
         }
-        // A character of four bytes in UTF-8 is two units of two bytes, every other one a single unit.
+        // Four bytes in UTF-8 are two UTF-16 units of two bytes; every other character is one unit.
         let units = text.iter().map(|byte| match byte {
             0x80..0xC0 => 0,
             0xF0.. => 2,
@@ -63,9 +66,10 @@ impl Encoding {
         2 * units.sum::<usize>()
     }
 
-    /// Whether what follows these bytes of a file goes on in their last line. A mark is no part of a line.
+    /// Returns whether the bytes after `before` continue its last line. A BOM is not part of a
+    /// line.
     pub(super) fn is_in_line(self, before: &[u8]) -> bool {
-        if before.len() == self.mark(before) {
+        if before.len() == self.bom_length(before) {
             return false;
         }
         let last = match self {

@@ -1,4 +1,5 @@
-//! Wake-ups from the file system. They only save time: where there are none, as on many network drives, the poll serves.
+//! Wake-ups from the file system. They only reduce latency: where there are none, as on many
+//! network drives, polling is enough.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,39 +10,40 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::reader::Command;
 
-/// Watches folders and tells the reader.
+/// Watches folders and forwards changes to the reader.
 pub(super) struct Watcher {
     commands: SyncSender<Command>,
-    system: Option<RecommendedWatcher>,
-    /// What is watched, with what the folder was made known by: one that was deleted and made again is another one.
+    notifier: Option<RecommendedWatcher>,
+    /// The watched folders with their identity: a folder that was deleted and created again is a
+    /// different one.
     folders: HashMap<PathBuf, Option<Identity>>,
 }
 
 impl Watcher {
     pub(super) fn new(commands: SyncSender<Command>) -> Self {
-        Self { commands, system: None, folders: HashMap::new() }
+        Self { commands, notifier: None, folders: HashMap::new() }
     }
 
     /// Watches these folders and no others.
     pub(super) fn watch<'a>(&mut self, folders: impl Iterator<Item = &'a Path>) {
         let wanted: HashSet<PathBuf> = folders.map(Path::to_owned).collect();
         if wanted.is_empty() {
-            self.system = None;
+            self.notifier = None;
             self.folders.clear();
             return;
         }
-        if self.system.is_none() {
+        if self.notifier.is_none() {
             let commands = self.commands.clone();
-            self.system = notify::recommended_watcher(move |event| tell(&commands, event)).ok();
+            self.notifier = notify::recommended_watcher(move |event| forward(&commands, event)).ok();
         }
-        let Some(system) = &mut self.system else { return };
+        let Some(notifier) = &mut self.notifier else { return };
         let stays = |folder: &Path, was: &Option<Identity>| wanted.contains(folder) && *was == identity(folder);
         for (gone, _) in self.folders.extract_if(|folder, was| !stays(folder, was)) {
-            // A folder that is gone has taken its watch with it.
-            let _ = system.unwatch(&gone);
+            // Fails if the folder is gone: its watch has gone with it.
+            let _ = notifier.unwatch(&gone);
         }
         for folder in wanted {
-            if !self.folders.contains_key(&folder) && system.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
+            if !self.folders.contains_key(&folder) && notifier.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
                 let identity = identity(&folder);
                 self.folders.insert(folder, identity);
             }
@@ -63,18 +65,18 @@ fn identity(folder: &Path) -> Option<Identity> {
     std::fs::metadata(folder).ok().map(|folder| (folder.creation_time(), 0))
 }
 
-/// Passes on what concerns the reader; its own reading does not.
-fn tell(commands: &SyncSender<Command>, event: notify::Result<notify::Event>) {
-    // A full inbox means that the reader will look anyway.
+/// Forwards events that may concern the reader. Its own reads do not.
+fn forward(commands: &SyncSender<Command>, event: notify::Result<notify::Event>) {
+    // If the inbox is full, the reader is about to look anyway.
     let wake = |command| drop(commands.try_send(command));
-    let Ok(event) = event else { return wake(Command::Look) };
+    let Ok(event) = event else { return wake(Command::Rescan) };
     match event.kind {
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => {}
         EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
-            event.paths.into_iter().map(Command::Changed).for_each(wake);
+            event.paths.into_iter().map(Command::FileChanged).for_each(wake);
         }
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => {
-            wake(Command::Look);
+            wake(Command::Rescan);
         }
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Hider<'a> {
         if let Some(mark) = self.marks.get(key) {
             return *mark;
         }
-        let mark = self.redactor.mark_of_value(key);
+        let mark = self.redactor.placeholder_for_key(key);
         if self.marks.len() < MOST_KEYS {
             self.marks.insert(key.to_owned(), mark);
         }

@@ -22,7 +22,7 @@ use crate::otlp::{Compression, compression};
 use crate::paths::DataDir;
 use crate::pause::PauseFor;
 use crate::pipeline::queue::{Opened, QueueThread};
-use crate::redaction::Person;
+use crate::redaction::UserIdentity;
 
 mod bounds;
 mod hiding;
@@ -56,7 +56,7 @@ impl Desk {
             collector,
             queue: queue.clone(),
             resource: Resource::detect(&ResourceSettings::default(), &data),
-            redactor: Arc::new(LazyRedactor::new(&RedactionSettings::default(), Person::current())),
+            redactor: Arc::new(LazyRedactor::new(&RedactionSettings::default(), UserIdentity::current())),
             provider: SdkMeterProvider::default(),
             pause: pause.clone(),
             published: data.receiver(),

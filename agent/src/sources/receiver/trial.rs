@@ -14,7 +14,7 @@ use crate::config::{ReceiverSettings, RedactionSettings};
 use crate::otlp::grpc_frame::PREFIX_LENGTH;
 use crate::otlp::{Compression, Signal};
 use crate::pipeline::queue::NewBatch;
-use crate::redaction::{LazyRedactor, Person};
+use crate::redaction::{LazyRedactor, UserIdentity};
 
 /// How the body of a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Trial {
     #[must_use]
     pub fn new(settings: &ReceiverSettings) -> Self {
         let enrichment = Enrichment::of(vec![("host.name".to_owned(), "here".to_owned())]);
-        let redactor = Arc::new(LazyRedactor::new(&RedactionSettings::default(), Person::default()));
+        let redactor = Arc::new(LazyRedactor::new(&RedactionSettings::default(), UserIdentity::default()));
         let preparer = Preparer::new(settings, enrichment, redactor, &SdkMeterProvider::default());
         Self { gate: Gate::new(settings), preparer }
     }

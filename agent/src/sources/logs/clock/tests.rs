@@ -1,4 +1,6 @@
-//! The clock against jiff itself.
+//! Scenario: the clock compared with jiff, in time zones with all kinds of clock changes.
+//!
+//! Guarantees: caching and context never give an instant that jiff would not allow.
 
 use super::*;
 use jiff::civil::date;
@@ -8,20 +10,20 @@ fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap()
 }
 
-/// What jiff says of a local time: its compatible disambiguation.
+/// Returns jiff's result for a local time, with compatible disambiguation.
 fn by_jiff(zone: &TimeZone, civil: DateTime) -> Option<u64> {
     u64::try_from(zone.to_ambiguous_timestamp(civil).compatible().ok()?.as_nanosecond()).ok()
 }
 
-/// Far from every time in these tests, and nothing read before.
-const LONG_AGO: Around = Around { observed: 0, previous: None };
+/// A context far from every time in these tests, without a previous record.
+const LONG_AGO: TimeContext = TimeContext { observed: 0, previous: None };
 
 fn shown(civil: DateTime) -> LocalTime {
     LocalTime { civil, offset: None }
 }
 
 #[test]
-fn an_hour_that_comes_twice_is_its_first_instant() {
+fn repeated_hour_without_context_is_first_instant() {
     let mut clock = Clock::new(zone("Europe/London"));
     let twice = date(2026, 10, 25).at(1, 30, 0, 0);
     assert_eq!(clock.unix_nanos(shown(twice), LONG_AGO), Some(1_792_888_200_000_000_000)); // 00:30Z, still summer time
@@ -29,9 +31,10 @@ fn an_hour_that_comes_twice_is_its_first_instant() {
     assert_eq!(clock.unix_nanos(shown(once), LONG_AGO), Some(1_792_893_600_000_000_000)); // 02:00Z
 }
 
-/// While lines are read as they are written, and while a backlog is read in order, both hours are told apart.
+/// Lines that are read as they are written, and a backlog that is read in order, resolve both
+/// occurrences of a repeated hour.
 #[test]
-fn the_second_time_of_an_hour_is_known_by_what_is_around_it() {
+fn repeated_hour_is_resolved_by_context() {
     let mut clock = Clock::new(zone("Europe/London"));
     let twice = shown(date(2026, 10, 25).at(1, 30, 0, 0));
     let minute = 60_000_000_000;
@@ -39,11 +42,11 @@ fn the_second_time_of_an_hour_is_known_by_what_is_around_it() {
     let second = first + 60 * minute;
     for instant in [first, second] {
         for previous in [None, Some(first - 90 * minute), Some(first), Some(second)] {
-            let around = Around { observed: instant + minute, previous };
-            assert_eq!(clock.unix_nanos(twice, around), Some(instant), "just written, after {previous:?}");
+            let context = TimeContext { observed: instant + minute, previous };
+            assert_eq!(clock.unix_nanos(twice, context), Some(instant), "just written, after {previous:?}");
         }
     }
-    let read_later = |previous| Around { observed: second + 600 * minute, previous };
+    let read_later = |previous| TimeContext { observed: second + 600 * minute, previous };
     assert_eq!(clock.unix_nanos(twice, read_later(None)), Some(first));
     assert_eq!(clock.unix_nanos(twice, read_later(Some(first - minute))), Some(first));
     assert_eq!(clock.unix_nanos(twice, read_later(Some(first + minute))), Some(second), "the line before is later");
@@ -52,14 +55,14 @@ fn the_second_time_of_an_hour_is_known_by_what_is_around_it() {
 }
 
 #[test]
-fn a_time_that_clocks_skip_is_read_as_if_they_were_not_changed() {
+fn skipped_time_uses_offset_before_change() {
     let mut clock = Clock::new(zone("Europe/London"));
     let skipped = date(2026, 3, 29).at(1, 30, 0, 0);
     assert_eq!(clock.unix_nanos(shown(skipped), LONG_AGO), Some(1_774_747_800_000_000_000)); // 01:30Z
 }
 
 #[test]
-fn a_distance_from_utc_in_the_line_beats_the_zone() {
+fn utc_offset_in_line_overrides_zone() {
     let mut clock = Clock::new(zone("Asia/Kolkata"));
     let civil = date(2026, 11, 23).at(8, 18, 10, 936_000_000);
     let told = LocalTime { civil, offset: Some(Offset::constant(1)) };
@@ -68,7 +71,7 @@ fn a_distance_from_utc_in_the_line_beats_the_zone() {
 }
 
 #[test]
-fn times_that_otlp_cannot_hold_are_no_times() {
+fn times_outside_otlp_range_are_rejected() {
     let mut clock = Clock::new(TimeZone::UTC);
     assert_eq!(clock.unix_nanos(shown(date(1969, 12, 31).at(23, 59, 59, 999_999_999)), LONG_AGO), None);
     assert_eq!(clock.unix_nanos(shown(date(1970, 1, 1).at(0, 0, 0, 0)), LONG_AGO), Some(0));
@@ -94,9 +97,10 @@ fn civil_times() -> impl Strategy<Value = DateTime> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever was asked before, the answer is jiff's: far away, and shortly before and after each change of the clocks.
+    /// Whatever was asked before, the result is jiff's: far from clock changes, and shortly before
+    /// and after each.
     #[test]
-    fn the_memory_of_the_clock_never_changes_its_answer(
+    fn cached_offset_never_changes_result(
         name in prop::sample::select(&ZONES[..]),
         times in prop::collection::vec((civil_times(), prop::collection::vec(-7200..7200_i64, 0..6)), 1..6),
     ) {

@@ -1,4 +1,6 @@
-//! What is encoded here, read with the generated types.
+//! Scenario: batches of records, decoded with the generated types.
+//!
+//! Guarantees: every field arrives as it was pushed.
 
 use std::collections::BTreeSet;
 
@@ -25,9 +27,9 @@ fn resource() -> Resource {
     Resource { attributes: vec![attribute("host.name", text(b"desk-7"))], ..Resource::default() }
 }
 
-/// The record of a file `app.log` with the id `id`, as the generated types say it.
-fn expected(outgoing: &Outgoing<'_>) -> LogRecord {
-    let Outgoing { record, offset, time, .. } = *outgoing;
+/// Returns the record of a file `app.log` with the id `id`, in the generated types.
+fn expected(outgoing: &OutgoingRecord<'_>) -> LogRecord {
+    let OutgoingRecord { record, offset, time, .. } = *outgoing;
     let mut attributes = vec![
         attribute("log.file.name", text(b"applications/app.log")),
         attribute("ioconnect.env_region", text(b"DEMO-INTEROP.IO")),
@@ -99,19 +101,28 @@ fn plain(message: &[u8]) -> Record<'_> {
     Record { start: 0, header: None, message, continuation: false, cut: false, unfinished: false }
 }
 
-fn outgoing<'a>(record: &'a Record<'a>, message: &'a str, time: Option<u64>) -> Outgoing<'a> {
-    Outgoing { record, message, category: None, trace: None, exception: None, offset: 0, time, observed: OBSERVED }
+fn outgoing<'a>(record: &'a Record<'a>, message: &'a str, time: Option<u64>) -> OutgoingRecord<'a> {
+    OutgoingRecord {
+        record,
+        message,
+        category: None,
+        trace: None,
+        exception: None,
+        offset: 0,
+        time,
+        observed: OBSERVED,
+    }
 }
 
 #[test]
-fn an_empty_batch_is_no_request() {
+fn empty_batch_yields_no_request() {
     let (mut batch, _) = batch();
     assert!(batch.is_empty() && batch.finish().is_none());
     assert_eq!(batch.len(), 0);
 }
 
 #[test]
-fn a_batch_knows_how_many_records_it_has_and_from_when() {
+fn batch_reports_record_count_and_time_range() {
     let (mut batch, origin) = batch();
     for time in [Some(50), None, Some(20)] {
         batch.push(&origin, &outgoing(&plain(b"text"), "text", time));
@@ -123,10 +134,10 @@ fn a_batch_knows_how_many_records_it_has_and_from_when() {
 }
 
 #[test]
-fn attributes_that_a_file_does_not_have_are_left_out() {
+fn absent_file_attributes_are_omitted() {
     let (mut batch, _) = batch();
     let record = plain(b"");
-    let empty = Outgoing { offset: 255, ..outgoing(&record, "", None) };
+    let empty = OutgoingRecord { offset: 255, ..outgoing(&record, "", None) };
     batch.push(&FileOrigin::new("id", "gw.log", None, None), &empty);
     let decoded = ExportLogsServiceRequest::decode(batch.finish().unwrap().payload).unwrap();
     let attributes = &decoded.resource_logs[0].scope_logs[0].log_records[0].attributes;
@@ -135,7 +146,7 @@ fn attributes_that_a_file_does_not_have_are_left_out() {
 }
 
 #[test]
-fn the_documented_attributes_are_those_that_are_sent() {
+fn sent_attributes_match_documented_ones() {
     let (mut batch, origin) = batch();
     for thread in [b"12".as_slice(), b"main"] {
         let header = Header {
@@ -148,7 +159,7 @@ fn the_documented_attributes_are_those_that_are_sent() {
         };
         let record = Record { header: Some(header), continuation: true, cut: true, unfinished: true, ..plain(b"text") };
         let exception = Some(Exception { kind: "E", message: "m", stacktrace: "E: m" });
-        batch.push(&origin, &Outgoing { category: Some("c"), exception, ..outgoing(&record, "text", None) });
+        batch.push(&origin, &OutgoingRecord { category: Some("c"), exception, ..outgoing(&record, "text", None) });
     }
     let decoded = ExportLogsServiceRequest::decode(batch.finish().unwrap().payload).unwrap();
     let records = &decoded.resource_logs[0].scope_logs[0].log_records;
@@ -161,7 +172,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         "\\PC{0,40}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..40),
-        // Around every length at which a length takes one byte more.
+        // Around every length at which the encoded length takes one byte more.
         (prop::sample::select(vec![100, 127, 128, 16_000, 16_383, 16_384, 262_144]), 0..300_usize, any::<u8>())
             .prop_map(|(length, more, byte)| vec![byte; length + more]),
     ]
@@ -199,9 +210,9 @@ fn fields() -> impl Strategy<Value = Fields> {
 }
 
 proptest! {
-    /// Any fields of any length, UTF-8 or not, come out of the generated decoder as they went in.
+    /// Any fields of any length, UTF-8 or not, are decoded as they were encoded.
     #[test]
-    fn what_is_encoded_is_what_prost_decodes(all in prop::collection::vec(fields(), 1..6)) {
+    fn encoded_request_equals_prost_decoding(all in prop::collection::vec(fields(), 1..6)) {
         let (mut batch, origin) = batch();
         let mut log_records = Vec::new();
         for fields in &all {
@@ -218,7 +229,7 @@ proptest! {
             let [message, category] = [Some(record.message), header.and_then(|header| header.category)]
                 .map(|bytes| bytes.map(String::from_utf8_lossy));
             let exception = fields.exception.as_ref();
-            let outgoing = Outgoing {
+            let outgoing = OutgoingRecord {
                 category: category.as_deref(),
                 trace: fields.trace,
                 exception: exception.map(|[kind, message, stacktrace]| Exception { kind, message, stacktrace }),

@@ -1,4 +1,6 @@
-//! What lines say of traces and exceptions, and what only looks like it.
+//! Scenario: lines with traces and exceptions, and lines that only look like it.
+//!
+//! Guarantees: only unambiguous traces and exceptions are extracted.
 
 use super::*;
 use proptest::prelude::*;
@@ -10,7 +12,7 @@ fn trace_id(text: &str) -> Option<String> {
 }
 
 #[test]
-fn a_traceparent_is_found_wherever_it_stands() {
+fn traceparent_is_found_anywhere_in_text() {
     for text in [
         PARENT.to_owned(),
         format!("calling with traceparent={PARENT}"),
@@ -25,7 +27,7 @@ fn a_traceparent_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn what_only_looks_like_a_traceparent_is_none() {
+fn traceparent_lookalike_is_ignored() {
     for text in [
         "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
@@ -42,7 +44,7 @@ fn what_only_looks_like_a_traceparent_is_none() {
 }
 
 #[test]
-fn exceptions_of_each_runtime_are_found() {
+fn exceptions_of_each_runtime_are_extracted() {
     let of = |text| exception(text).map(|found| (found.kind, found.message, found.stacktrace));
     assert_eq!(
         of("error msg Error: boom\n    at Object.<anonymous> (run.js:13:143)\n    at x"),
@@ -77,7 +79,7 @@ fn exceptions_of_each_runtime_are_found() {
 }
 
 #[test]
-fn what_only_looks_like_an_exception_is_none() {
+fn exception_lookalike_is_ignored() {
     for text in [
         "TypeError: no stack",
         "TypeError: no frames\nat home",
@@ -92,9 +94,9 @@ fn what_only_looks_like_an_exception_is_none() {
 }
 
 proptest! {
-    /// No text makes them fail, and what they find lies in it.
+    /// No text causes a panic, and every result is a part of the text.
     #[test]
-    fn any_text_is_survived(text in "([a-zA-Z$.: \u{e4}]{0,6}|Error: |Exception|\n| at |00-[0-9a-f]{32}-[0-9a-f]{16}-01){0,12}") {
+    fn enrichment_accepts_any_text(text in "([a-zA-Z$.: \u{e4}]{0,6}|Error: |Exception|\n| at |00-[0-9a-f]{32}-[0-9a-f]{16}-01){0,12}") {
         let _ = trace_context(text.as_bytes());
         if let Some(found) = exception(&text) {
             prop_assert!(found.stacktrace.starts_with(found.kind));

@@ -1,11 +1,14 @@
-//! Records from captured files, at every limit, and properties over all ways in which a file can be read.
+//! Scenario: captured log files, records at every size limit, and files that are read in arbitrary
+//! steps.
+//!
+//! Guarantees: the records of a file do not depend on how it is read, and no byte is lost.
 
 use std::fmt::Write as _;
 
 use super::*;
 use proptest::prelude::*;
 
-/// The record as the tailer would see it, with its place in the file.
+/// A record as the reader sees it, with its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Framed {
     offset: usize,
@@ -13,7 +16,7 @@ struct Framed {
     has_header: bool,
     message: Vec<u8>,
     continuation: bool,
-    /// Cut, unfinished.
+    /// Whether it was cut, and whether it was unfinished.
     ends_early: [bool; 2],
 }
 
@@ -21,14 +24,15 @@ fn layout() -> Layout {
     Layout::for_file("application.log", &[])
 }
 
-/// Reads `file` as the tailer does: from its position to the end of what `ends` says has been written by then.
+/// Reads `file` as the reader does: in steps from its position to the end of what has been written
+/// by then, as listed in `ends`.
 fn read_in_steps(file: &[u8], ends: &[usize], last: End) -> (Vec<Framed>, usize) {
-    let (layout, mut position, mut headed, mut all) = (layout(), 0, false, Vec::new());
+    let (layout, mut position, mut seen_header, mut all) = (layout(), 0, false, Vec::new());
     let in_line = |position: usize| position.checked_sub(1).is_some_and(|before| is_in_line(file[before]));
     for (step, &written) in ends.iter().chain([&file.len()]).enumerate() {
         let end = if step == ends.len() { last } else { End::MoreMayCome };
         let bytes = &file[position.min(written)..written.max(position)];
-        let mut framer = Framer::new(bytes, &layout, headed, in_line(position), end);
+        let mut framer = Framer::new(bytes, &layout, seen_header, in_line(position), end);
         let mut taken = 0;
         while let Some(record) = framer.next() {
             all.push(Framed {
@@ -43,7 +47,7 @@ fn read_in_steps(file: &[u8], ends: &[usize], last: End) -> (Vec<Framed>, usize)
             taken = framer.position();
         }
         position += framer.position();
-        headed = framer.headed();
+        seen_header = framer.seen_header();
     }
     (all, position)
 }
@@ -56,7 +60,7 @@ fn messages(records: &[Framed]) -> Vec<&str> {
     records.iter().map(|record| std::str::from_utf8(&record.message).unwrap()).collect()
 }
 
-/// Every record of a captured file, for a snapshot.
+/// Describes every record of a captured file, for a snapshot.
 fn describe(file: &[u8]) -> String {
     let (layout, mut out) = (layout(), String::new());
     let mut framer = Framer::new(file, &layout, false, false, End::Closed);
@@ -82,7 +86,7 @@ const APP_LOG: &[u8] =
     include_bytes!("../../../../testdata/logs/UserData/DEMO-INTEROP.IO/logs/applications/clientlist.log");
 
 #[test]
-fn the_captured_platform_log_gives_these_records() {
+fn captured_platform_log_yields_expected_records() {
     insta::assert_snapshot!(describe(APPLICATION_LOG), @"
     0..58 2026-11-23T08:18:10.935 Trace glue-logger -
       |trace msg|
@@ -120,7 +124,7 @@ fn the_captured_platform_log_gives_these_records() {
 }
 
 #[test]
-fn the_captured_app_log_gives_these_records() {
+fn captured_app_log_yields_expected_records() {
     insta::assert_snapshot!(describe(APP_LOG), @"
     0..76 2026-11-23T08:18:10.937 Info clientlist.main 9816_10
       |app says hello|
@@ -131,7 +135,7 @@ fn the_captured_app_log_gives_these_records() {
 }
 
 #[test]
-fn crlf_gives_the_same_records_as_lf() {
+fn crlf_yields_same_records_as_lf() {
     let crlf = String::from_utf8(APPLICATION_LOG.to_vec()).unwrap().replace('\n', "\r\n");
     let unified =
         |record: Framed| (String::from_utf8(record.message).unwrap().replace("\r\n", "\n"), record.has_header);
@@ -142,7 +146,7 @@ fn crlf_gives_the_same_records_as_lf() {
 }
 
 #[test]
-fn without_headers_each_line_is_a_record_and_blank_lines_are_none() {
+fn headerless_file_yields_record_per_nonblank_line() {
     let records = read(b"one\n\n\r\ntwo\r\n  three");
     assert_eq!(messages(&records), ["one", "two", "  three"]);
     assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 7, 12]);
@@ -152,14 +156,14 @@ fn without_headers_each_line_is_a_record_and_blank_lines_are_none() {
 const HEADER: &str = "[2026-11-23T08:18:10.936] [INFO] a - ";
 
 #[test]
-fn lines_before_the_first_header_are_plain_text_and_those_after_it_belong_to_it() {
+fn lines_before_first_header_are_records_and_later_lines_belong_to_it() {
     let records = read(format!("plain\ntext\n{HEADER}b\n\nline\n{HEADER}c\n").as_bytes());
     assert_eq!(messages(&records), ["plain", "text", "b\n\nline", "c"]);
     assert!(records.iter().all(|record| !record.continuation));
 }
 
 #[test]
-fn a_record_waits_for_the_next_header_or_for_silence() {
+fn record_is_complete_at_next_header_or_silence() {
     let (layout, file) = (layout(), format!("{HEADER}b\nmore\n{HEADER}unfin"));
     let waiting = |bytes: &str, end| Framer::new(bytes.as_bytes(), &layout, false, false, end).count();
     assert_eq!(waiting(&file[..file.len() - 6], End::MoreMayCome), 0, "half a header says nothing");
@@ -171,10 +175,10 @@ fn a_record_waits_for_the_next_header_or_for_silence() {
     assert_eq!(waiting("", End::Closed), 0);
 }
 
-/// A last line that is never finished is taken after a long silence, up to its last whole character, and marked. What
-/// comes after it goes on in its line, even if it looks like a header.
+/// A last line that is never finished is taken after a long silence, up to its last complete
+/// character, and marked. The bytes after it continue its line, even if they look like a header.
 #[test]
-fn an_unfinished_line_is_taken_and_continued() {
+fn unfinished_line_is_taken_when_stalled_and_continued() {
     let (layout, file) = (layout(), format!("{HEADER}caf\u{e9}{HEADER}rest\n{HEADER}next\n"));
     let written = HEADER.len() + "caf".len() + 1;
     let mut framer = Framer::new(&file.as_bytes()[..written], &layout, false, false, End::Stalled);
@@ -188,10 +192,10 @@ fn an_unfinished_line_is_taken_and_continued() {
     assert_eq!(framer.next().unwrap().message, b"next");
 }
 
-/// A file that was cut short under its writer begins with as many zeros as it was long; what stands behind them is read
-/// as if they were not there.
+/// A file that was truncated while its writer had it open begins with as many zero bytes as it was
+/// long. The bytes after them are read as if the zero bytes were not there.
 #[test]
-fn zeros_between_records_are_skipped() {
+fn zero_bytes_between_records_are_skipped() {
     let zeros = "\0".repeat(3 * MAX_RECORD_BYTES);
     let records = read(format!("{zeros}{HEADER}a\n{zeros}{HEADER}b\n{zeros}").as_bytes());
     assert_eq!(messages(&records), ["a", "b"]);
@@ -199,16 +203,16 @@ fn zeros_between_records_are_skipped() {
 }
 
 #[test]
-fn lines_that_come_after_the_silence_are_a_continuation_together() {
+fn lines_after_silence_form_one_continuation() {
     let (layout, file) = (layout(), format!("  at a\n  at b\n\n{HEADER}next\n"));
     let mut framer = Framer::new(file.as_bytes(), &layout, true, false, End::MoreMayCome);
     let record = framer.next().unwrap();
     assert_eq!((record.message, record.continuation, record.header), (b"  at a\n  at b".as_slice(), true, None));
-    assert_eq!((framer.next(), framer.position(), framer.headed()), (None, 15, true));
+    assert_eq!((framer.next(), framer.position(), framer.seen_header()), (None, 15, true));
 }
 
 #[test]
-fn a_line_that_is_too_long_is_cut_between_characters() {
+fn overlong_line_is_cut_between_characters() {
     let line = "\u{20AC}".repeat(MAX_RECORD_BYTES / 3 + 10);
     let records = read(format!("{HEADER}{line}\n{HEADER}next\n").as_bytes());
     assert_eq!(messages(&records).concat(), format!("{line}next"));
@@ -219,7 +223,7 @@ fn a_line_that_is_too_long_is_cut_between_characters() {
 }
 
 #[test]
-fn a_record_with_too_many_lines_is_cut_between_lines() {
+fn overlong_record_is_cut_between_lines() {
     let lines = "0123456789abcde\n".repeat(MAX_RECORD_BYTES / 16 + 2);
     let records = read(format!("{HEADER}b\n{lines}").as_bytes());
     assert_eq!(messages(&records).join("\n"), format!("b\n{}", lines.trim_end()));
@@ -228,7 +232,7 @@ fn a_record_with_too_many_lines_is_cut_between_lines() {
 }
 
 #[test]
-fn a_record_of_just_the_greatest_length_is_whole() {
+fn record_of_maximum_length_is_not_cut() {
     for (extra, cut) in [(0, false), (1, true)] {
         let text = "x".repeat(MAX_RECORD_BYTES - HEADER.len() - 1 + extra);
         let records = read(format!("{HEADER}{text}\n{HEADER}next\n").as_bytes());
@@ -238,7 +242,7 @@ fn a_record_of_just_the_greatest_length_is_whole() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_cut_anywhere() {
+fn non_text_bytes_are_cut_at_any_byte() {
     let records = read(&vec![0x80; MAX_RECORD_BYTES + 5]);
     assert_eq!(records.iter().map(|record| record.length).collect::<Vec<_>>(), [MAX_RECORD_BYTES, 5]);
 }
@@ -258,7 +262,7 @@ fn record_text() -> impl Strategy<Value = String> {
     )
 }
 
-/// Whole records of all kinds, with a huge one now and then.
+/// Generates complete records of all kinds, with a huge one now and then.
 fn log_file() -> impl Strategy<Value = Vec<u8>> {
     let huge = (
         prop::sample::select(vec!["", HEADER]),
@@ -278,9 +282,9 @@ fn splits(file: &[u8], places: &[prop::sample::Index]) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// However a growing file is read, its records are those of reading it at once.
+    /// However a growing file is read, its records equal those of reading it at once.
     #[test]
-    fn the_way_a_file_is_read_does_not_change_its_records(
+    fn records_do_not_depend_on_read_steps(
         file in log_file(),
         places in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
@@ -290,9 +294,9 @@ proptest! {
         prop_assert!(at_once == in_steps);
     }
 
-    /// Any bytes at all: each is in one record or in a blank line between two, and none is left.
+    /// For any bytes: each byte is in one record or in a blank line between two, and none is left.
     #[test]
-    fn every_byte_is_taken_once(
+    fn every_byte_is_in_exactly_one_record(
         parts in prop::collection::vec(
             prop_oneof![
                 prop::collection::vec(prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 4 => any::<u8>()], 0..80),
@@ -317,20 +321,20 @@ proptest! {
         }
     }
 
-    /// A reader that never has more than the window at hand gets through every file.
+    /// A reader that never has more bytes than the window gets through every file.
     #[test]
-    fn the_window_is_always_enough(file in log_file(), repeat in 1..4_usize) {
+    fn window_always_yields_a_record(file in log_file(), repeat in 1..4_usize) {
         let file = file.repeat(repeat);
-        let (layout, mut position, mut headed, mut count) = (layout(), 0, false, 0);
+        let (layout, mut position, mut seen_header, mut count) = (layout(), 0, false, 0);
         while position < file.len() {
             let to = file.len().min(position + WINDOW_BYTES);
             let end = if to == file.len() { End::Closed } else { End::MoreMayCome };
             let in_line = position.checked_sub(1).is_some_and(|before| is_in_line(file[before]));
-            let mut framer = Framer::new(&file[position..to], &layout, headed, in_line, end);
+            let mut framer = Framer::new(&file[position..to], &layout, seen_header, in_line, end);
             count += framer.by_ref().count();
             prop_assert!(framer.position() > 0, "stuck at {} of {}", position, file.len());
             position += framer.position();
-            headed = framer.headed();
+            seen_header = framer.seen_header();
         }
         prop_assert_eq!(count, read(&file).len());
     }

@@ -1,4 +1,4 @@
-//! The built-in parser: one pass over the bytes of a line, nothing copied.
+//! The built-in header parser: one pass over the bytes of a line, without copying.
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use super::{Header, Level};
 use crate::sources::logs::clock::LocalTime;
 
-/// The header at the begin of `line`, if there is one in one of the built-in layouts.
+/// Parses the header at the start of `line`, if it has one of the built-in layouts.
 pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
     let mut cursor = Cursor { line, at: 0 };
     // .NET begins UTF-8 files with a byte order mark.
@@ -45,7 +45,8 @@ impl<'a> Cursor<'a> {
         while self.take(b" ") {}
     }
 
-    /// Everything between time and message, and the dash that ends it. Stops before what it does not understand.
+    /// Parses everything between the time and the message, including the dash before the message.
+    /// Stops before anything that it does not understand.
     fn fields(&mut self, header: &mut Header<'a>, bracketed_time: bool) {
         let mut first = true;
         loop {
@@ -69,7 +70,7 @@ impl<'a> Cursor<'a> {
         let Some(length) = self.rest().iter().position(|&byte| byte == b']') else { return false };
         let text = self.rest()[1..length].trim_ascii();
         if text.is_empty() || text == b"(null)" {
-            // What log4js and log4net write in place of a property that is not set.
+            // log4js and log4net write these for a property that is not set.
         } else if let Some(level) = Level::known(text).filter(|_| header.level.is_none()) {
             header.level = Some(level);
         } else if text.iter().all(u8::is_ascii_digit) && header.thread.is_none() {
@@ -77,10 +78,10 @@ impl<'a> Cursor<'a> {
         } else if is_instance_id(text) && header.instance.is_none() {
             header.instance = Some(text);
         } else if header.level.is_none() && !bracketed_time && header.thread.is_none() {
-            // log4net: `time [thread] LEVEL`. Threads of a pool have names.
+            // log4net: `time [thread] LEVEL`. Pool threads have names.
             header.thread = Some(text);
         } else if header.level.is_none() && first && is_upper_word(text) {
-            // log4js writes levels in capital letters, those too that a company adds.
+            // log4js writes levels in upper case, including levels that a company adds.
             header.level = Some(Level::of_word(text));
         } else if header.category.is_none() {
             header.category = Some(text);
@@ -111,8 +112,8 @@ impl<'a> Cursor<'a> {
         } else if header.instance.is_some()
             && let Some(length) = rest.windows(3).position(|window| window == b" - ")
         {
-            // Only the layout of app logs has an instance, and its logger always ends in a dash: the name of an app may
-            // hold spaces.
+            // Only the layout of app logs has an instance, and its logger always ends with a dash:
+            // the name of an app may contain spaces.
             length
         } else {
             return false;
@@ -122,7 +123,8 @@ impl<'a> Cursor<'a> {
         true
     }
 
-    /// `2026-11-23T08:18:10.936`: with `T` or a space, `.` or `,`, up to nine digits of fraction or none, zone or none.
+    /// Parses a time such as `2026-11-23T08:18:10.936`: with `T` or a space, `.` or `,`, up to nine
+    /// fraction digits or none, with or without a time zone.
     fn time(&mut self) -> Option<LocalTime> {
         let text: &[u8; 19] = self.rest().first_chunk()?;
         let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', _, _, b':', _, _, b':', _, _] = text else { return None };
@@ -146,7 +148,7 @@ impl<'a> Cursor<'a> {
         Some(value * 10_i32.pow(u32::try_from(9 - digits).ok()?))
     }
 
-    /// The distance from UTC, if a valid one comes next.
+    /// Parses an offset from UTC, if a valid one comes next.
     fn zone(&mut self) -> Option<Offset> {
         if self.take(b"Z") {
             return Some(Offset::UTC);
@@ -173,7 +175,8 @@ fn two_digits([tens, ones]: [u8; 2]) -> Option<i8> {
     Some(digit(tens)? * 10 + digit(ones)?)
 }
 
-/// `9816_10`: process id of the platform, and a counter.
+/// Returns whether the text is an instance id such as `9816_10`: the process id of the platform,
+/// and a counter.
 fn is_instance_id(text: &[u8]) -> bool {
     let mut parts = text.splitn(2, |&byte| byte == b'_');
     let mut number = || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));

@@ -1,11 +1,13 @@
-//! Headers of every layout, and lines that only look like one.
+//! Scenario: headers in every layout, and lines that only look like one.
+//!
+//! Guarantees: each header is parsed into the expected fields, and no line is mistaken for one.
 
 use super::*;
 use jiff::civil::{DateTime, date};
 use jiff::tz::Offset;
 use proptest::prelude::*;
 
-/// A header in short: time, level, category, instance, thread, message; `-` for what is not there.
+/// Formats a header: time, level, category, instance, thread, message; `-` for missing fields.
 fn read(layout: &Layout, line: &str) -> String {
     let Some(header) = layout.header(line.as_bytes()) else { return "no header".to_owned() };
     let text = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -24,7 +26,7 @@ fn built_in(line: &str) -> String {
 }
 
 #[test]
-fn each_layout_that_io_connect_writes_is_read() {
+fn io_connect_layouts_are_parsed() {
     for (line, expected) in [
         ("[2026-11-23T08:18:10.936] [INFO] default - msg", "2026-11-23T08:18:10.936 | INFO=9 | default | - | - | msg"),
         (
@@ -53,7 +55,7 @@ fn each_layout_that_io_connect_writes_is_read() {
 }
 
 #[test]
-fn what_a_line_lacks_or_has_too_much_stays_out_or_in_the_message() {
+fn missing_fields_are_empty_and_unknown_text_stays_in_message() {
     for (line, expected) in [
         ("\u{FEFF}[2026-11-23T08:18:10] [INFO] a - b", "2026-11-23T08:18:10 | INFO=9 | a | - | - | b"),
         ("[2026-11-23T08:18:10.936] [INFO] default - ", "2026-11-23T08:18:10.936 | INFO=9 | default | - | - | "),
@@ -84,7 +86,7 @@ fn what_a_line_lacks_or_has_too_much_stays_out_or_in_the_message() {
 }
 
 #[test]
-fn a_zone_behind_the_time_counts() {
+fn zone_after_time_is_used() {
     for (line, expected) in [
         ("[2026-11-23T08:18:10.936Z] [INFO] a - b", "2026-11-23T08:18:10.936+00 | INFO=9 | a | - | - | b"),
         ("[2026-11-23T08:18:10.936+01:00] [INFO] a - b", "2026-11-23T08:18:10.936+01 | INFO=9 | a | - | - | b"),
@@ -95,7 +97,7 @@ fn a_zone_behind_the_time_counts() {
 }
 
 #[test]
-fn a_line_that_only_looks_like_a_header_is_none() {
+fn header_lookalike_is_not_a_header() {
     for line in [
         "",
         "[",
@@ -119,7 +121,7 @@ fn a_line_that_only_looks_like_a_header_is_none() {
 }
 
 #[test]
-fn every_level_has_its_number_in_any_letter_case() {
+fn level_words_map_to_numbers_in_any_letter_case() {
     let known = |word: &str| Level::known(word.as_bytes()).map(|level| level.severity as i32);
     let words =
         ["TRACE", "debug", "Info", "MARK", "WARN", "warning", "ERROR", "FATAL", "Critical", "OFF", "", "INFORMATIONAL"];
@@ -136,7 +138,7 @@ fn custom(files: &str, pattern: &str, time_format: &str) -> LayoutSettings {
 /// Settings: `logs.layouts`, `logs.layouts[].files`, `logs.layouts[].pattern`,
 /// `logs.layouts[].time_format`.
 #[test]
-fn a_layout_of_the_companys_own_comes_before_the_built_in_one_and_only_for_its_files() {
+fn custom_layout_precedes_built_in_one_for_its_files_only() {
     let layouts =
         [custom("my*.log", r"^(?<level>\w+)\|(?<time>[^|]*)\|(?<thread>\d*)\|(?<message>.*)$", "%d/%m/%Y %H:%M:%S%.f")];
     let mine = Layout::for_file("MyApp.log", &layouts);
@@ -152,16 +154,16 @@ fn a_layout_of_the_companys_own_comes_before_the_built_in_one_and_only_for_its_f
 }
 
 #[test]
-fn a_zone_in_a_custom_time_counts() {
+fn zone_in_custom_time_is_used() {
     let layouts = [custom("*", r"^(?<time>\S+) (?<message>.*)", "%Y%m%dT%H%M%S%z")];
     let header = "20261123T081810+0100 text";
     assert_eq!(read(&Layout::for_file("x", &layouts), header), "2026-11-23T08:18:10+01 | - | - | - | - | text");
 }
 
 proptest! {
-    /// Every valid time is read as what it is, whatever its form.
+    /// Every valid time is parsed, in every notation.
     #[test]
-    fn every_valid_time_is_read(
+    fn every_valid_time_is_parsed(
         (year, month, day) in (0..=9999_i16, 1..=12_i8, 1..=28_i8),
         (hour, minute, second) in (0..24_i8, 0..60_i8, 0..60_i8),
         fraction in "([.,][0-9]{1,9})?",
@@ -181,9 +183,9 @@ proptest! {
         prop_assert_eq!(layout.header(line.as_bytes()).and_then(|header| header.time), Some(LocalTime { civil, offset }));
     }
 
-    /// No bytes make the parser panic, and the message lies within the line.
+    /// No bytes make the parser panic, and the message is within the line.
     #[test]
-    fn any_bytes_are_a_header_or_none(
+    fn header_parser_accepts_any_bytes(
         start in prop::sample::select(vec!["", "[", "[2026-11-23T08:18:10", "[2026-11-23T08:18:10.936] ", "2026-11-23 08:18:10,1 [12] INFO "]),
         rest in prop::collection::vec(prop_oneof![3 => prop::sample::select(b"[] -_.,019ZINFO()\xFF".to_vec()), 1 => any::<u8>()], 0..60),
     ) {

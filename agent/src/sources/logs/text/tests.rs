@@ -1,4 +1,6 @@
-//! Text in every encoding, and back to its place in the file.
+//! Scenario: text in every encoding, decoded and mapped back to its bytes in the file.
+//!
+//! Guarantees: decoding accepts any bytes, and lengths match the file.
 
 use super::*;
 use proptest::prelude::*;
@@ -9,15 +11,15 @@ fn utf16(text: &str, encoding: Encoding) -> Vec<u8> {
 }
 
 #[test]
-fn the_mark_tells_the_encoding() {
+fn bom_determines_encoding() {
     assert_eq!(Encoding::of(b"\xFF\xFE["), Encoding::Utf16Le);
     assert_eq!(Encoding::of(b"\xFE\xFF\0["), Encoding::Utf16Be);
-    assert_eq!((Encoding::of(b"\xEF\xBB\xBF["), Encoding::Utf8.mark(b"\xEF\xBB\xBF[")), (Encoding::Utf8, 3));
-    assert_eq!((Encoding::of(b""), Encoding::Utf8.mark(b"")), (Encoding::Utf8, 0));
+    assert_eq!((Encoding::of(b"\xEF\xBB\xBF["), Encoding::Utf8.bom_length(b"\xEF\xBB\xBF[")), (Encoding::Utf8, 3));
+    assert_eq!((Encoding::of(b""), Encoding::Utf8.bom_length(b"")), (Encoding::Utf8, 0));
 }
 
 #[test]
-fn a_line_end_is_seen_in_every_encoding() {
+fn line_end_is_detected_in_every_encoding() {
     for encoding in [Encoding::Utf16Le, Encoding::Utf16Be] {
         assert!(!encoding.is_in_line(&utf16("a\n", encoding)));
         assert!(encoding.is_in_line(&utf16("a\u{a0a}", encoding)));
@@ -27,9 +29,10 @@ fn a_line_end_is_seen_in_every_encoding() {
 }
 
 proptest! {
-    /// Whatever text is written, it is read, and every part of it is known to take its bytes.
+    /// Any text is decoded as it was written, and the computed length of each part equals its
+    /// bytes.
     #[test]
-    fn text_has_its_place_in_the_file(text in "\\PC{0,30}", big in any::<bool>(), cut in any::<prop::sample::Index>()) {
+    fn decoded_text_length_matches_file_bytes(text in "\\PC{0,30}", big in any::<bool>(), cut in any::<prop::sample::Index>()) {
         let encoding = if big { Encoding::Utf16Be } else { Encoding::Utf16Le };
         let file = utf16(&text, encoding);
         let decoded = encoding.text(&file);
@@ -38,9 +41,9 @@ proptest! {
         prop_assert_eq!(encoding.length(part.as_bytes()), utf16(part, encoding).len());
     }
 
-    /// Any bytes: what is read of them takes all of them but an incomplete character at the end.
+    /// For any bytes: decoding consumes all of them except an incomplete character at the end.
     #[test]
-    fn any_bytes_are_read(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0xD8..0xE0_u8], 0..60)) {
+    fn decoder_accepts_any_bytes(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0xD8..0xE0_u8], 0..60)) {
         for encoding in [Encoding::Utf16Le, Encoding::Utf16Be] {
             let text = encoding.text(&bytes);
             prop_assert!(std::str::from_utf8(&text).is_ok());

@@ -1,4 +1,5 @@
-//! Where in a file that was there before the decision to share its history begins, if the settings want some of it.
+//! Finds where to start in a file that existed before the user shared logs, if the settings include
+//! some of its history.
 
 use std::fs::File;
 use std::io;
@@ -6,17 +7,18 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::clock::{Around, Clock};
+use super::clock::{Clock, TimeContext};
 use super::files::{FINGERPRINT_BYTES, read_at};
 use super::framing::{End, Framer};
 use super::layout::Layout;
-use super::reader::READ_BYTES;
+use super::reader::READ_BUFFER_BYTES;
 use super::text::Encoding;
 use crate::config::LayoutSettings;
 use crate::ioconnect::folders::unrotated;
 
-/// The place of the first record whose time is `since` or later; the end of the file, if there is none.
-pub(super) fn first_position(
+/// Returns the offset of the first record whose time is `since` or later, or the end of the file if
+/// there is none.
+pub(super) fn start_position(
     path: &Path,
     layouts: &[LayoutSettings],
     zone: &TimeZone,
@@ -29,23 +31,23 @@ pub(super) fn first_position(
     let input = File::open(path)?;
     let first = read_at(&input, 0, FINGERPRINT_BYTES)?;
     let encoding = Encoding::of(&first);
-    let mut position = encoding.mark(&first) as u64;
-    let (mut headed, mut in_line, mut previous) = (false, false, None);
+    let mut position = encoding.bom_length(&first) as u64;
+    let (mut seen_header, mut in_line, mut previous) = (false, false, None);
     loop {
-        let bytes = read_at(&input, position, READ_BYTES)?;
-        let end = if bytes.len() < READ_BYTES { End::Closed } else { End::MoreMayCome };
+        let bytes = read_at(&input, position, READ_BUFFER_BYTES)?;
+        let end = if bytes.len() < READ_BUFFER_BYTES { End::Closed } else { End::MoreMayCome };
         let text = encoding.text(&bytes);
-        let mut framer = Framer::new(&text, &layout, headed, in_line, end);
+        let mut framer = Framer::new(&text, &layout, seen_header, in_line, end);
         for record in framer.by_ref() {
             let time = record.header.and_then(|header| header.time);
-            let time = time.and_then(|time| clock.unix_nanos(time, Around { observed: 0, previous }));
+            let time = time.and_then(|time| clock.unix_nanos(time, TimeContext { observed: 0, previous }));
             previous = time.or(previous);
             if time.is_some_and(|time| time >= since) {
                 return Ok(position + encoding.length(&text[..record.start]) as u64);
             }
         }
         let taken = encoding.length(&text[..framer.position()]);
-        (headed, in_line) = (framer.headed(), encoding.is_in_line(&bytes[..taken]));
+        (seen_header, in_line) = (framer.seen_header(), encoding.is_in_line(&bytes[..taken]));
         position += taken as u64;
         if end == End::Closed || taken == 0 {
             return Ok(position);
