@@ -1,6 +1,5 @@
 //! Requests that nobody should send, to the built agent.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -11,9 +10,9 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::wait_for;
 use serde_json::Value;
+use test_support::program::TestEnv;
+use test_support::wait_for;
 
 /// As many as the agent has to withstand.
 const REQUESTS: usize = 10_000;
@@ -133,8 +132,8 @@ fn send(address: &str, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn refused(desk: &Desk) -> BTreeMap<String, u64> {
-    let status: Value = desk.status();
+fn refused(env: &TestEnv) -> BTreeMap<String, u64> {
+    let status: Value = env.status();
     serde_json::from_value(status["receiver"]["refused"].clone()).unwrap()
 }
 
@@ -151,9 +150,9 @@ fn private_memory(process: u32) -> u64 {
 /// nothing are closed; and the agent's memory is what it was.
 #[test]
 fn ten_thousand_bad_requests_do_no_harm() {
-    let desk = Desk::new();
-    let agent = desk.start();
-    let status = desk.status();
+    let env = TestEnv::new();
+    let agent = env.start();
+    let status = env.status();
     let address = status["receiver"]["http"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
     let slow: Vec<TcpStream> = (0..SLOW)
         .map(|_| {
@@ -223,7 +222,7 @@ fn ten_thousand_bad_requests_do_no_harm() {
     // Those that went away in the middle.
     *expected.entry("malformed".to_owned()).or_default() += SLOW as u64;
     wait_for("every refusal to be counted", || {
-        let mut refused = refused(&desk);
+        let mut refused = refused(&env);
         refused.remove("slow");
         (refused == expected).then_some(())
     });
@@ -233,7 +232,7 @@ fn ten_thousand_bad_requests_do_no_harm() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
-    assert_eq!(refused(&desk)["slow"], SLOW as u64);
+    assert_eq!(refused(&env)["slow"], SLOW as u64);
     for mut stream in silent {
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         // Its end, or that it was cut off: a client of HTTP/2 that answers nothing is closed at once.

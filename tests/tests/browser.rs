@@ -1,6 +1,5 @@
 //! Pages in a real browser that send to the receiver, and pages that must not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -10,10 +9,10 @@ use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::{free_port, wait_for};
 use serde_json::{Value, json};
+use test_support::peers::Backend;
+use test_support::program::TestEnv;
+use test_support::{free_port, wait_for};
 
 /// Sends a span named `arguments[1]` to `arguments[0]`, and tells what the page may know of the answer.
 const FETCH: &str = r#"
@@ -94,8 +93,8 @@ async fn browser() -> (Driver, Client) {
     (driver, client)
 }
 
-fn refused(desk: &Desk) -> Value {
-    desk.status()["receiver"]["refused"].clone()
+fn refused(env: &TestEnv) -> Value {
+    env.status()["receiver"]["refused"].clone()
 }
 
 /// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of any other origin is refused whichever way it tries,
@@ -106,11 +105,11 @@ fn refused(desk: &Desk) -> Value {
 async fn pages_send_if_their_origin_is_allowed() {
     let Some(backend) = Backend::start() else { return };
     let port = pages();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    desk.set(format!("receiver.allowed_origins=[\"http://localhost:{port}\"]"));
-    let agent = desk.start();
-    let receiver = desk.status()["receiver"]["http"].as_str().unwrap().to_owned();
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    env.set(format!("receiver.allowed_origins=[\"http://localhost:{port}\"]"));
+    let agent = env.start();
+    let receiver = env.status()["receiver"]["http"].as_str().unwrap().to_owned();
     let traces = format!("{receiver}/v1/traces");
     let (driver, page) = browser().await;
 
@@ -119,7 +118,7 @@ async fn pages_send_if_their_origin_is_allowed() {
     assert_eq!(sent, "200 {}");
     wait_for("the span", || backend.written().contains("of an allowed page").then_some(()));
     assert_eq!(page.execute_async(READ, vec![json!(traces)]).await.unwrap(), "405 OTLP over HTTP is sent with POST\n");
-    assert_eq!(refused(&desk), json!({ "method": 1 }));
+    assert_eq!(refused(&env), json!({ "method": 1 }));
     // With credentials, whether there are any or not: a browser asks first whether it may.
     let sent = page.execute_async(BEACON, vec![json!(traces), json!("as the page is left")]).await.unwrap();
     assert_eq!(sent, true);
@@ -133,8 +132,8 @@ async fn pages_send_if_their_origin_is_allowed() {
     let sent = page.execute_async(WITHOUT_ASKING, vec![json!(traces), json!("of another page")]).await.unwrap();
     assert_eq!(sent, "opaque");
     // Asked before the fetch, the reading, the beacon, and the fetch without asking.
-    wait_for("the refusals", || (refused(&desk)["origin"] == 4).then_some(()));
-    assert_eq!(desk.status()["receiver"]["refused_origin"], other);
+    wait_for("the refusals", || (refused(&env)["origin"] == 4).then_some(()));
+    assert_eq!(env.status()["receiver"]["refused_origin"], other);
 
     page.goto(&format!("http://evil.test:{port}/")).await.unwrap();
     let rebound = traces.replace("127.0.0.1", "evil.test");
@@ -142,7 +141,7 @@ async fn pages_send_if_their_origin_is_allowed() {
         let sent = page.execute_async(script, vec![json!(rebound), json!("of a rebound page")]).await.unwrap();
         assert_ne!(sent, "200 {}");
     }
-    wait_for("the refusals", || (refused(&desk)["host"] == 3).then_some(()));
+    wait_for("the refusals", || (refused(&env)["host"] == 3).then_some(()));
     page.close().await.unwrap();
     drop(driver);
     assert!(agent.stop());

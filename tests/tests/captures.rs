@@ -1,6 +1,5 @@
 //! Every request that was recorded of io.Insights' own client, through the built agent and the real collector, compared whole.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::fmt::Write as _;
@@ -12,13 +11,13 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::http::Uri;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::{free_port, peer, wait_for};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::Value;
+use test_support::program::TestEnv;
+use test_support::{free_port, peer, wait_for};
 
 /// What the agent has to say of each resource, whatever that says itself.
 const ADDED: [&str; 6] =
@@ -130,12 +129,12 @@ fn recorded_requests_arrive_whole() {
     files.sort();
     assert_eq!(files.len(), 12);
     let origin = files.iter().find_map(|file| origin(&recorded(file).0)).unwrap();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", collector.grpc));
-    desk.set(format!("receiver.allowed_origins=[\"{origin}\"]"));
-    desk.set("resource.attributes.department=trading");
-    let agent = desk.start();
-    let address = desk.status()["receiver"]["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", collector.grpc));
+    env.set(format!("receiver.allowed_origins=[\"{origin}\"]"));
+    env.set("resource.attributes.department=trading");
+    let agent = env.start();
+    let address = env.status()["receiver"]["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
     for file in files {
         let (head, request, body) = recorded(&file);
         let before = collector.arrived.lock().unwrap().len();

@@ -1,32 +1,31 @@
 //! What the agent sends, as foreign programs see it: the OpenTelemetry Collector, VictoriaMetrics behind it, and a
 //! decoder in Python.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use insights_agent_tests::decoder::Decoder;
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::platform::Platform;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::{peer, wait_for};
 use serde_json::{Value, json};
+use test_support::decoder::Decoder;
+use test_support::peers::Backend;
+use test_support::platform::Platform;
+use test_support::program::TestEnv;
+use test_support::{peer, wait_for};
 
 const LINES: &str = "[2026-11-23T08:18:10.936] [INFO] default - all is well\n\
                      [2026-11-23T08:18:11.001] [ERROR] default - Error: boom\n    at run.js:13:143\n";
 const APP_LINE: &str = "[2026-11-23T08:18:12.500] [WARN] [9816_10] clientlist.main - slow: \u{dc}n\u{ef}code\n";
 
-fn desk(protocol: &str, port: u64) -> Desk {
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{port}"));
-    desk.set(format!("collector.protocol={protocol}"));
-    desk.set("resource.user=name");
-    desk.set("resource.environment=test");
-    desk.set("resource.attributes.department=%NOT_SET_HERE?unknown%");
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk
+fn test_env(protocol: &str, port: u64) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{port}"));
+    env.set(format!("collector.protocol={protocol}"));
+    env.set("resource.user=name");
+    env.set("resource.environment=test");
+    env.set("resource.attributes.department=%NOT_SET_HERE?unknown%");
+    let _ = env.ok(&["logs", "share", "on"]);
+    env
 }
 
 /// Guarantees: over gRPC and over HTTP the real collector takes everything; its debug exporter shows the log records as
@@ -35,16 +34,16 @@ fn desk(protocol: &str, port: u64) -> Desk {
 fn the_real_collector_gets_logs_and_metrics() {
     let Some(backend) = Backend::start() else { return };
     for (protocol, port) in [("grpc", backend.grpc), ("http/protobuf", backend.http)] {
-        let desk = desk(protocol, port.into());
-        let platform = Platform::start(&desk.data(), "io-connect-desktop");
-        let agent = desk.start();
-        desk.write("application.log", LINES);
-        desk.write("applications/clientlist.log", APP_LINE);
-        desk.wait_for_status("delivery of both signals", |status| {
+        let env = test_env(protocol, port.into());
+        let platform = Platform::start(&env.data(), "io-connect-desktop");
+        let agent = env.start();
+        env.write("application.log", LINES);
+        env.write("applications/clientlist.log", APP_LINE);
+        env.wait_for_status("delivery of both signals", |status| {
             let acknowledged = |signal: &str| status["collector"][signal]["acknowledged_items"].as_u64().unwrap();
             status["health"] == "delivering" && acknowledged("logs") >= 3 && acknowledged("metrics") > 0
         });
-        let session = fs::read_to_string(desk.data().join("session.json")).unwrap();
+        let session = fs::read_to_string(env.data().join("session.json")).unwrap();
         let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
 
         let written = wait_for("the log records", || {
@@ -123,10 +122,10 @@ fn an_independent_decoder_reads_the_wire() {
     let Some(python) = peer("DECODER_PYTHON") else { return };
     let decoder = Decoder::start(&python);
     for (protocol, over, port) in [("grpc", "grpc", decoder.grpc), ("http/protobuf", "http", decoder.http)] {
-        let desk = desk(protocol, port);
-        let agent = desk.start();
-        desk.write("application.log", LINES);
-        desk.write("applications/clientlist.log", APP_LINE);
+        let env = test_env(protocol, port);
+        let agent = env.start();
+        env.write("application.log", LINES);
+        env.write("applications/clientlist.log", APP_LINE);
         let mine = |signal: &str| {
             let items = decoder.items(signal).into_iter();
             items.filter(|item| item["over"] == over).collect::<Vec<_>>()

@@ -1,15 +1,14 @@
 //! The package for Debian: installed into a root of its own, at work, removed.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use insights_agent_tests::program::{Desk, Running, text};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::{peer, wait_for};
+use test_support::program::{Running, TestEnv, text};
+use test_support::receiver::Receiver;
+use test_support::{peer, wait_for};
 
 /// Runs dpkg on a root of its own, as if by its administrator.
 fn dpkg(root: &Path, words: &[&str]) {
@@ -46,12 +45,12 @@ fn the_package_is_installed_and_removed() {
         assert!(at(&format!("usr/share/icons/hicolor/256x256/apps/{icon}.png")).exists(), "{icon}");
     }
     let receiver = Receiver::start();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
     let installed = at("usr/bin/insights-agent");
-    let agent: Running = desk.start_as(desk.command_of(&installed, &["run"]));
+    let agent: Running = env.start_as(env.command_of(&installed, &["run"]));
     wait_for("metrics", || (receiver.metrics() > 0).then_some(()));
-    let stopped = desk.command_of(&installed, &["stop"]).output().unwrap();
+    let stopped = env.command_of(&installed, &["stop"]).output().unwrap();
     assert!(stopped.status.success(), "{}", text(&stopped.stderr));
     assert!(agent.wait().success());
 

@@ -1,7 +1,6 @@
 //! Delivery as an enterprise has it: TLS and client certificates at nginx, a forward proxy that wants a password (tinyproxy),
 //! tokens, destinations of single signals, a fallback; behind all of them the real Collector.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,11 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::{Desk, text};
-use insights_agent_tests::{free_port, wait_for};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::Value;
+use test_support::peers::Backend;
+use test_support::program::{TestEnv, text};
+use test_support::{free_port, wait_for};
 
 /// A server that ends with the test.
 struct Server(Child);
@@ -95,7 +94,7 @@ fn nginx(folder: &Path, servers: &str, port: u16) -> (Server, PathBuf) {
 }
 
 fn host_name() -> String {
-    text(&insights_agent_tests::output(&mut Command::new("hostname")).stdout).trim().to_owned()
+    text(&test_support::output(&mut Command::new("hostname")).stdout).trim().to_owned()
 }
 
 /// The problem that the status tells of metrics.
@@ -103,11 +102,11 @@ fn problem(status: &Value) -> String {
     status["collector"]["metrics"]["problem"]["sentence"].as_str().unwrap_or_default().to_owned()
 }
 
-fn desk_for(endpoint: &str, protocol: &str) -> Desk {
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={endpoint}"));
-    desk.set(format!("collector.protocol={protocol}"));
-    desk
+fn env_for(endpoint: &str, protocol: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={endpoint}"));
+    env.set(format!("collector.protocol={protocol}"));
+    env
 }
 
 /// Waits until the Collector has metrics of this desk.
@@ -142,26 +141,26 @@ fn a_certificate_and_a_token_from_a_file_open_the_door() {
     let (_nginx, log) = nginx(folder.path(), &servers, grpc);
     let token = folder.path().join("token");
     for (protocol, port) in [("grpc", grpc), ("http/protobuf", http)] {
-        let mut desk = desk_for(&format!("https://localhost:{port}"), protocol);
-        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
-        desk.set("collector.min_tls_version=1.3");
+        let mut env = env_for(&format!("https://localhost:{port}"), protocol);
+        env.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        env.set("collector.min_tls_version=1.3");
         let department = protocol.replace('/', "-");
-        desk.set(format!("resource.attributes.department={department}"));
-        let agent = desk.start();
-        desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+        env.set(format!("resource.attributes.department={department}"));
+        let agent = env.start();
+        env.wait_for_status("the refusal", |status| !problem(status).is_empty());
         assert!(agent.stop());
 
-        desk.set(format!("collector.client_certificate={}", authority.file("desk.pem")));
-        desk.set(format!("collector.client_key={}", authority.file("desk.key")));
-        desk.set(format!("collector.headers_from.authorization=file:{}", token.display()));
+        env.set(format!("collector.client_certificate={}", authority.file("desk.pem")));
+        env.set(format!("collector.client_key={}", authority.file("desk.key")));
+        env.set(format!("collector.headers_from.authorization=file:{}", token.display()));
         fs::write(&token, format!("Bearer first-{department}\n")).unwrap();
-        let agent = desk.start();
+        let agent = env.start();
         wait_for_metrics(&backend, &department);
         fs::write(&token, format!("Bearer second-{department}")).unwrap();
         wait_for("the new token", || {
             fs::read_to_string(&log).unwrap().contains(&format!("second-{department}")).then_some(())
         });
-        let status = desk.wait_for_status("the next acknowledgement", |status| problem(status).is_empty());
+        let status = env.wait_for_status("the next acknowledgement", |status| problem(status).is_empty());
         assert!(!status.to_string().contains("second-"), "{status}");
         assert!(agent.stop());
     }
@@ -189,10 +188,10 @@ fn wrong_certificates_are_told_apart() {
     let servers: String = cases.iter().zip(ports).map(|((name, _), port)| server((name, port))).collect();
     let (_nginx, _) = nginx(folder.path(), &servers, ports[0]);
     for ((_, sentence), port) in cases.into_iter().zip(ports) {
-        let mut desk = desk_for(&format!("https://localhost:{port}"), "grpc");
-        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
-        let agent = desk.start();
-        let status = desk.wait_for_status(sentence, |status| problem(status).contains(sentence));
+        let mut env = env_for(&format!("https://localhost:{port}"), "grpc");
+        env.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        let agent = env.start();
+        let status = env.wait_for_status(sentence, |status| problem(status).contains(sentence));
         assert_eq!(status["collector"]["metrics"]["state"], "held", "{status}");
         assert!(status["queue"]["signals"]["metrics"]["items"].as_u64() != Some(0), "{}", status["queue"]);
         assert!(agent.stop());
@@ -217,16 +216,16 @@ fn an_old_version_of_tls_is_refused() {
         backend.http
     );
     let (_nginx, _) = nginx(folder.path(), &servers, port);
-    let mut desk = desk_for(&format!("https://localhost:{port}"), "http/protobuf");
-    desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
-    desk.set("resource.attributes.department=old-tls");
-    desk.set("collector.min_tls_version=1.3");
-    let agent = desk.start();
-    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    let mut env = env_for(&format!("https://localhost:{port}"), "http/protobuf");
+    env.set(format!("collector.certificate={}", authority.file("authority.pem")));
+    env.set("resource.attributes.department=old-tls");
+    env.set("collector.min_tls_version=1.3");
+    let agent = env.start();
+    let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
     assert!(problem(&status).contains("No secure connection"), "{}", problem(&status));
     assert!(agent.stop());
-    desk.set("collector.min_tls_version=1.2");
-    let agent = desk.start();
+    env.set("collector.min_tls_version=1.2");
+    let agent = env.start();
     wait_for_metrics(&backend, "old-tls");
     assert!(agent.stop());
 }
@@ -261,24 +260,24 @@ fn a_forward_proxy_is_passed() {
     fs::write(&config, text).unwrap();
     let _proxy = Server::start(Command::new("tinyproxy").arg("-d").arg("-c").arg(&config), proxy);
     for (protocol, port) in [("grpc", grpc), ("http/protobuf", http)] {
-        let mut desk = desk_for(&format!("https://{host}:{port}"), protocol);
-        desk.set(format!("collector.certificate={}", authority.file("authority.pem")));
-        desk.set(format!("collector.proxy.address=http://127.0.0.1:{proxy}"));
+        let mut env = env_for(&format!("https://{host}:{port}"), protocol);
+        env.set(format!("collector.certificate={}", authority.file("authority.pem")));
+        env.set(format!("collector.proxy.address=http://127.0.0.1:{proxy}"));
         let department = format!("behind-{}", protocol.replace('/', "-"));
-        desk.set(format!("resource.attributes.department={department}"));
-        let agent = desk.start();
-        let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+        env.set(format!("resource.attributes.department={department}"));
+        let agent = env.start();
+        let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
         assert!(problem(&status).contains("wants a user and password"), "{}", problem(&status));
         assert!(agent.stop());
-        desk.set("collector.proxy.user=desks");
+        env.set("collector.proxy.user=desks");
         if protocol == "grpc" {
-            desk.set("collector.proxy.password=s3cret-proxy");
+            env.set("collector.proxy.password=s3cret-proxy");
         } else {
             let password = folder.path().join("password");
             fs::write(&password, "s3cret-proxy\n").unwrap();
-            desk.set(format!("collector.proxy.password_from=file:{}", password.display()));
+            env.set(format!("collector.proxy.password_from=file:{}", password.display()));
         }
-        let agent = desk.start();
+        let agent = env.start();
         wait_for_metrics(&backend, &department);
         assert!(agent.stop());
     }
@@ -357,22 +356,22 @@ fn tokens_are_fetched_and_renewed() {
         backend.http
     );
     let (_nginx, log) = nginx(folder.path(), &servers, gateway);
-    let mut desk = desk_for(&format!("http://127.0.0.1:{gateway}"), "http/protobuf");
-    desk.set("resource.attributes.department=tokens");
-    desk.set(format!("collector.oauth2.token_url=http://127.0.0.1:{}/token", server.port));
-    desk.set("collector.oauth2.client_id=desks");
-    desk.set("collector.oauth2.client_secret=wrong");
-    desk.set("collector.oauth2.scopes=[\"otlp.write\"]");
-    desk.set("collector.oauth2.parameters.audience=collector");
-    let agent = desk.start();
-    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    let mut env = env_for(&format!("http://127.0.0.1:{gateway}"), "http/protobuf");
+    env.set("resource.attributes.department=tokens");
+    env.set(format!("collector.oauth2.token_url=http://127.0.0.1:{}/token", server.port));
+    env.set("collector.oauth2.client_id=desks");
+    env.set("collector.oauth2.client_secret=wrong");
+    env.set("collector.oauth2.scopes=[\"otlp.write\"]");
+    env.set("collector.oauth2.parameters.audience=collector");
+    let agent = env.start();
+    let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
     assert!(problem(&status).contains("gives no token: invalid_client: who are you"), "{}", problem(&status));
     assert!(agent.stop());
 
     let secret = folder.path().join("secret");
     fs::write(&secret, "s3cret-client\n").unwrap();
-    desk.set(format!("collector.oauth2.client_secret_from=file:{}", secret.display()));
-    let agent = desk.start();
+    env.set(format!("collector.oauth2.client_secret_from=file:{}", secret.display()));
+    let agent = env.start();
     wait_for_metrics(&backend, "tokens");
     // Three lanes may each have found out that the first token is not taken.
     wait_for("some requests with the second token", || {
@@ -399,16 +398,16 @@ fn signals_go_their_own_ways() {
         backend.http
     );
     let (_nginx, log) = nginx(folder.path(), &servers, all);
-    let mut desk = desk_for(&format!("http://127.0.0.1:{all}"), "http/json");
-    desk.set("resource.attributes.department=json");
-    desk.set(format!("collector.traces.endpoint=http://127.0.0.1:{own}/spans"));
-    desk.set("collector.traces.protocol=http/protobuf");
-    desk.set("collector.traces.headers.authorization=own");
-    let agent = desk.start();
-    let _ = desk.status();
-    let _ = desk.ok(&["logs", "share", "on"]);
-    assert_eq!(desk.ok(&["emit", "span", "com.example.own-way"]).trim(), "Taken.");
-    assert_eq!(desk.ok(&["emit", "log", "as JSON"]).trim(), "Taken.");
+    let mut env = env_for(&format!("http://127.0.0.1:{all}"), "http/json");
+    env.set("resource.attributes.department=json");
+    env.set(format!("collector.traces.endpoint=http://127.0.0.1:{own}/spans"));
+    env.set("collector.traces.protocol=http/protobuf");
+    env.set("collector.traces.headers.authorization=own");
+    let agent = env.start();
+    let _ = env.status();
+    let _ = env.ok(&["logs", "share", "on"]);
+    assert_eq!(env.ok(&["emit", "span", "com.example.own-way"]).trim(), "Taken.");
+    assert_eq!(env.ok(&["emit", "log", "as JSON"]).trim(), "Taken.");
     wait_for_metrics(&backend, "json");
     wait_for("all of it", || {
         let written = backend.written();
@@ -425,13 +424,13 @@ fn signals_go_their_own_ways() {
 #[test]
 fn a_fallback_takes_over() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = desk_for("http://127.0.0.1:1", "grpc");
-    desk.set("resource.attributes.department=fallback");
-    desk.set(format!("collector.fallback.endpoint=http://127.0.0.1:{}", backend.http));
-    desk.set("collector.fallback.protocol=http/protobuf");
-    let agent = desk.start();
+    let mut env = env_for("http://127.0.0.1:1", "grpc");
+    env.set("resource.attributes.department=fallback");
+    env.set(format!("collector.fallback.endpoint=http://127.0.0.1:{}", backend.http));
+    env.set("collector.fallback.protocol=http/protobuf");
+    let agent = env.start();
     wait_for_metrics(&backend, "fallback");
-    let status = desk.wait_for_status("the detour", |status| problem(status).contains("Meanwhile"));
+    let status = env.wait_for_status("the detour", |status| problem(status).contains("Meanwhile"));
     let sentence = problem(&status);
     assert!(
         sentence.contains("127.0.0.1:1") && sentence.contains(&format!("Meanwhile 127.0.0.1:{} takes", backend.http)),
@@ -451,15 +450,15 @@ fn plain_http_to_another_machine_is_refused() {
     let port = free_port();
     let servers = format!("server {{ listen {port}; location / {{ proxy_pass http://127.0.0.1:{}; }} }}", backend.http);
     let (_nginx, log) = nginx(folder.path(), &servers, port);
-    let mut desk = desk_for(&format!("http://{}:{port}", host_name()), "http/protobuf");
-    desk.set("resource.attributes.department=clear");
-    let agent = desk.start();
-    let status = desk.wait_for_status("the refusal", |status| !problem(status).is_empty());
+    let mut env = env_for(&format!("http://{}:{port}", host_name()), "http/protobuf");
+    env.set("resource.attributes.department=clear");
+    let agent = env.start();
+    let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
     assert!(problem(&status).contains("collector.allow_plain_http"), "{}", problem(&status));
     assert!(agent.stop());
     assert!(!log.exists() || fs::read_to_string(&log).unwrap().is_empty(), "nothing was asked there");
-    desk.set("collector.allow_plain_http=true");
-    let agent = desk.start();
+    env.set("collector.allow_plain_http=true");
+    let agent = env.start();
     wait_for_metrics(&backend, "clear");
     assert!(agent.stop());
 }

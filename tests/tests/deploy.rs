@@ -1,12 +1,10 @@
 //! What is shipped beside the dashboards, held against the programs that read it: rules by promtool, configurations by the
 //! Collector.
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use insights_agent_tests::peer;
+use test_support::peer;
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dashboards").join(name)

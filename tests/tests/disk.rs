@@ -1,15 +1,14 @@
 //! The built program on a disk that takes nothing any more.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::collections::HashSet;
 use std::fs;
 
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::wait_for;
 use serde_json::Value;
+use test_support::program::TestEnv;
+use test_support::receiver::Receiver;
+use test_support::wait_for;
 
 /// Lines in each of the two portions.
 const LINES: usize = 3_000;
@@ -34,28 +33,28 @@ fn acknowledged(status: &Value) -> u64 {
 fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
     for blocks in [8, 256] {
         let receiver = Receiver::start();
-        let mut desk = Desk::new();
-        desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-        let _ = desk.ok(&["logs", "share", "on"]);
-        let agent = desk.start_with_file_limit(blocks);
-        desk.write("application.log", &portion(0));
-        let status = desk.wait_for_status("the full disk to be noticed", |status| {
+        let mut env = TestEnv::new();
+        env.set(format!("collector.endpoint={}", receiver.endpoint()));
+        let _ = env.ok(&["logs", "share", "on"]);
+        let agent = env.start_with_file_limit(blocks);
+        env.write("application.log", &portion(0));
+        let status = env.wait_for_status("the full disk to be noticed", |status| {
             status["queue"]["problems"][0].as_str().is_some_and(|problem| problem.contains("cannot be written"))
                 && status["logs"]["reading"]["waiting_for_room"] == true
         });
         assert_eq!(status["health"], "attention");
-        desk.write("application.log", &portion(LINES));
+        env.write("application.log", &portion(LINES));
         let before = acknowledged(&status);
-        desk.wait_for_status("metrics to be delivered all the same", |status| acknowledged(status) > before);
+        env.wait_for_status("metrics to be delivered all the same", |status| acknowledged(status) > before);
         assert!(receiver.lines().len() < 2 * LINES);
 
         agent.lift_file_limit();
         wait_for("every line to arrive", || (receiver.lines().len() >= 2 * LINES).then_some(()));
-        desk.wait_for_status("the problem to be over", |status| status["queue"]["problems"] == serde_json::json!([]));
+        env.wait_for_status("the problem to be over", |status| status["queue"]["problems"] == serde_json::json!([]));
         assert!(agent.stop());
         let distinct: HashSet<String> = receiver.lines().into_iter().map(|line| line.body).collect();
         assert_eq!((receiver.lines().len(), distinct.len()), (2 * LINES, 2 * LINES));
-        let queue: Value = serde_json::from_str(&desk.ok(&["queue", "--json"])).unwrap();
+        let queue: Value = serde_json::from_str(&env.ok(&["queue", "--json"])).unwrap();
         let counters = queue["counters"].as_object().unwrap();
         assert_eq!(counters["delivered.logs"], 2 * LINES + receiver.events().len());
         assert!(!counters.keys().any(|name| name.starts_with("dropped.")), "{counters:?}");
@@ -66,14 +65,14 @@ fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
 #[test]
 fn a_data_folder_that_cannot_be_written_does_not_stop_the_agent() {
     let receiver = Receiver::start();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
     // Something that keeps the administrator from writing too.
-    fs::write(desk.data(), "no folder").unwrap();
-    let agent = desk.start();
+    fs::write(env.data(), "no folder").unwrap();
+    let agent = env.start();
     wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
     assert!(agent.stop());
-    let said = desk.said();
+    let said = env.said();
     assert!(said.contains("failed to write to the data folder"), "{said}");
     assert!(said.contains("queue.db cannot be written"), "{said}");
 }

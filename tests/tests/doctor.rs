@@ -1,15 +1,14 @@
 //! `insights-agent doctor` on the built program.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::{Desk, text};
 use serde_json::Value;
+use test_support::peers::Backend;
+use test_support::program::{TestEnv, text};
 
 /// The lines on a topic: whether each is good, and what it says.
-fn lines(desk: &Desk, topic: &str) -> Vec<(bool, String)> {
-    let output = desk.run(&["doctor", "--json"]);
+fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {
+    let output = env.run(&["doctor", "--json"]);
     let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let all_good = checks.iter().all(|check| check["good"] == true);
     assert_eq!(output.status.code(), Some(i32::from(!all_good)), "{checks:?}");
@@ -22,16 +21,16 @@ fn lines(desk: &Desk, topic: &str) -> Vec<(bool, String)> {
 #[test]
 fn a_desk_that_works_is_good() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.http));
-    desk.set("collector.protocol=http/protobuf");
-    desk.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
-    let agent = desk.start();
-    let _ = desk.status();
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk.wait_for_status("a delivery", |status| status["health"] == "delivering");
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.http));
+    env.set("collector.protocol=http/protobuf");
+    env.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
+    let agent = env.start();
+    let _ = env.status();
+    let _ = env.ok(&["logs", "share", "on"]);
+    env.wait_for_status("a delivery", |status| status["health"] == "delivering");
     let good = |topic: &str, part: &str| {
-        let lines = lines(&desk, topic);
+        let lines = lines(&env, topic);
         assert!(lines.iter().all(|(good, _)| *good) && lines.iter().any(|(_, line)| line.contains(part)), "{lines:?}");
         lines.len()
     };
@@ -49,7 +48,7 @@ fn a_desk_that_works_is_good() {
         let _ = good(topic, part);
     }
     assert_eq!(good("collector", "takes logs"), 3);
-    let people = text(&desk.run(&["doctor"]).stdout);
+    let people = text(&env.run(&["doctor"]).stdout);
     assert!(people.contains("good  collector    "), "{people}");
     assert!(agent.stop());
 }
@@ -60,21 +59,21 @@ fn a_desk_that_works_is_good() {
 /// Settings: `connect.user_data`.
 #[test]
 fn what_is_wrong_is_told() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.set("connect.user_data=[\"/nowhere\"]");
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.set("connect.user_data=[\"/nowhere\"]");
     for (topic, part) in [
         ("agent", "No agent is running"),
         ("collector", "connection was refused. Start the collector there"),
         ("logs", "There are no log folders of io.Connect in /nowhere"),
     ] {
-        let lines = lines(&desk, topic);
+        let lines = lines(&env, topic);
         assert!(lines.len() == 1 && !lines[0].0 && lines[0].1.contains(part), "{topic}: {lines:?}");
     }
-    assert!(!desk.data().exists(), "nothing is made");
-    desk.set("collector.certificate=/nowhere/authority.pem");
-    assert!(lines(&desk, "certificates")[0].1.contains("/nowhere/authority.pem cannot be read"));
-    desk.set("collector.timeout=soon");
-    let wrong = lines(&desk, "settings");
+    assert!(!env.data().exists(), "nothing is made");
+    env.set("collector.certificate=/nowhere/authority.pem");
+    assert!(lines(&env, "certificates")[0].1.contains("/nowhere/authority.pem cannot be read"));
+    env.set("collector.timeout=soon");
+    let wrong = lines(&env, "settings");
     assert!(!wrong[0].0 && wrong[0].1.contains("`soon` is not a duration"), "{wrong:?}");
 }

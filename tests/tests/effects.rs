@@ -1,6 +1,5 @@
 //! Every setting has a test of its effect, and tests of the settings that no other file covers.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -9,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use insights_agent::config::setting_keys;
-use insights_agent_tests::platform::Platform;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::wait_for;
+use test_support::platform::Platform;
+use test_support::program::TestEnv;
+use test_support::receiver::Receiver;
+use test_support::wait_for;
 
 /// A test and the settings whose effect it shows, as its doc comment lists them.
 struct EffectTest {
@@ -78,7 +77,7 @@ fn effects_every_setting_is_named_by_a_test() {
         let test = format!("{}: {name}", file.display());
         for setting in settings {
             let word = setting.rsplit('.').next().unwrap().trim_end_matches("[]");
-            let defaults = include_str!("../src/program.rs");
+            let defaults = include_str!("../support/src/program.rs");
             assert!(code.contains(word) || defaults.contains(&setting), "{test}: its file does not use {setting}");
             let section = format!("{setting}.");
             let shown: Vec<&String> = all.iter().filter(|key| **key == setting || key.starts_with(&section)).collect();
@@ -101,18 +100,18 @@ fn sources_are_switched() {
     let switches = ["host", "processes", "internal_metrics", "focus", "receiver"];
     for on in switches {
         let receiver = Receiver::start();
-        let mut desk = Desk::new();
-        desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-        desk.set("host.cpu_threshold=0.123");
-        desk.set("host.memory_threshold=0.321");
+        let mut env = TestEnv::new();
+        env.set(format!("collector.endpoint={}", receiver.endpoint()));
+        env.set("host.cpu_threshold=0.123");
+        env.set("host.memory_threshold=0.321");
         for switch in switches {
-            desk.set(format!("{switch}.enabled={}", switch == on));
+            env.set(format!("{switch}.enabled={}", switch == on));
         }
-        let _platform = Platform::start(&desk.data(), "io-connect-desktop");
-        let agent = desk.start();
-        let status = desk.status();
+        let _platform = Platform::start(&env.data(), "io-connect-desktop");
+        let agent = env.start();
+        let status = env.status();
         assert_eq!(status["receiver"].is_object(), on == "receiver", "{on}: {status}");
-        let looked = desk.wait_for_status("a look", |status| {
+        let looked = env.wait_for_status("a look", |status| {
             on != "focus" || !status["focus"]["state"].is_null() || !status["focus"]["problem"].is_null()
         });
         let is_nothing = looked["focus"]["state"].is_null() && looked["focus"]["problem"].is_null();
@@ -146,10 +145,10 @@ fn sources_are_switched() {
 fn one_agent_tells_of_a_machine() {
     let receivers = [Receiver::start(), Receiver::start()];
     let desks = receivers.each_ref().map(|receiver| {
-        let mut desk = Desk::new();
-        desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-        desk.set("host.one_per_machine=true");
-        desk
+        let mut env = TestEnv::new();
+        env.set(format!("collector.endpoint={}", receiver.endpoint()));
+        env.set("host.one_per_machine=true");
+        env
     });
     let tells = |which: usize| receivers[which].scopes().get("insights-agent.host").cloned().unwrap_or_default();
     let first = desks[0].start();
@@ -170,15 +169,15 @@ fn one_agent_tells_of_a_machine() {
 fn the_system_tells_of_changes_if_it_is_asked() {
     let receiver = Receiver::start();
     for watched in [true, false] {
-        let mut desk = Desk::new();
-        desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-        desk.set(format!("logs.watch={watched}"));
-        desk.set("logs.poll_interval=200ms");
-        desk.set("logs.flush_interval=50ms");
-        let agent = desk.start();
-        let _ = desk.status();
-        let _ = desk.ok(&["logs", "share", "on"]);
-        desk.write("application.log", &format!("[2026-11-23T08:18:10.936] [INFO] default - watched {watched}\n"));
+        let mut env = TestEnv::new();
+        env.set(format!("collector.endpoint={}", receiver.endpoint()));
+        env.set(format!("logs.watch={watched}"));
+        env.set("logs.poll_interval=200ms");
+        env.set("logs.flush_interval=50ms");
+        let agent = env.start();
+        let _ = env.status();
+        let _ = env.ok(&["logs", "share", "on"]);
+        env.write("application.log", &format!("[2026-11-23T08:18:10.936] [INFO] default - watched {watched}\n"));
         let body = format!("watched {watched}");
         wait_for(&body, || receiver.lines().iter().any(|line| line.body == body).then_some(()));
         let handles = fs::read_dir(format!("/proc/{}/fdinfo", agent.id())).unwrap();

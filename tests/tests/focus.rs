@@ -1,19 +1,18 @@
 //! Who used what, for how long: on a real desktop, with real windows and real input, against the script's own clock; and
 //! the same as the answers that a database gives.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};
 
-use insights_agent_tests::desktop::Desktop;
-use insights_agent_tests::logind::Logind;
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::platform::Platform;
-use insights_agent_tests::program::{Desk, Running};
-use insights_agent_tests::user::{Script, User};
-use insights_agent_tests::wait_for;
 use serde_json::{Value, json};
+use test_support::desktop::Desktop;
+use test_support::logind::Logind;
+use test_support::peers::Backend;
+use test_support::platform::Platform;
+use test_support::program::{Running, TestEnv};
+use test_support::user::{Script, User};
+use test_support::wait_for;
 
 /// The agent may notice a change this much later than it happened.
 const NOTICE: Duration = Duration::from_millis(100);
@@ -22,25 +21,25 @@ const NOTICE: Duration = Duration::from_millis(100);
 const START_GRAIN: Duration = Duration::from_secs(2);
 
 /// A desk whose platform has a name that no other test's has: agents see all that run.
-fn desk(platform: &str) -> Desk {
-    let mut desk = Desk::new();
-    desk.set(format!("connect.process_names=[\"{platform}\"]"));
-    desk.set("focus.idle_after=3s");
-    desk.set(r#"focus.apps=[{"app":"orders","title":"^Orders"},{"app":"charts","title":"^Charts"},{"app":"first","title":"^First"}]"#);
-    desk.set("resource.attributes.department=trading");
-    desk.set("resource.user=name");
-    desk
+fn test_env(platform: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.set(format!("connect.process_names=[\"{platform}\"]"));
+    env.set("focus.idle_after=3s");
+    env.set(r#"focus.apps=[{"app":"orders","title":"^Orders"},{"app":"charts","title":"^Charts"},{"app":"first","title":"^First"}]"#);
+    env.set("resource.attributes.department=trading");
+    env.set("resource.user=name");
+    env
 }
 
-fn start(desk: &Desk, desktop: &Desktop) -> Running {
-    let mut command = desk.command(&["run"]);
+fn start(env: &TestEnv, desktop: &Desktop) -> Running {
+    let mut command = env.command(&["run"]);
     desktop.apply(&mut command);
     command.env_remove("XDG_SESSION_TYPE");
-    desk.start_as(command)
+    env.start_as(command)
 }
 
-fn in_front(desk: &Desk, app: &str) {
-    desk.wait_for_status(app, |status| status["focus"]["state"] == "active" && status["focus"]["app"] == app);
+fn in_front(env: &TestEnv, app: &str) {
+    env.wait_for_status(app, |status| status["focus"]["state"] == "active" && status["focus"]["app"] == app);
 }
 
 /// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches and starts exact; an
@@ -51,17 +50,17 @@ fn in_front(desk: &Desk, app: &str) {
 #[test]
 fn a_day_in_a_minute() {
     let Some(backend) = Backend::start() else { return };
-    let (desktop, mut desk) = (Desktop::start(), desk("day-platform"));
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let platform = Platform::start(&desk.folder().join("platform"), "day-platform");
+    let (desktop, mut env) = (Desktop::start(), test_env("day-platform"));
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let platform = Platform::start(&env.folder().join("platform"), "day-platform");
     let mut user = User::at(&desktop);
     let first = user.open("First", platform.id());
     let orders = user.open("Orders", platform.id());
     let blotter = user.open("AAPL 100 @ 5", platform.native);
     let foreign = user.open("Salaries - secret plan", std::process::id());
     let _ = user.switch_to(first);
-    let agent = start(&desk, &desktop);
-    in_front(&desk, "first");
+    let agent = start(&env, &desktop);
+    in_front(&env, "first");
 
     let (second, mut script) = (Duration::from_secs(1), Script::default());
     script.begin("orders", user.switch_to(orders));
@@ -93,7 +92,7 @@ fn a_day_in_a_minute() {
     assert!(agent.stop());
     script.begin("end", (end, Instant::now()));
 
-    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
     for (what, (least, most)) in script.bounds(NOTICE) {
         let seconds = match what {
             "idle" | "locked" => &usage["states"][what],
@@ -108,7 +107,7 @@ fn a_day_in_a_minute() {
     assert_eq!(switches, [3, 1, 1, 1], "{usage}");
     assert_eq!((count("charts", "starts"), count("orders", "starts")), (1, 0), "{usage}");
 
-    let session = std::fs::read_to_string(desk.data().join("session.json")).unwrap();
+    let session = std::fs::read_to_string(env.data().join("session.json")).unwrap();
     let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
     // The last export may still be on its way: the right answer is waited for.
     let answer = |promql: &str, expected: f64| {
@@ -145,7 +144,7 @@ fn a_day_in_a_minute() {
     for secret in ["Salaries", "secret plan", "AAPL", "IBM 100"] {
         assert!(!written.contains(secret), "a title was sent");
         let on_disk =
-            std::process::Command::new("grep").args(["-r", "-l", "-a", secret]).arg(desk.data()).output().unwrap();
+            std::process::Command::new("grep").args(["-r", "-l", "-a", secret]).arg(env.data()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&on_disk.stdout), "", "a title is on disk");
     }
     assert!(written.contains("session.start"), "the event of the session");
@@ -154,13 +153,13 @@ fn a_day_in_a_minute() {
 /// Guarantees: a session that logind says is locked, or not shown on its seat, is told so at once, and so is its return.
 #[test]
 fn logind_tells_of_locks() {
-    let (desktop, desk) = (Desktop::start(), desk("locked-platform"));
+    let (desktop, env) = (Desktop::start(), test_env("locked-platform"));
     let logind = Logind::start(&desktop);
-    let mut command = desk.command(&["run"]);
+    let mut command = env.command(&["run"]);
     desktop.apply(&mut command);
     command.env_remove("XDG_SESSION_TYPE").env_remove("XDG_SESSION_ID").env("DBUS_SYSTEM_BUS_ADDRESS", desktop.bus());
-    let agent = desk.start_as(command);
-    let wait = |state: &str| desk.wait_for_status(state, |status| status["focus"]["state"] == state);
+    let agent = env.start_as(command);
+    let wait = |state: &str| env.wait_for_status(state, |status| status["focus"]["state"] == state);
     wait("active");
     logind.lock(true);
     wait("locked");
@@ -170,12 +169,12 @@ fn logind_tells_of_locks() {
     wait("locked");
     logind.lock(false);
     // Nobody has touched anything for more than `focus.idle_after`, or has just come back.
-    desk.wait_for_status("unlocked", |status| ["active", "idle"].iter().any(|is| status["focus"]["state"] == *is));
+    env.wait_for_status("unlocked", |status| ["active", "idle"].iter().any(|is| status["focus"]["state"] == *is));
     logind.lock(true);
     wait("locked");
     drop(logind);
     assert!(agent.stop());
-    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
     assert!(usage["states"]["locked"].as_f64() > Some(0.0) && usage["states"]["disconnected"].as_f64() > Some(0.0));
 }
 
@@ -186,16 +185,16 @@ fn logind_tells_of_locks() {
 #[test]
 fn an_app_that_hangs_is_counted() {
     let Some(backend) = Backend::start() else { return };
-    let (desktop, mut desk) = (Desktop::start(), desk("hung-platform"));
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    desk.set("focus.poll_interval=1s");
-    let platform = Platform::start(&desk.folder().join("platform"), "hung-platform");
+    let (desktop, mut env) = (Desktop::start(), test_env("hung-platform"));
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    env.set("focus.poll_interval=1s");
+    let platform = Platform::start(&env.folder().join("platform"), "hung-platform");
     let mut user = User::at(&desktop);
     let (orders, charts) = (user.open("Orders", platform.id()), user.open("Charts", platform.id()));
     user.promise_answers(orders);
     user.promise_answers(charts);
     let _ = user.switch_to(orders);
-    let agent = start(&desk, &desktop);
+    let agent = start(&env, &desktop);
     // The second question comes once the first answer has been taken for one.
     let mut asked = 0;
     wait_for("two questions", || {
@@ -216,21 +215,21 @@ fn an_app_that_hangs_is_counted() {
 /// Without a display the agent says that it cannot see, and all time is unknown.
 #[test]
 fn without_a_display() {
-    let desk = desk("no-platform");
-    let mut command = desk.command(&["run"]);
+    let env = test_env("no-platform");
+    let mut command = env.command(&["run"]);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
-    let agent = desk.start_as(command);
-    let status = desk.wait_for_status("a look", |status| !status["focus"]["state"].is_null());
+    let agent = env.start_as(command);
+    let status = env.wait_for_status("a look", |status| !status["focus"]["state"].is_null());
     assert_eq!(
         (&status["focus"]["state"], &status["focus"]["problem"]),
         (&Value::from("unknown"), &Value::from("there is no display"))
     );
     assert!(agent.stop());
-    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
     assert!(usage["states"]["unknown"].as_f64().unwrap() > 0.0);
     assert_eq!(usage["states"].as_object().unwrap().len(), 1, "{usage}");
-    let _ = desk.ok(&["usage", "--delete"]);
-    assert!(desk.ok(&["usage", "--week"]).contains("Nothing is known"));
+    let _ = env.ok(&["usage", "--delete"]);
+    assert!(env.ok(&["usage", "--week"]).contains("Nothing is known"));
 }
 
 /// Guarantees: a run of the platform is one trace, whose root is as long as the run, with its apps and their focus below
@@ -238,22 +237,22 @@ fn without_a_display() {
 #[test]
 fn a_platform_session() {
     let Some(backend) = Backend::start() else { return };
-    let (desktop, mut desk) = (Desktop::start(), desk("run-platform"));
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let (desktop, mut env) = (Desktop::start(), test_env("run-platform"));
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
     let mut user = User::at(&desktop);
     let foreign = user.open("Something", std::process::id());
     let _ = user.switch_to(foreign);
-    let agent = start(&desk, &desktop);
-    in_front(&desk, "other");
+    let agent = start(&env, &desktop);
+    in_front(&env, "other");
 
     let begun = Instant::now();
-    let platform = Platform::start(&desk.folder().join("platform"), "run-platform");
+    let platform = Platform::start(&env.folder().join("platform"), "run-platform");
     let runs = Instant::now();
     let orders = user.open("Orders", platform.id());
     let _ = user.switch_to(orders);
-    in_front(&desk, "orders");
+    in_front(&env, "orders");
     user.work(Duration::from_secs(2));
-    let crashes = desk.folder().join("UserData/DEMO-INTEROP.IO/crashes/reports");
+    let crashes = env.folder().join("UserData/DEMO-INTEROP.IO/crashes/reports");
     std::fs::create_dir_all(&crashes).unwrap();
     std::fs::write(crashes.join("1.dmp"), "").unwrap();
     user.close(orders);
@@ -261,7 +260,7 @@ fn a_platform_session() {
     drop(platform);
     // A window that comes makes it look at what is there.
     let _ = user.open("Something else", std::process::id());
-    desk.wait_for_status("the end of the app", |status| status["focus"]["app"] != "orders");
+    env.wait_for_status("the end of the app", |status| status["focus"]["app"] != "orders");
     assert!(agent.stop());
     let most = begun.elapsed() + START_GRAIN;
 
@@ -286,7 +285,7 @@ fn a_platform_session() {
         assert_eq!(field(span, "Trace ID"), field(root, "Trace ID"), "{name}");
         assert!(span.contains("ioconnect.app.name: Str(orders)"), "{span}");
     }
-    let session = std::fs::read_to_string(desk.data().join("session.json")).unwrap();
+    let session = std::fs::read_to_string(env.data().join("session.json")).unwrap();
     let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
     let value = |name: &str| {
         let query = format!("{name}{{session_id=\"{session}\"}}");

@@ -1,7 +1,6 @@
 //! The installers' whole life under Wine: installed with properties, at work from its place, upgraded while it works,
 //! repaired, removed.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -9,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use insights_agent_tests::program::{append, text};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::wine::Wine;
-use insights_agent_tests::{output, wait_for};
 use serde_json::Value;
+use test_support::program::{append, text};
+use test_support::receiver::Receiver;
+use test_support::wine::Wine;
+use test_support::{output, wait_for};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LATER: &str = "99.0.0";

@@ -1,6 +1,5 @@
 //! The agent killed without warning, again and again, while log files are written and rotated.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::collections::HashSet;
@@ -11,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use insights_agent_tests::program::{Desk, append};
-use insights_agent_tests::receiver::{Line, Receiver, lines};
-use insights_agent_tests::{free_port, wait_for};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message;
+use test_support::program::{TestEnv, append};
+use test_support::receiver::{Line, Receiver, lines};
+use test_support::{free_port, wait_for};
 
 /// Kills in each of the two tests.
 const KILLS: usize = 50;
@@ -30,11 +29,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(desk: &Desk, seed: u64) -> Self {
+    fn start(env: &TestEnv, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicUsize::new(0));
         let (ended, count) = (Arc::clone(&stop), Arc::clone(&written));
-        let files = FILES.map(|name| desk.log(name));
+        let files = FILES.map(|name| env.log(name));
         let thread = std::thread::spawn(move || {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut number = 0;
@@ -80,10 +79,10 @@ fn rotate(file: &Path) {
 }
 
 /// Starts the agent and kills it, many times, at moments that differ.
-fn kill_again_and_again(desk: &Desk, seed: u64) {
+fn kill_again_and_again(env: &TestEnv, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..KILLS {
-        let agent = desk.start();
+        let agent = env.start();
         std::thread::sleep(Duration::from_millis(random.u64(0..350)));
         agent.kill();
     }
@@ -97,11 +96,11 @@ fn number(line: &Line) -> usize {
     number
 }
 
-fn desk_that_shares(endpoint: &str) -> Desk {
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={endpoint}"));
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk
+fn env_that_shares(endpoint: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={endpoint}"));
+    let _ = env.ok(&["logs", "share", "on"]);
+    env
 }
 
 /// Guarantees: with the collector away, every record written is in the queue exactly once, whole, after any number of
@@ -110,19 +109,19 @@ fn desk_that_shares(endpoint: &str) -> Desk {
 fn every_line_is_in_the_queue_once() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
-    let desk = desk_that_shares(&format!("http://127.0.0.1:{}", free_port()));
-    let writer = Writer::start(&desk, seed);
-    kill_again_and_again(&desk, seed);
+    let env = env_that_shares(&format!("http://127.0.0.1:{}", free_port()));
+    let writer = Writer::start(&env, seed);
+    kill_again_and_again(&env, seed);
     let written = writer.end();
 
-    let agent = desk.start();
+    let agent = env.start();
     wait_for("all records to be in the queue", || {
-        let status = desk.status();
+        let status = env.status();
         let read = status["queue"]["counters"]["read.logs"].as_u64().unwrap_or_default();
         (read >= written as u64).then_some(())
     });
     assert!(agent.stop());
-    let queued = queued(&desk.data().join("queue.db"));
+    let queued = queued(&env.data().join("queue.db"));
     let numbers: HashSet<usize> = queued.iter().map(number).collect();
     let uids: HashSet<&str> = queued.iter().map(|line| line.uid.as_str()).collect();
     assert_eq!((queued.len(), numbers.len(), uids.len()), (written, written, written), "records, numbers, uids");
@@ -135,12 +134,12 @@ fn every_line_arrives_and_repeats_can_be_seen() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let receiver = Receiver::start();
-    let desk = desk_that_shares(&receiver.endpoint());
-    let writer = Writer::start(&desk, seed);
-    kill_again_and_again(&desk, seed);
+    let env = env_that_shares(&receiver.endpoint());
+    let writer = Writer::start(&env, seed);
+    kill_again_and_again(&env, seed);
     let written = writer.end();
 
-    let agent = desk.start();
+    let agent = env.start();
     let arrived = || receiver.lines().iter().map(number).collect::<HashSet<usize>>().len();
     wait_for("all records to arrive", || (arrived() >= written).then_some(()));
     assert!(agent.stop());

@@ -1,14 +1,13 @@
 //! The templates for Group Policy, and the agent that reads policies, under Wine.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
 use std::fmt::Write;
 
 use insights_agent::config::{Settings, json_schema, setting_keys};
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::wine::Wine;
 use serde_json::{Value, json};
+use test_support::program::TestEnv;
+use test_support::wine::Wine;
 
 const MACHINE: &str = r"HKLM\SOFTWARE\Policies\InsightsAgent";
 const USER: &str = r"HKCU\SOFTWARE\Policies\InsightsAgent";
@@ -36,10 +35,10 @@ fn policies_every_one_is_read() {
     std::fs::write(&path, file.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
     let _ = wine.ok("regedit", &["/S", &format!("Z:{}", path.display()).replace('/', "\\")]);
 
-    let mut desk = Desk::on(&wine);
-    desk.set("collector.timeout=1s");
-    let shown = desk.ok(&["config", "show"]);
-    let tree: Value = serde_json::from_str(&desk.ok(&["config", "show", "--json"])).unwrap();
+    let mut env = TestEnv::on(&wine);
+    env.set("collector.timeout=1s");
+    let shown = env.ok(&["config", "show"]);
+    let tree: Value = serde_json::from_str(&env.ok(&["config", "show", "--json"])).unwrap();
     wine.forget(MACHINE);
     for key in keys {
         let line =
@@ -155,13 +154,13 @@ fn policies_of_machine_take_precedence() {
     wine.set(USER, "host.cpu_threshold", "0.7");
     wine.set(MACHINE, "collector.timeout", "9s");
     wine.set(MACHINE, "collector.protocol", "carrier pigeon");
-    let mut desk = Desk::on(&wine);
-    desk.set("host.cpu_threshold=0.8");
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let shown = desk.ok(&["config", "show"]);
-    let agent = desk.start();
-    let status = desk.status();
-    let _ = desk.ok(&["stop"]);
+    let mut env = TestEnv::on(&wine);
+    env.set("host.cpu_threshold=0.8");
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let shown = env.ok(&["config", "show"]);
+    let agent = env.start();
+    let status = env.status();
+    let _ = env.ok(&["stop"]);
     assert!(agent.wait().success());
     wine.forget(USER);
     wine.forget(MACHINE);

@@ -1,51 +1,50 @@
 //! The program as people use it: commands, messages, exit codes.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use insights_agent_tests::program::{Desk, program, text};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::{free_port, wait_for};
+use test_support::program::{TestEnv, program, text};
+use test_support::receiver::Receiver;
+use test_support::{free_port, wait_for};
 
 /// What is wrong, where, and what to do: before the agent starts, and without starting it.
 #[test]
 fn a_wrong_settings_file_is_shown_where_it_is_wrong() {
-    let desk = Desk::new();
-    let file = desk.log("config.json");
+    let env = TestEnv::new();
+    let file = env.log("config.json");
     fs::write(&file, "{\n  // where to\n  \"collector\": { \"protocol\": \"carrier pigeon\" }\n}\n").unwrap();
     for command in ["run", "config check"] {
         let words: Vec<&str> = command.split(' ').chain(["--config", file.to_str().unwrap()]).collect();
-        let output = desk.run(&words);
+        let output = env.run(&words);
         assert_eq!(output.status.code(), Some(2), "{command}");
         let said = text(&output.stderr);
         for part in ["config.json:3:", "collector.protocol", "carrier pigeon", "http/protobuf"] {
             assert!(said.contains(part), "{command}: `{part}` is missing in: {said}");
         }
     }
-    assert!(!desk.data().join("queue.db").exists(), "nothing was begun");
+    assert!(!env.data().join("queue.db").exists(), "nothing was begun");
 }
 
 /// The last good settings stay in force when the file breaks, and the status says what is wrong.
 #[test]
 fn a_file_that_breaks_keeps_the_last_good_settings() {
-    let mut desk = Desk::new();
-    let file = desk.log("config.json");
+    let mut env = TestEnv::new();
+    let file = env.log("config.json");
     let port = free_port();
     fs::write(&file, format!("{{ \"collector\": {{ \"endpoint\": \"http://127.0.0.1:{port}\" }} }}")).unwrap();
-    desk.set("host.cpu_threshold=0.8");
+    env.set("host.cpu_threshold=0.8");
     let with_file = ["run", "--config", file.to_str().unwrap()];
-    let mut agent = desk.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
-    let _ = desk.status();
+    let mut agent = env.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
+    let _ = env.status();
     agent.kill().unwrap();
     agent.wait().unwrap();
 
     fs::write(&file, "{ \"collector\": ").unwrap();
-    let mut agent = desk.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
-    let status = desk.status();
+    let mut agent = env.command(&with_file).stderr(Stdio::null()).spawn().unwrap();
+    let status = env.status();
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert_eq!(status["health"], "attention");
@@ -56,8 +55,8 @@ fn a_file_that_breaks_keeps_the_last_good_settings() {
 /// Secrets never show, origins always do.
 #[test]
 fn config_show_masks_secrets_and_names_origins() {
-    let desk = Desk::new();
-    let mut command = desk.command(&["config", "show"]);
+    let env = TestEnv::new();
+    let mut command = env.command(&["config", "show"]);
     command
         .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20geheim")
         .env("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
@@ -71,8 +70,8 @@ fn config_show_masks_secrets_and_names_origins() {
 
 #[test]
 fn without_an_agent_status_says_so() {
-    let desk = Desk::new();
-    let output = desk.run(&["status"]);
+    let env = TestEnv::new();
+    let output = env.run(&["status"]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("no agent is running"));
 }
@@ -81,12 +80,12 @@ fn without_an_agent_status_says_so() {
 #[test]
 fn a_decision_and_a_start_at_the_same_time_both_happen() {
     for round in 0..8 {
-        let mut desk = Desk::new();
-        desk.set("collector.endpoint=http://127.0.0.1:1");
-        let agent = desk.start();
+        let mut env = TestEnv::new();
+        env.set("collector.endpoint=http://127.0.0.1:1");
+        let agent = env.start();
         let shared = round % 2 == 0;
-        let _ = desk.ok(&["logs", "share", if shared { "on" } else { "off" }]);
-        let status = desk.status();
+        let _ = env.ok(&["logs", "share", if shared { "on" } else { "off" }]);
+        let status = env.status();
         assert_eq!(status["logs"]["shared"].as_array().unwrap().is_empty(), !shared, "{status}");
         assert_eq!(status["process_id"], agent.id());
         assert!(agent.stop());
@@ -97,57 +96,57 @@ fn a_decision_and_a_start_at_the_same_time_both_happen() {
 #[test]
 fn a_second_agent_is_refused() {
     let receiver = Receiver::start();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let agent = desk.start();
-    let first = desk.status()["process_id"].clone();
-    let second = desk.run(&["run"]);
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let agent = env.start();
+    let first = env.status()["process_id"].clone();
+    let second = env.run(&["run"]);
     assert_eq!(second.status.code(), Some(1));
     assert!(text(&second.stderr).contains("already running"), "{}", text(&second.stderr));
-    assert_eq!(desk.status()["process_id"], first);
+    assert_eq!(env.status()["process_id"], first);
     assert!(agent.stop());
 }
 
 /// Sharing is decided at the command line, takes effect in the running agent, and is withdrawn there, with what waits.
 #[test]
 fn sharing_is_switched_while_the_agent_runs() {
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", free_port()));
-    let agent = desk.start();
-    assert_eq!(desk.status()["logs"]["shared"], serde_json::json!([]));
-    desk.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - private\n");
-    let _ = desk.ok(&["logs", "share", "on", "--only", "platform"]);
-    desk.wait_for_status("the file to be followed", |status| status["logs"]["reading"]["files"] == 1);
-    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
-    desk.write("applications/clientlist.log", "[2026-11-23T08:18:11.936] [INFO] default - not shared\n");
-    desk.wait_for_status("the record to wait", |status| status["queue"]["counters"]["read.logs"] == 1);
-    assert!(desk.ok(&["logs", "share", "status"]).lines().any(|line| line.starts_with("applications  not shared")));
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", free_port()));
+    let agent = env.start();
+    assert_eq!(env.status()["logs"]["shared"], serde_json::json!([]));
+    env.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - private\n");
+    let _ = env.ok(&["logs", "share", "on", "--only", "platform"]);
+    env.wait_for_status("the file to be followed", |status| status["logs"]["reading"]["files"] == 1);
+    env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
+    env.write("applications/clientlist.log", "[2026-11-23T08:18:11.936] [INFO] default - not shared\n");
+    env.wait_for_status("the record to wait", |status| status["queue"]["counters"]["read.logs"] == 1);
+    assert!(env.ok(&["logs", "share", "status"]).lines().any(|line| line.starts_with("applications  not shared")));
 
-    let said = desk.ok(&["logs", "share", "off"]);
+    let said = env.ok(&["logs", "share", "off"]);
     assert!(said.contains("1 records that waited were deleted"), "{said}");
-    desk.wait_for_status("its end", |status| status["queue"]["counters"]["dropped.logs.withdrawn"] == 1);
+    env.wait_for_status("its end", |status| status["queue"]["counters"]["dropped.logs.withdrawn"] == 1);
     assert!(agent.stop());
-    assert!(desk.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
+    assert!(env.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
 }
 
 /// A collector that is away is said in words; data waits, and is delivered when it comes, also across restarts.
 #[test]
 fn data_waits_for_the_collector() {
-    let mut desk = Desk::new();
+    let mut env = TestEnv::new();
     let receiver = Receiver::start();
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - patient\n");
-    let status = desk.wait_for_status("the record to wait", |status| {
+    let _ = env.ok(&["logs", "share", "on"]);
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - patient\n");
+    let status = env.wait_for_status("the record to wait", |status| {
         status["queue"]["counters"]["read.logs"] == 1 && status["health"] == "buffering"
     });
     let sentence = status["sentence"].as_str().unwrap();
     assert!(sentence.contains("No program answers at 127.0.0.1:1"), "{sentence}");
     assert!(agent.stop());
 
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let agent = desk.start();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let agent = env.start();
     wait_for("the record", || (receiver.lines().len() == 1).then_some(()));
     assert_eq!(receiver.lines()[0].body, "patient");
     assert!(agent.stop());
@@ -157,21 +156,21 @@ fn data_waits_for_the_collector() {
 #[test]
 fn decisions_arrive_as_events() {
     let receiver = Receiver::start();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let _ = desk.ok(&["logs", "share", "on"]);
-    let agent = desk.start();
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let _ = env.ok(&["logs", "share", "on"]);
+    let agent = env.start();
     let decisions = || {
         let mut events = receiver.events();
         events.retain(|event| event.name == "ioconnect.consent.changed");
         events
     };
     wait_for("the first events", || (decisions().len() == 2).then_some(()));
-    let _ = desk.ok(&["logs", "share", "off", "--only", "applications"]);
+    let _ = env.ok(&["logs", "share", "off", "--only", "applications"]);
     wait_for("the last event", || (decisions().len() == 3).then_some(()));
     assert!(agent.stop());
-    let agent = desk.start();
-    let _ = desk.status();
+    let agent = env.start();
+    let _ = env.status();
     assert!(agent.stop());
 
     let events = decisions();
@@ -186,30 +185,30 @@ fn decisions_arrive_as_events() {
 #[test]
 fn a_pause_stops_everything_and_loses_nothing() {
     let receiver = Receiver::start();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - before\n");
-    let agent = desk.start();
-    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - first\n");
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let _ = env.ok(&["logs", "share", "on"]);
+    env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - before\n");
+    let agent = env.start();
+    env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - first\n");
     wait_for("the first line", || receiver.lines().iter().any(|line| line.body == "first").then_some(()));
-    assert!(desk.ok(&["pause", "one-hour"]).starts_with("Nothing is measured, read or sent until "));
+    assert!(env.ok(&["pause", "one-hour"]).starts_with("Nothing is measured, read or sent until "));
     assert!(agent.stop());
 
-    let agent = desk.start();
-    desk.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - second\n");
-    let paused = desk.status();
+    let agent = env.start();
+    env.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - second\n");
+    let paused = env.status();
     assert_eq!(paused["health"], "paused");
     // Longer than it takes to sample, to export and to read, as long as nothing rests.
     let begun = paused["taken_unix_ms"].as_i64().unwrap();
-    let later = desk.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(begun + 3_000));
+    let later = env.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(begun + 3_000));
     assert_eq!(later["host"]["memory"], serde_json::Value::Null, "nothing has been measured");
     assert_eq!(later["queue"]["metrics"]["batches"], 0);
     assert!(receiver.lines().iter().all(|line| line.body != "second"));
 
-    assert!(desk.ok(&["pause", "now"]).starts_with("No pause"));
+    assert!(env.ok(&["pause", "now"]).starts_with("No pause"));
     wait_for("the second line", || receiver.lines().iter().any(|line| line.body == "second").then_some(()));
-    desk.wait_for_status("measurements", |status| !status["host"]["memory"].is_null());
+    env.wait_for_status("measurements", |status| !status["host"]["memory"].is_null());
     assert!(agent.stop());
 }
 
@@ -219,22 +218,22 @@ fn a_pause_stops_everything_and_loses_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn no_log_file_is_opened_before_it_is_shared() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.set("logs.poll_interval=100ms");
-    desk.set("logs.start_at=beginning");
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.set("logs.poll_interval=100ms");
+    env.set("logs.start_at=beginning");
     for name in ["application.log", "applications/clientlist.log"] {
-        desk.write(name, "[2026-11-23T08:18:11.936] [INFO] default - private\n");
+        env.write(name, "[2026-11-23T08:18:11.936] [INFO] default - private\n");
     }
-    let opened = opened_files(&desk);
-    let agent = desk.start();
-    desk.wait_for_status("some exports", |status| status["queue"]["metrics"]["batches"].as_u64() >= Some(3));
+    let opened = opened_files(&env);
+    let agent = env.start();
+    env.wait_for_status("some exports", |status| status["queue"]["metrics"]["batches"].as_u64() >= Some(3));
     assert!(agent.stop());
     assert_eq!(opened.try_iter().next(), None, "a log file was opened");
 
-    let _ = desk.ok(&["logs", "share", "on", "--only", "platform"]);
-    let agent = desk.start();
-    desk.wait_for_status("the record", |status| status["queue"]["counters"]["read.logs"] == 1);
+    let _ = env.ok(&["logs", "share", "on", "--only", "platform"]);
+    let agent = env.start();
+    env.wait_for_status("the record", |status| status["queue"]["counters"]["read.logs"] == 1);
     assert!(agent.stop());
     let opened: Vec<_> = opened.try_iter().collect();
     assert!(opened.iter().all(|path| path.ends_with("application.log")), "{opened:?}");
@@ -243,7 +242,7 @@ fn no_log_file_is_opened_before_it_is_shared() {
 
 /// The files of the log folders that anybody opens from now on.
 #[cfg(target_os = "linux")]
-fn opened_files(desk: &Desk) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
+fn opened_files(env: &TestEnv) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
     use notify::event::{AccessKind, EventKind};
     use notify::{RecursiveMode, Watcher};
     let (send, receive) = std::sync::mpsc::channel();
@@ -254,7 +253,7 @@ fn opened_files(desk: &Desk) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
         }
     })
     .unwrap();
-    watcher.watch(desk.log("application.log").parent().unwrap(), RecursiveMode::Recursive).unwrap();
+    watcher.watch(env.log("application.log").parent().unwrap(), RecursiveMode::Recursive).unwrap();
     // It watches until the test's process ends.
     std::mem::forget(watcher);
     receive
@@ -264,10 +263,10 @@ fn opened_files(desk: &Desk) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_agent_runs_at_low_priority() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    let _ = desk.status();
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    let _ = env.status();
     for thread in fs::read_dir(format!("/proc/{}/task", agent.id())).unwrap() {
         let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
         // proc_pid_stat(5): nice is field 19, the first behind the name in brackets is field 3
@@ -281,18 +280,18 @@ fn the_agent_runs_at_low_priority() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_thousand_files_are_followed_with_few_handles() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.set("logs.poll_interval=200ms");
-    let _ = desk.ok(&["logs", "share", "on"]);
-    let agent = desk.start();
-    let _ = desk.status();
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.set("logs.poll_interval=200ms");
+    let _ = env.ok(&["logs", "share", "on"]);
+    let agent = env.start();
+    let _ = env.status();
     for turn in 1..=3 {
         for number in 0..1000 {
             let line = format!("[2026-11-23T08:18:11.936] [INFO] [1_2] app - turn {turn}\n");
-            desk.write(&format!("applications/app-{number}.log"), &line);
+            env.write(&format!("applications/app-{number}.log"), &line);
         }
-        let status = desk.wait_for_status("all lines", |status| {
+        let status = env.wait_for_status("all lines", |status| {
             status["queue"]["counters"]["read.logs"].as_u64() == Some(turn * 1000)
         });
         assert_eq!(status["logs"]["reading"]["files"], 1000);
@@ -312,36 +311,36 @@ fn a_thousand_files_are_followed_with_few_handles() {
 /// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
 #[test]
 fn a_stop_is_clean() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    let _ = desk.status();
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    let _ = env.status();
     assert!(agent.stop());
-    assert!(!desk.data().join("queue.db-wal").exists(), "everything is in the main file");
-    let said = desk.said();
+    assert!(!env.data().join("queue.db-wal").exists(), "everything is in the main file");
+    let said = env.said();
     assert!(said.contains("stopped"), "{said}");
-    assert!(fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
+    assert!(fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
 }
 
 /// Data is deleted on demand: not below a running agent, and no folder but one of an agent's.
 #[test]
 fn data_is_deleted_on_demand() {
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    let _ = desk.status();
-    let refused = desk.run(&["delete-data"]);
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    let _ = env.status();
+    let refused = env.run(&["delete-data"]);
     assert!(!refused.status.success() && text(&refused.stderr).contains("is running"), "{}", text(&refused.stderr));
-    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("ended"));
     assert!(agent.wait().success());
-    assert!(desk.ok(&["delete-data"]).contains("Deleted"));
-    assert!(!desk.data().exists());
+    assert!(env.ok(&["delete-data"]).contains("Deleted"));
+    assert!(!env.data().exists());
 
-    fs::create_dir_all(desk.data()).unwrap();
-    fs::write(desk.data().join("thesis.txt"), "mine").unwrap();
-    let refused = desk.run(&["delete-data"]);
+    fs::create_dir_all(env.data()).unwrap();
+    fs::write(env.data().join("thesis.txt"), "mine").unwrap();
+    let refused = env.run(&["delete-data"]);
     assert!(!refused.status.success() && text(&refused.stderr).contains("no data folder"), "{}", text(&refused.stderr));
-    assert!(desk.data().join("thesis.txt").exists());
+    assert!(env.data().join("thesis.txt").exists());
 }
 
 /// The embedded collector prints what arrives, as JSON that can be tested.
@@ -356,9 +355,9 @@ fn the_embedded_collector_prints_what_arrives() {
             line.unwrap().strip_prefix("OTLP/gRPC at ").map(|rest| rest.split(',').next().unwrap().to_owned())
         })
         .unwrap();
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={endpoint}"));
-    let agent = desk.start();
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={endpoint}"));
+    let agent = env.start();
     let mut printed = BufReader::new(collector.stdout.take().unwrap()).lines();
     let uptime = printed.find_map(|line| {
         let item: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();

@@ -5,16 +5,14 @@
 //! Queries for logs and traces are not executed, for there is no store of logs or traces here: what they name is looked
 //! for in what the Collector received.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use insights_agent_tests::fleet::{Answers, Calls, Fleet, most, run};
-use insights_agent_tests::peers::{Backend, Database};
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
+use test_fleet::{Answers, Calls, Fleet, most, run};
+use test_support::peers::{Backend, Database};
 
 /// Answers are sums of some thousand numbers, and gauges that end at a sample.
 const TOLERANCE: f64 = 0.001;
@@ -219,7 +217,7 @@ async fn a_seed_gives_one_fleet() {
 
 /// The collector still has the last batch for a second.
 fn everything_arrived(asked: &Asked<'_>) {
-    insights_agent_tests::wait_for("the last export of each desk", || {
+    test_support::wait_for("the last export of each desk", || {
         asked.backend.flush();
         let ended = asked.ask("count(last_over_time(ioconnect_platform_session_duration_seconds_count[1d]))", true);
         ended.first().filter(|(_, points)| points[0].1 > 9.5).map(drop)

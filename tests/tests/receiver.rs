@@ -1,16 +1,15 @@
 //! The platform's and the apps' own telemetry, through the built agent, to the real collector.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::{Desk, text};
-use insights_agent_tests::{output, peer, wait_for};
 use serde_json::{Value, json};
+use test_support::peers::Backend;
+use test_support::program::{TestEnv, text};
+use test_support::{output, peer, wait_for};
 
 /// Where the receiver of the agent listens.
 fn receiver(status: &Value) -> String {
@@ -40,11 +39,11 @@ fn capture(name: &str) -> Vec<u8> {
 #[test]
 fn io_insights_rides_along() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    desk.set("resource.attributes.department=trading");
-    let agent = desk.start();
-    let address = receiver(&desk.status());
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    env.set("resource.attributes.department=trading");
+    let agent = env.start();
+    let address = receiver(&env.status());
     for (name, path) in [("01-POST_v1_traces", "/v1/traces"), ("02-POST_v1_metrics", "/my-metrics-collector")] {
         let answer = post(&address, path, &capture(name));
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("{}"), "{answer}");
@@ -56,7 +55,7 @@ fn io_insights_rides_along() {
     };
     let answer = record("before consent");
     assert!(answer.contains("rejectedLogRecords"), "{answer}");
-    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    let _ = env.ok(&["logs", "share", "on", "--only", "applications"]);
     let answer = record("after consent, password=hunter2");
     assert!(answer.ends_with("{}"), "{answer}");
 
@@ -74,21 +73,21 @@ fn io_insights_rides_along() {
         assert!(!mine.contains("host.name: Str(PW052B0C)"), "this machine has one name, its own");
     }
     assert!(agent.stop());
-    assert!(!desk.data().join("receiver.json").exists());
+    assert!(!env.data().join("receiver.json").exists());
 }
 
 /// Guarantees: a request that was acknowledged is delivered, although the agent is killed at once.
 #[test]
 fn what_is_acknowledged_survives_a_kill() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = Desk::new();
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    let answer = post(&receiver(&desk.status()), "/v1/traces", &capture("01-POST_v1_traces"));
+    let mut env = TestEnv::new();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    let answer = post(&receiver(&env.status()), "/v1/traces", &capture("01-POST_v1_traces"));
     agent.kill();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let agent = desk.start();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = env.start();
     wait_for("the spans", || backend.written().contains("interopio.api.interop.invoke").then_some(()));
     assert!(agent.stop());
 }
@@ -98,11 +97,11 @@ fn what_is_acknowledged_survives_a_kill() {
 #[test]
 fn apps_send_with_the_sdk_that_they_know() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let agent = desk.start();
-    let status = desk.status();
-    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = env.start();
+    let status = env.status();
+    let _ = env.ok(&["logs", "share", "on", "--only", "applications"]);
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new(&python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol);
@@ -129,11 +128,11 @@ fn apps_send_with_the_sdk_that_they_know() {
 #[test]
 fn apps_of_javascript_send_in_three_ways() {
     let (Some(backend), Some(modules)) = (Backend::start(), peer("JAVASCRIPT_MODULES")) else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let agent = desk.start();
-    let status = desk.status();
-    let _ = desk.ok(&["logs", "share", "on", "--only", "applications"]);
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = env.start();
+    let status = env.status();
+    let _ = env.ok(&["logs", "share", "on", "--only", "applications"]);
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new("node");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/js/send.cjs")).env("NODE_PATH", &modules);
@@ -157,16 +156,16 @@ fn apps_of_javascript_send_in_three_ways() {
 #[test]
 fn scripts_emit_their_own() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let alone = desk.run(&["emit", "event", "com.example.alone"]);
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let alone = env.run(&["emit", "event", "com.example.alone"]);
     assert_eq!(alone.status.code(), Some(3), "{}", text(&alone.stderr));
-    let agent = desk.start();
-    let _ = desk.status();
-    let refused = desk.run(&["emit", "log", "not shared"]);
+    let agent = env.start();
+    let _ = env.status();
+    let refused = env.run(&["emit", "log", "not shared"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("does not share the logs"), "{}", text(&refused.stderr));
-    let _ = desk.ok(&["logs", "share", "on"]);
+    let _ = env.ok(&["logs", "share", "on"]);
     let failed = ["span", "com.example.submit", "--duration", "250ms", "--error", "rejected by desk"];
     for words in [
         &["event", "com.example.order.sent", "--body", "sent"][..],
@@ -175,7 +174,7 @@ fn scripts_emit_their_own() {
         &failed,
     ] {
         let words = [&["emit", "--service", "blotter", "-a", "desk=FX"], words].concat();
-        assert_eq!(desk.ok(&words).trim(), "Taken.", "{words:?}");
+        assert_eq!(env.ok(&words).trim(), "Taken.", "{words:?}");
     }
     let written = wait_for("all of it", || {
         let written = backend.written();
@@ -196,13 +195,13 @@ fn scripts_emit_their_own() {
 #[test]
 fn passing_spans_become_metrics() {
     let Some(backend) = Backend::start() else { return };
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    desk.set("receiver.request_views.enabled=true");
-    desk.set("receiver.sampling.ratio=0.000001");
-    desk.set("receiver.sampling.keep_errors=false");
-    let agent = desk.start();
-    let address = receiver(&desk.status());
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    env.set("receiver.request_views.enabled=true");
+    env.set("receiver.sampling.ratio=0.000001");
+    env.set("receiver.sampling.keep_errors=false");
+    let agent = env.start();
+    let address = receiver(&env.status());
     let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
     let span = |name: &str, app: &str, url: &str, milliseconds: u64, code: u32| {
         json!({
@@ -221,7 +220,7 @@ fn passing_spans_become_metrics() {
     let request = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
     let answer = post(&address, "/v1/traces", request.to_string().as_bytes());
     assert!(answer.ends_with("{}"), "{answer}");
-    assert_eq!(desk.status()["receiver"]["sampled_out"], 603);
+    assert_eq!(env.status()["receiver"]["sampled_out"], 603);
 
     let value = |query: &str| {
         let found = wait_for(query, || Some(backend.query(query)).filter(|found| !found.is_empty()));
@@ -251,44 +250,44 @@ fn passing_spans_become_metrics() {
 /// agent wants goes along, and the agent's own `emit` says it.
 #[test]
 fn io_connect_is_pointed_at_the_agent() {
-    let mut desk = Desk::new();
-    desk.set("receiver.http_port=4318");
-    desk.set("receiver.token=s3cret");
-    let printed: Value = serde_json::from_str(&desk.ok(&["connect", "setup"])).unwrap();
+    let mut env = TestEnv::new();
+    env.set("receiver.http_port=4318");
+    env.set("receiver.token=s3cret");
+    let printed: Value = serde_json::from_str(&env.ok(&["connect", "setup"])).unwrap();
     assert_eq!(printed["otel"]["traces"]["url"], "http://127.0.0.1:4318/v1/traces");
-    let folder = desk.folder().join("config");
+    let folder = env.folder().join("config");
     std::fs::create_dir(&folder).unwrap();
     let file = folder.join("system.json");
     std::fs::write(&file, "{\n  // ours\n  \"env\": \"PROD\"\n}\n").unwrap();
     let words = ["connect", "setup", "--file", file.to_str().unwrap()];
-    let shown = desk.ok(&words);
+    let shown = env.ok(&words);
     assert!(shown.contains("// ours") && shown.contains("Bearer s3cret"), "{shown}");
-    let without = desk.run(&words);
+    let without = env.run(&words);
     assert!(text(&without.stderr).contains("No agent is running"), "{}", text(&without.stderr));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "only shown");
-    let said = desk.ok(&[&words[..], &["--write"]].concat());
+    let said = env.ok(&[&words[..], &["--write"]].concat());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
     let kept =
         said.lines().find_map(|line| line.strip_prefix("What was in it is kept in ")).unwrap().trim_end_matches('.');
     assert!(std::fs::read_to_string(kept).unwrap().contains("// ours\n  \"env\""), "{said}");
-    let again = desk.ok(&[&words[..], &["--write"]].concat());
+    let again = env.ok(&[&words[..], &["--write"]].concat());
     assert!(again.contains("already"), "{again}");
     std::fs::write(&file, "{ nothing").unwrap();
-    let wrong = desk.run(&words);
+    let wrong = env.run(&words);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(text(&wrong.stderr).contains("system.json cannot be changed: it is no JSON"), "{}", text(&wrong.stderr));
 
-    desk.set("receiver.http_port=0");
-    let agent = desk.start();
-    let address = receiver(&desk.status());
+    env.set("receiver.http_port=0");
+    let agent = env.start();
+    let address = receiver(&env.status());
     std::fs::write(&file, "{ \"insights\": { \"enabled\": false } }").unwrap();
-    let running = desk.run(&words);
+    let running = env.run(&words);
     assert!(text(&running.stdout).contains(&format!("http://{address}/v1/traces")), "{}", text(&running.stdout));
     let told = text(&running.stderr);
     assert!(told.contains("The running agent") && told.contains("`insights.enabled` is false"), "{told}");
     let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
-    assert_eq!(desk.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
+    assert_eq!(env.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
     assert!(agent.stop());
 }
 
@@ -300,12 +299,12 @@ fn the_two_lines_of_the_document_work() {
     let start = text.find("curl http").unwrap();
     let lines = &text[start..start + text[start..].find("\n```").unwrap()];
     assert_eq!(lines.lines().count(), 2, "{lines}");
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
-    let agent = desk.start();
-    let lines = lines.replace("127.0.0.1:4318", &receiver(&desk.status()));
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
+    let agent = env.start();
+    let lines = lines.replace("127.0.0.1:4318", &receiver(&env.status()));
     let sent = output(Command::new("sh").args(["-c", &lines]));
-    assert_eq!(sent.stdout, b"{}", "{}", insights_agent_tests::program::text(&sent.stderr));
+    assert_eq!(sent.stdout, b"{}", "{}", test_support::program::text(&sent.stderr));
     wait_for("the span", || backend.written().contains("Name           : hello").then_some(()));
     assert!(agent.stop());
 }

@@ -1,12 +1,10 @@
 //! `insights-agent redact`: people see what would be sent.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::Write;
 use std::process::Stdio;
 
-use insights_agent_tests::program::{Desk, text};
 use serde_json::Value;
+use test_support::program::{TestEnv, text};
 
 const LINES: &str = "\
 [2026-11-23T08:18:10.936] [INFO] default - login with token=s3cr3t
@@ -16,18 +14,18 @@ const LINES: &str = "\
 [2026-11-23T08:18:10.939] [INFO] default - nothing to hide
 ";
 
-fn desk() -> Desk {
-    let mut desk = Desk::new();
-    desk.set(r#"logs.filters=[{"below":"info"}]"#);
-    desk.write("application.log", LINES);
-    desk
+fn test_env() -> TestEnv {
+    let mut env = TestEnv::new();
+    env.set(r#"logs.filters=[{"below":"info"}]"#);
+    env.write("application.log", LINES);
+    env
 }
 
 /// What is printed is the file with the secrets replaced, what is left out marked, and a summary.
 #[test]
 fn a_file_is_shown_as_it_would_be_sent() {
-    let desk = desk();
-    let output = desk.run(&["redact", desk.log("application.log").to_str().unwrap()]);
+    let env = test_env();
+    let output = env.run(&["redact", env.log("application.log").to_str().unwrap()]);
     assert!(output.status.success());
     let shown = LINES
         .replace("s3cr3t", "[credential]")
@@ -43,8 +41,8 @@ fn a_file_is_shown_as_it_would_be_sent() {
 /// The same from standard input, as JSON, with only what is changed.
 #[test]
 fn standard_input_is_shown_as_json() {
-    let desk = desk();
-    let mut command = desk.command(&["redact", "-", "--json", "--only-changed"]);
+    let env = test_env();
+    let mut command = env.command(&["redact", "-", "--json", "--only-changed"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(LINES.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -62,7 +60,7 @@ fn standard_input_is_shown_as_json() {
 
 #[test]
 fn a_file_that_is_not_there_is_an_error() {
-    let output = desk().run(&["redact", "no-such-file.log"]);
+    let output = test_env().run(&["redact", "no-such-file.log"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no-such-file.log cannot be read"), "{}", text(&output.stderr));
 }

@@ -1,13 +1,12 @@
 //! Delivery that spares the machine, on the built program.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
-use insights_agent_tests::desktop::Desktop;
-use insights_agent_tests::network_manager::NetworkManager;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::receiver::Receiver;
 use serde_json::Value;
+use test_support::desktop::Desktop;
+use test_support::network_manager::NetworkManager;
+use test_support::program::TestEnv;
+use test_support::receiver::Receiver;
 
 fn waiting(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()
@@ -21,19 +20,19 @@ fn waiting(status: &Value) -> u64 {
 fn a_metered_link_is_spared() {
     let (desktop, receiver) = (Desktop::start(), Receiver::start());
     let network = NetworkManager::start(&desktop);
-    let mut desk = Desk::new();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    desk.set("collector.saving_interval=2h");
-    let mut command = desk.command(&["run"]);
+    let mut env = TestEnv::new();
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    env.set("collector.saving_interval=2h");
+    let mut command = env.command(&["run"]);
     command.env("DBUS_SYSTEM_BUS_ADDRESS", desktop.bus());
-    let agent = desk.start_as(command);
-    desk.wait_for_status("saving", |status| status["saving"] == "metered");
-    let status = desk.wait_for_status("some requests", |status| waiting(status) >= 4);
+    let agent = env.start_as(command);
+    env.wait_for_status("saving", |status| status["saving"] == "metered");
+    let status = env.wait_for_status("some requests", |status| waiting(status) >= 4);
     assert!(["starting", "delivering"].iter().any(|health| status["health"] == *health), "{status}");
-    let page = desk.ok(&["status"]);
+    let page = env.ok(&["status"]);
     assert!(page.contains("on a metered link: what waits is sent every 2 h"), "{page}");
     network.set_unmetered();
-    let status = desk.wait_for_status("all of them", |status| waiting(status) == 0);
+    let status = env.wait_for_status("all of them", |status| waiting(status) == 0);
     assert_eq!(status["saving"], Value::Null);
     assert!(receiver.metrics() > 0);
     assert!(agent.stop());

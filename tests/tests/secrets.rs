@@ -1,6 +1,5 @@
 //! Secrets: where they stand, and where they never appear.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -11,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use insights_agent_tests::desktop::Desktop;
-use insights_agent_tests::program::Desk;
-use insights_agent_tests::{output, wait_for};
 use serde_json::json;
+use test_support::desktop::Desktop;
+use test_support::program::TestEnv;
+use test_support::{output, wait_for};
 
 /// A collector, proxy and authorization server in one, which takes nothing and repeats what it was asked with.
 struct Echo {
@@ -89,24 +88,24 @@ impl Drop for Keyring {
 fn secrets_stand_where_the_settings_say() {
     let (desktop, echo) = (Desktop::start(), Echo::start());
     let keyring = Keyring::start(&desktop);
-    let mut desk = Desk::new();
-    let file = desk.folder().join("secret");
+    let mut env = TestEnv::new();
+    let file = env.folder().join("secret");
     fs::write(&file, "out-of-the-store").unwrap();
     keyring.store(&desktop, "otlp", &file);
     fs::write(&file, "Bearer out-of-a-file\n").unwrap();
-    desk.set(format!("collector.endpoint=http://127.0.0.1:{}", echo.port));
-    desk.set("collector.protocol=http/protobuf");
-    desk.set("collector.headers_from.x-store=store:otlp");
-    desk.set("collector.headers_from.x-variable=env:OTLP_SECRET");
-    desk.set(format!("collector.headers_from.authorization=file:{}", file.display()));
-    let start = |desk: &Desk| {
-        let mut command = desk.command(&["run"]);
+    env.set(format!("collector.endpoint=http://127.0.0.1:{}", echo.port));
+    env.set("collector.protocol=http/protobuf");
+    env.set("collector.headers_from.x-store=store:otlp");
+    env.set("collector.headers_from.x-variable=env:OTLP_SECRET");
+    env.set(format!("collector.headers_from.authorization=file:{}", file.display()));
+    let start = |env: &TestEnv| {
+        let mut command = env.command(&["run"]);
         desktop.apply(&mut command);
-        desk.start_as(command)
+        env.start_as(command)
     };
-    let mut command = desk.command(&["run"]);
+    let mut command = env.command(&["run"]);
     desktop.apply(&mut command);
-    let agent = desk.start_as({
+    let agent = env.start_as({
         command.env("OTLP_SECRET", "out-of-a-variable");
         command
     });
@@ -116,14 +115,14 @@ fn secrets_stand_where_the_settings_say() {
     }
     assert!(agent.stop());
 
-    let agent = start(&desk);
-    desk.wait_for_status("the missing variable", |status| {
+    let agent = start(&env);
+    env.wait_for_status("the missing variable", |status| {
         status.to_string().contains("there is no variable OTLP_SECRET")
     });
     assert!(agent.stop());
-    desk.set("collector.headers_from={\"x-store\":\"store:another\"}");
-    let agent = start(&desk);
-    desk.wait_for_status("the missing entry", |status| status.to_string().contains("no insights-agent/another"));
+    env.set("collector.headers_from={\"x-store\":\"store:another\"}");
+    let agent = start(&env);
+    env.wait_for_status("the missing entry", |status| status.to_string().contains("no insights-agent/another"));
     assert!(agent.stop());
 }
 
@@ -141,10 +140,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn no_secret_appears_anywhere() {
     let echo = Echo::start();
-    let mut desk = Desk::new();
-    let folder = desk.folder().join("config/insights-agent");
+    let mut env = TestEnv::new();
+    let folder = env.folder().join("config/insights-agent");
     fs::create_dir_all(&folder).unwrap();
-    let in_file = desk.folder().join("token");
+    let in_file = env.folder().join("token");
     fs::write(&in_file, "s3cret-of-a-file").unwrap();
     let settings = json!({
         "collector": {
@@ -162,17 +161,17 @@ fn no_secret_appears_anywhere() {
         "program_log": { "level": "debug" },
     });
     fs::write(folder.join("config.json"), settings.to_string()).unwrap();
-    desk.set("policy.allow_pause=true");
-    let agent = desk.start();
-    let _ = desk.status();
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
+    env.set("policy.allow_pause=true");
+    let agent = env.start();
+    let _ = env.status();
+    let _ = env.ok(&["logs", "share", "on"]);
+    env.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
     for secret in ["s3cret-of-all", "s3cret-of-a-file", "s3cret-of-metrics", "s3cret-of-logs", "s3cret-of-fallback"] {
         wait_for(secret, || echo.was_asked_with(secret).then_some(()));
     }
-    desk.wait_for_status("the answer", |status| status.to_string().contains("x-api-key: ****"));
+    env.wait_for_status("the answer", |status| status.to_string().contains("x-api-key: ****"));
 
-    let bundle = desk.folder().join("bundle.zip");
+    let bundle = env.folder().join("bundle.zip");
     let commands: [&[&str]; 9] = [
         &["status"],
         &["status", "--json"],
@@ -185,13 +184,13 @@ fn no_secret_appears_anywhere() {
         &["bundle", bundle.to_str().unwrap()],
     ];
     let printed = commands.map(|words| {
-        let output = desk.run(words);
+        let output = env.run(words);
         let mut all = output.stdout;
         all.extend(output.stderr);
         (words.join(" "), all)
     });
     // With an authorization server that takes nobody.
-    let mut other = Desk::new();
+    let mut other = TestEnv::new();
     other.set(format!("collector.endpoint=http://127.0.0.1:{}", echo.port));
     other.set(format!("collector.oauth2.token_url=http://127.0.0.1:{}/token", echo.port));
     other.set("collector.oauth2.client_id=desks");
@@ -200,12 +199,12 @@ fn no_secret_appears_anywhere() {
     let status = other.wait_for_status("its refusal", |status| status.to_string().contains("gives no token"));
     assert!(second.stop() && agent.stop());
 
-    let unpacked = desk.folder().join("unpacked");
+    let unpacked = env.folder().join("unpacked");
     let unzip = ["-m", "zipfile", "-e", bundle.to_str().unwrap(), unpacked.to_str().unwrap()];
     assert!(output(Command::new("python3").args(unzip)).status.success());
-    let mut written = [desk.data(), unpacked, other.data()].map(|folder| files(&folder)).concat();
-    written.push(desk.folder().join("agent.log"));
-    let copy = desk.data().join("settings.last-good.json");
+    let mut written = [env.data(), unpacked, other.data()].map(|folder| files(&folder)).concat();
+    written.push(env.folder().join("agent.log"));
+    let copy = env.data().join("settings.last-good.json");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     written.retain(|path| *path != copy);
     assert!(written.len() >= 8, "{written:?}");

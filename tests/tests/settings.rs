@@ -1,25 +1,24 @@
 //! Settings that change while the agent runs, on the built program.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 #![cfg(target_os = "linux")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use insights_agent_tests::program::{Desk, Running, text};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::{output, wait_for};
 use serde_json::{Value, json};
+use test_support::program::{Running, TestEnv, text};
+use test_support::receiver::Receiver;
+use test_support::{output, wait_for};
 
 /// The user's settings file of a desk.
-fn file(desk: &Desk) -> PathBuf {
-    desk.folder().join("config/insights-agent/config.json")
+fn file(env: &TestEnv) -> PathBuf {
+    env.folder().join("config/insights-agent/config.json")
 }
 
-fn save(desk: &Desk, text: &str) {
-    fs::create_dir_all(file(desk).parent().unwrap()).unwrap();
-    fs::write(file(desk), text).unwrap();
+fn save(env: &TestEnv, text: &str) {
+    fs::create_dir_all(file(env).parent().unwrap()).unwrap();
+    fs::write(file(env), text).unwrap();
 }
 
 fn problems(status: &Value) -> String {
@@ -33,45 +32,45 @@ fn problems(status: &Value) -> String {
 #[test]
 fn what_is_saved_has_its_effect() {
     let receiver = Receiver::start();
-    let desk = Desk::new();
-    save(&desk, r#"{ "collector": { "endpoint": "http://127.0.0.1:1" }, "program_log": { "level": "error" } }"#);
-    let agent = desk.start();
-    let _ = desk.status();
-    let _ = desk.ok(&["logs", "share", "on"]);
+    let env = TestEnv::new();
+    save(&env, r#"{ "collector": { "endpoint": "http://127.0.0.1:1" }, "program_log": { "level": "error" } }"#);
+    let agent = env.start();
+    let _ = env.status();
+    let _ = env.ok(&["logs", "share", "on"]);
     let line = |number: u32| format!("[2026-11-23T08:18:{number:02}.000] [INFO] default - line {number}\n");
     for number in 0..20 {
-        desk.write("application.log", &line(number));
+        env.write("application.log", &line(number));
     }
-    desk.wait_for_status("a refusal", |status| status["collector"]["logs"]["state"] == "retrying");
+    env.wait_for_status("a refusal", |status| status["collector"]["logs"]["state"] == "retrying");
 
     let good = json!({
         "collector": { "endpoint": receiver.endpoint() },
         "resource": { "attributes": { "department": "saved" } },
         "program_log": { "level": "debug" },
     });
-    save(&desk, &good.to_string());
+    save(&env, &good.to_string());
     for number in 20..40 {
-        desk.write("application.log", &line(number));
+        env.write("application.log", &line(number));
     }
     wait_for("all lines", || (receiver.lines().len() >= 40).then_some(()));
     let mut bodies: Vec<String> = receiver.lines().into_iter().map(|line| line.body).collect();
     bodies.sort_by_key(|body| body.trim_start_matches("line ").parse::<u32>().unwrap());
     assert_eq!(bodies, (0..40).map(|number| format!("line {number}")).collect::<Vec<_>>(), "each line once");
-    let status = desk.wait_for_status("its health", |status| status["health"] == "delivering");
+    let status = env.wait_for_status("its health", |status| status["health"] == "delivering");
     assert_eq!(status["process_id"], agent.id());
-    assert!(desk.said().contains("INFO"), "the log has its new level: {}", desk.said());
+    assert!(env.said().contains("INFO"), "the log has its new level: {}", env.said());
 
-    save(&desk, &good.to_string().replace("saved", "saved\", \"broken"));
-    let status = desk.wait_for_status("the fault", |status| problems(status).contains("config.json:1:"));
+    save(&env, &good.to_string().replace("saved", "saved\", \"broken"));
+    let status = env.wait_for_status("the fault", |status| problems(status).contains("config.json:1:"));
     assert!(problems(&status).contains("stay"), "{}", problems(&status));
     assert_eq!(status["health"], "attention");
     let with_file = json!({ "collector": { "endpoint": receiver.endpoint(), "certificate": "/nowhere/ca.pem" } });
-    save(&desk, &with_file.to_string());
-    desk.wait_for_status("the missing file", |status| problems(status).contains("/nowhere/ca.pem cannot be read"));
-    desk.write("application.log", &line(40));
+    save(&env, &with_file.to_string());
+    env.wait_for_status("the missing file", |status| problems(status).contains("/nowhere/ca.pem cannot be read"));
+    env.write("application.log", &line(40));
     wait_for("what is written meanwhile", || (receiver.lines().len() >= 41).then_some(()));
-    save(&desk, &good.to_string());
-    let status = desk.wait_for_status("the mended file", |status| status["problems"] == json!([]));
+    save(&env, &good.to_string());
+    let status = env.wait_for_status("the mended file", |status| status["problems"] == json!([]));
     assert_eq!(status["process_id"], agent.id());
     assert!(agent.stop());
 }
@@ -79,18 +78,18 @@ fn what_is_saved_has_its_effect() {
 /// Guarantees: an agent that is told to end while it follows new settings ends.
 #[test]
 fn an_end_while_settings_change_is_obeyed() {
-    let desk = Desk::new();
-    save(&desk, "{}");
-    let agent = desk.start();
-    let _ = desk.status();
-    save(&desk, r#"{ "host": { "cpu_threshold": 0.5 } }"#);
-    wait_for("the change", || desk.said().contains("the settings have changed").then_some(()));
+    let env = TestEnv::new();
+    save(&env, "{}");
+    let agent = env.start();
+    let _ = env.status();
+    save(&env, r#"{ "host": { "cpu_threshold": 0.5 } }"#);
+    wait_for("the change", || env.said().contains("the settings have changed").then_some(()));
     assert!(agent.stop());
 }
 
 /// A desk whose machine has this policy: the agent sees a folder of the test's as `/etc/insights-agent`.
-fn start_with_policy(desk: &Desk, policy: &Path) -> Running {
-    let agent = desk.command(&["run"]);
+fn start_with_policy(env: &TestEnv, policy: &Path) -> Running {
+    let agent = env.command(&["run"]);
     let mut command = Command::new("unshare");
     let mount = format!("mount --bind {} /etc/insights-agent && exec \"$0\" \"$@\"", policy.display());
     command.args(["--mount", "sh", "-c", &mount]).arg(agent.get_program()).args(agent.get_args());
@@ -100,7 +99,7 @@ fn start_with_policy(desk: &Desk, policy: &Path) -> Running {
             None => command.env_remove(name),
         };
     }
-    desk.start_as(command)
+    env.start_as(command)
 }
 
 /// Whether this user can see another `/etc/insights-agent` than the machine has.
@@ -127,24 +126,24 @@ fn a_policy_on_linux_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policy.json");
     fs::write(&policy, r#"{ "policy": { "allow_pause": false, "share_platform_logs": false } }"#).unwrap();
-    let mut desk = Desk::new();
-    desk.set("policy.allow_pause=true");
-    let agent = start_with_policy(&desk, folder.path());
-    let status = desk.status();
+    let mut env = TestEnv::new();
+    env.set("policy.allow_pause=true");
+    let agent = start_with_policy(&env, folder.path());
+    let status = env.status();
     assert_eq!(
         (&status["policy"]["allow_pause"], &status["policy"]["share_platform_logs"]),
         (&json!(false), &json!(false))
     );
-    assert!(text(&desk.run(&["pause", "one-hour"]).stderr).contains("Your organisation has set"));
+    assert!(text(&env.run(&["pause", "one-hour"]).stderr).contains("Your organisation has set"));
 
     fs::write(&policy, r#"{ "policy": { "allow_pause": 7 } }"#).unwrap();
-    let status = desk.wait_for_status("the fault", |status| problems(status).contains("policy.json:1:"));
+    let status = env.wait_for_status("the fault", |status| problems(status).contains("policy.json:1:"));
     assert_eq!(status["policy"]["allow_pause"], false, "it stays in force");
-    let mut second = Desk::new();
+    let mut second = TestEnv::new();
     second.set("policy.allow_pause=true");
     assert_eq!(start_with_policy(&second, folder.path()).wait().code(), Some(2), "{}", second.said());
 
     fs::remove_file(&policy).unwrap();
-    desk.wait_for_status("the end of the policy", |status| status["policy"]["allow_pause"] == true);
+    env.wait_for_status("the end of the policy", |status| status["policy"]["allow_pause"] == true);
     assert!(agent.stop());
 }

@@ -1,34 +1,33 @@
 //! The tray program on a real desktop: a real panel shows its icon, its menu is driven over the session bus.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use insights_agent_tests::desktop::{Desktop, TrayIcon};
-use insights_agent_tests::program::{Desk, Running, text, tray_program};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::user::User;
-use insights_agent_tests::{output, wait_for};
 use serde_json::{Value, json};
+use test_support::desktop::{Desktop, TrayIcon};
+use test_support::program::{Running, TestEnv, text, tray_program};
+use test_support::receiver::Receiver;
+use test_support::user::User;
+use test_support::{output, wait_for};
 
 /// Longest end of the program that a logoff allows, with what a loaded machine adds.
 const END: Duration = Duration::from_secs(5);
 
-fn start(desk: &Desk, desktop: &Desktop) -> Running {
-    let mut command: Command = desk.command_of(&tray_program(), &[]);
-    desk.asked();
+fn start(env: &TestEnv, desktop: &Desktop) -> Running {
+    let mut command: Command = env.command_of(&tray_program(), &[]);
+    env.asked();
     desktop.apply(&mut command);
-    desk.start_as(command)
+    env.start_as(command)
 }
 
 /// Every line of the menu does what it says, and the agent, the collector and the icon show it.
 #[test]
 fn the_menu_changes_the_agent() {
-    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let program = start(&desk, &desktop);
+    let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("Delivering;");
     let _ = icon.line("Last delivery");
@@ -38,23 +37,23 @@ fn the_menu_changes_the_agent() {
     assert!(!icon.line("Share platform logs").checked);
     icon.click("Share platform logs");
     // A panel may set the mark by itself, before the agent has done it.
-    let shared = |kinds: Value| desk.wait_for_status("the decision", |status| status["logs"]["shared"] == kinds);
+    let shared = |kinds: Value| env.wait_for_status("the decision", |status| status["logs"]["shared"] == kinds);
     let _ = shared(json!(["platform"]));
     wait_for("the check mark", || icon.line("Share platform logs").checked.then_some(()));
     assert!(!icon.line("Share application logs").checked);
     wait_for("the mark of the icon", || (icon.picture() != delivering).then_some(()));
     desktop.screenshot("tray-delivering-shared");
-    desk.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
+    env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - shared\n");
     wait_for("the shared line", || receiver.lines().iter().any(|line| line.body == "shared").then_some(()));
 
     icon.click("Share platform logs");
     let _ = shared(json!([]));
     wait_for("no check mark", || (!icon.line("Share platform logs").checked).then_some(()));
-    desk.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - private\n");
+    env.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - private\n");
 
     icon.click("Pause for 1 hour");
     let _ = icon.line("Paused until");
-    assert_eq!(desk.status()["health"], "paused");
+    assert_eq!(env.status()["health"], "paused");
     wait_for("no second pause", || (!icon.line("Pause for 1 hour").enabled).then_some(()));
     desktop.screenshot("tray-paused");
     icon.click("Resume");
@@ -63,7 +62,7 @@ fn the_menu_changes_the_agent() {
 
     icon.click("Share platform logs");
     let _ = shared(json!(["platform"]));
-    desk.write("application.log", "[2026-11-23T08:18:13.936] [INFO] default - shared again\n");
+    env.write("application.log", "[2026-11-23T08:18:13.936] [INFO] default - shared again\n");
     wait_for("the next line", || receiver.lines().iter().any(|line| line.body == "shared again").then_some(()));
     assert!(receiver.lines().iter().all(|line| line.body != "private"), "what was written in between is not sent");
 
@@ -76,9 +75,9 @@ fn the_menu_changes_the_agent() {
 /// A collector that is away, and settings that are wrong, are seen in the tray; `SIGTERM` ends it, with all of it on disk.
 #[test]
 fn what_is_wrong_is_shown() {
-    let (desktop, mut desk) = (Desktop::start(), Desk::new());
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let program = start(&desk, &desktop);
+    let (desktop, mut env) = (Desktop::start(), TestEnv::new());
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("No program answers at 127.0.0.1:1");
     wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("wait (")).then_some(()));
@@ -86,19 +85,19 @@ fn what_is_wrong_is_shown() {
     let begun = Instant::now();
     assert!(program.stop(), "it ends without fault");
     assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
-    assert!(desk.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
+    assert!(env.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
 }
 
 /// Before anything was delivered the tray says that; what somebody has to do is said, and the icon asks for attention;
 /// what the organisation has set is grey.
 #[test]
 fn other_states_are_shown() {
-    let (desktop, mut desk) = (Desktop::start(), Desk::new());
+    let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     // Takes connections and never answers.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    desk.set(format!("collector.endpoint=http://{}", mute.local_addr().unwrap()));
-    desk.set("policy.share_platform_logs=true");
-    let program = start(&desk, &desktop);
+    env.set(format!("collector.endpoint=http://{}", mute.local_addr().unwrap()));
+    env.set("policy.share_platform_logs=true");
+    let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("Nothing has been delivered yet.");
     let set = icon.line("Share platform logs (set by your organisation)");
@@ -107,11 +106,11 @@ fn other_states_are_shown() {
     assert!(program.stop());
 
     let receiver = Receiver::start();
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    let mut command = desk.command_of(&tray_program(), &[]);
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let mut command = env.command_of(&tray_program(), &[]);
     desktop.apply(&mut command);
     command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
-    let program = desk.start_as(command);
+    let program = env.start_as(command);
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("A setting is wrong: ");
     desktop.screenshot("tray-attention");
@@ -121,14 +120,14 @@ fn other_states_are_shown() {
 /// Whoever starts the program once more sees the window of the one that runs, and only one.
 #[test]
 fn a_second_start_shows_the_window() {
-    let (desktop, mut desk) = (Desktop::start(), Desk::new());
-    desk.set("collector.endpoint=http://127.0.0.1:1");
+    let (desktop, mut env) = (Desktop::start(), TestEnv::new());
+    env.set("collector.endpoint=http://127.0.0.1:1");
     let user = User::at(&desktop);
-    let program = start(&desk, &desktop);
+    let program = start(&env, &desktop);
     let _ = TrayIcon::wait(&desktop);
     let mut windows = 0;
     for words in [&[][..], &[], &["window"]] {
-        let mut again = desk.command_of(&tray_program(), words);
+        let mut again = env.command_of(&tray_program(), words);
         desktop.apply(&mut again);
         assert!(output(&mut again).status.success(), "it leaves at once");
         windows = wait_for("the window", || Some(user.windows_named("Insights Agent")).filter(|count| *count > 0));
@@ -141,8 +140,8 @@ fn a_second_start_shows_the_window() {
 /// Without a display the program says so, and what to use instead.
 #[test]
 fn without_a_display_it_says_so() {
-    let desk = Desk::new();
-    let mut command = desk.command_of(&tray_program(), &[]);
+    let env = TestEnv::new();
+    let mut command = env.command_of(&tray_program(), &[]);
     let ended = output(command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY"));
     assert!(!ended.status.success());
     let said = text(&ended.stderr);

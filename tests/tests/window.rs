@@ -1,6 +1,5 @@
 //! The window in its real webview, driven as a user drives it, beside a real agent.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
 use std::process::{Child, Command, Stdio};
@@ -8,11 +7,11 @@ use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use insights_agent_tests::desktop::{Desktop, screenshots};
-use insights_agent_tests::program::{Desk, tray_program};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::{free_port, peer, wait_for};
 use serde_json::{Value, json};
+use test_support::desktop::{Desktop, screenshots};
+use test_support::program::{TestEnv, tray_program};
+use test_support::receiver::Receiver;
+use test_support::{free_port, peer, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What has not moved for so long does not move; it is looked so often whether it does.
@@ -37,8 +36,8 @@ impl Driver {
     }
 
     /// Opens the window of a desk at a page.
-    async fn open(&self, desk: &Desk, page: &str) -> Window {
-        let command = desk.command_of(&tray_program(), &["window", "--page", page]);
+    async fn open(&self, env: &TestEnv, page: &str) -> Window {
+        let command = env.command_of(&tray_program(), &["window", "--page", page]);
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let options = json!({ "binary": tray_program(), "args": arguments });
         let Value::Object(wanted) = json!({ "webkitgtk:browserOptions": options }) else { unreachable!() };
@@ -123,27 +122,27 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
 /// The first question: nothing is ticked, what would be sent can be seen before, the answer is what the agent does.
 #[test]
 fn the_first_question_is_asked_honestly() {
-    let (desktop, mut desk) = (Desktop::start(), Desk::new());
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.write("application.log", LINE);
-    let agent = desk.start();
-    let _ = desk.status();
+    let (desktop, mut env) = (Desktop::start(), TestEnv::new());
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.write("application.log", LINE);
+    let agent = env.start();
+    let _ = env.status();
     let driver = Driver::start(&desktop, &[]);
     block_on(async {
-        let window = driver.open(&desk, "welcome").await;
+        let window = driver.open(&env, "welcome").await;
         window.wait("nothing is ticked", "document.querySelectorAll('input:checked').length === 0").await;
         window.wait("nothing to share", "document.getElementById('share').disabled").await;
         window.click("#see-platform").await;
         window.wait("what is hidden", "document.querySelectorAll('#preview-platform mark').length >= 2").await;
         let shown = window.run("return document.getElementById('preview-platform').innerText").await.to_string();
         assert!(!shown.contains("jane@example.com") && !shown.contains("s3cret"), "{shown}");
-        assert_eq!(desk.status()["logs"]["shared"], json!([]), "to look is not to agree");
+        assert_eq!(env.status()["logs"]["shared"], json!([]), "to look is not to agree");
         window.click("#tick-platform").await;
         window.click("#share").await;
         window.shows("How it is").await;
         window.close().await;
     });
-    let status = desk.status();
+    let status = env.status();
     assert_eq!((&status["logs"]["shared"], &status["consent"]["asked"]), (&json!(["platform"]), &json!(true)));
     assert!(agent.stop());
 }
@@ -151,20 +150,20 @@ fn the_first_question_is_asked_honestly() {
 /// Sharing, withdrawal, pause, the try-out of the rules, what was sent, its deletion: each does it in the agent.
 #[test]
 fn what_the_user_does_is_done() {
-    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    desk.write("application.log", LINE);
-    let agent = desk.start();
-    let _ = desk.status();
+    let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    env.write("application.log", LINE);
+    let agent = env.start();
+    let _ = env.status();
     let driver = Driver::start(&desktop, &[]);
     block_on(async {
-        let window = driver.open(&desk, "logs").await;
+        let window = driver.open(&env, "logs").await;
         window.wait("the rules", "document.querySelectorAll('#rules mark').length > 3").await;
         window.wait("the example", "document.querySelectorAll('#try-result mark').length === 2").await;
         window.click("#share-platform").await;
         window.wait("it is on", "document.querySelector('#share-platform[aria-checked=true]')").await;
-        assert_eq!(desk.status()["logs"]["shared"], json!(["platform"]));
-        desk.write("application.log", LINE);
+        assert_eq!(env.status()["logs"]["shared"], json!(["platform"]));
+        env.write("application.log", LINE);
         wait_for("the line", || (!receiver.lines().is_empty()).then_some(()));
         window.page("my-data").await;
         window.wait("a batch with marks", "document.querySelector('#sent-logs mark')").await;
@@ -172,12 +171,12 @@ fn what_the_user_does_is_done() {
         window.page("logs").await;
         window.click("#share-platform").await;
         window.shows("Not shared any more.").await;
-        assert_eq!(desk.status()["logs"]["shared"], json!([]));
+        assert_eq!(env.status()["logs"]["shared"], json!([]));
 
         window.page("overview").await;
         window.click("#pause-hour").await;
         window.shows("Paused until").await;
-        assert_eq!(desk.status()["health"], "paused");
+        assert_eq!(env.status()["health"], "paused");
         window.page("my-data").await;
         window.wait("the batches", "document.querySelector('#batches details')").await;
         window.click("#delete-history").await;
@@ -197,21 +196,21 @@ fn what_the_user_does_is_done() {
 /// on by itself when there is one again.
 #[test]
 fn collectors_and_agents_come_and_go() {
-    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
+    let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     let driver = Driver::start(&desktop, &[]);
     let living = format!("collector.endpoint={}", receiver.endpoint());
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    let agent = desk.start();
-    let _ = desk.status();
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    let agent = env.start();
+    let _ = env.status();
     block_on(async {
-        let window = driver.open(&desk, "connection").await;
+        let window = driver.open(&env, "connection").await;
         window.click("#test").await;
         window.wait("three faults", "document.querySelectorAll('#answers .failed').length === 3").await;
         window.shows("No program answers at 127.0.0.1:1").await;
         agent.kill();
         window.shows("The agent is not running.").await;
-        desk.set(living);
-        let agent = desk.start();
+        env.set(living);
+        let agent = env.start();
         window.wait("no banner", "document.getElementById('banner').innerText === ''").await;
         window.click("#test").await;
         window.wait("two good answers", "document.querySelectorAll('#answers .ok').length === 2").await;
@@ -228,12 +227,12 @@ fn collectors_and_agents_come_and_go() {
 /// day's apps are those of the history. The pictures are for people: `target/screenshots`.
 #[test]
 fn pages_are_drawn() {
-    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
-    desk.write("application.log", LINE);
-    keep_a_day(&desk);
-    let agent = desk.start();
-    let _ = desk.status();
+    let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
+    env.write("application.log", LINE);
+    keep_a_day(&env);
+    let agent = env.start();
+    let _ = env.status();
     let axe = peer("AXE_CORE").map(|file| std::fs::read_to_string(file).unwrap());
     for (name, environment) in [
         ("light", vec![]),
@@ -243,7 +242,7 @@ fn pages_are_drawn() {
     ] {
         let driver = Driver::start(&desktop, &environment);
         block_on(async {
-            let window = driver.open(&desk, "welcome").await;
+            let window = driver.open(&env, "welcome").await;
             for page in ["welcome", "overview", "my-data", "logs", "connection", "help"] {
                 window.page(page).await;
                 window.wait("the page", "document.querySelectorAll('#content > *').length > 1").await;
@@ -278,7 +277,7 @@ fn pages_are_drawn() {
 }
 
 /// A history of today, as the agent keeps it.
-fn keep_a_day(desk: &Desk) {
+fn keep_a_day(env: &TestEnv) {
     let today = Command::new("date").arg("+%F").output().unwrap().stdout;
     let app = |seconds, switches, starts| json!({ "focus_seconds": seconds, "switches": switches, "starts": starts });
     let apps = json!({
@@ -286,8 +285,8 @@ fn keep_a_day(desk: &Desk) {
     });
     let day = json!({ "states": { "active": 11_100.5, "idle": 1200.0, "locked": 2400.0 }, "apps": apps });
     let usage = json!({ "days": { String::from_utf8_lossy(&today).trim(): day } });
-    std::fs::create_dir_all(desk.data()).unwrap();
-    std::fs::write(desk.data().join("usage.json"), usage.to_string()).unwrap();
+    std::fs::create_dir_all(env.data()).unwrap();
+    std::fs::write(env.data().join("usage.json"), usage.to_string()).unwrap();
 }
 
 /// What the organisation has set is shown as such and cannot be changed, neither in the window nor past it.
@@ -295,17 +294,17 @@ fn keep_a_day(desk: &Desk) {
 /// Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
 fn what_the_organisation_has_set() {
-    let (desktop, receiver, mut desk) = (Desktop::start(), Receiver::start(), Desk::new());
-    desk.set(format!("collector.endpoint={}", receiver.endpoint()));
+    let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
+    env.set(format!("collector.endpoint={}", receiver.endpoint()));
     for policy in ["share_platform_logs=true", "share_application_logs=false", "allow_pause=false", "autostart=false"] {
-        desk.set(format!("policy.{policy}"));
+        env.set(format!("policy.{policy}"));
     }
-    desk.write("application.log", LINE);
-    let agent = desk.start();
-    let _ = desk.status();
+    env.write("application.log", LINE);
+    let agent = env.start();
+    let _ = env.status();
     let driver = Driver::start(&desktop, &[]);
     block_on(async {
-        let window = driver.open(&desk, "logs").await;
+        let window = driver.open(&env, "logs").await;
         window.shows("Set by your organisation.").await;
         window.wait("it is on", "document.querySelector('#share-platform[aria-checked=true]:disabled')").await;
         window.wait("it is off", "document.querySelector('#share-applications[aria-checked=false]:disabled')").await;
@@ -327,26 +326,26 @@ fn what_the_organisation_has_set() {
         (&["logs", "share", "off"][..], "Your organisation has set whether logs of platform are shared."),
         (&["pause", "one-hour"], "Your organisation has set that there are no pauses."),
     ] {
-        let refused = desk.run(words);
+        let refused = env.run(words);
         assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(why), "{refused:?}");
     }
-    assert_eq!(desk.status()["logs"]["shared"], json!(["platform"]));
+    assert_eq!(env.status()["logs"]["shared"], json!(["platform"]));
     assert!(agent.stop());
-    assert!(!desk.run(&["logs", "share", "on"]).status.success(), "nor while no agent runs");
+    assert!(!env.run(&["logs", "share", "on"]).status.success(), "nor while no agent runs");
 }
 
 /// The page of help saves a bundle without anything that is nobody's business, and switches the start with the session.
 #[test]
 fn the_page_of_help_helps() {
-    let (desktop, mut desk) = (Desktop::start(), Desk::new());
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.set("collector.headers.authorization=Bearer hunter2");
-    desk.write("application.log", LINE);
-    let agent = desk.start();
-    let _ = desk.status();
+    let (desktop, mut env) = (Desktop::start(), TestEnv::new());
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.set("collector.headers.authorization=Bearer hunter2");
+    env.write("application.log", LINE);
+    let agent = env.start();
+    let _ = env.status();
     let driver = Driver::start(&desktop, &[]);
     let bundle = block_on(async {
-        let window = driver.open(&desk, "help").await;
+        let window = driver.open(&env, "help").await;
         window.wait("many components", "document.querySelectorAll('#licences tbody tr').length > 100").await;
         window.wait("the switch", "document.querySelector('#autostart[aria-checked=false]:enabled')").await;
         window.click("#autostart").await;
@@ -369,16 +368,15 @@ fn the_page_of_help_helps() {
         said.as_str().unwrap().trim_start_matches("Saved as ").to_owned()
     });
     let unpacked =
-        Command::new("python3").args(["-m", "zipfile", "-e", &bundle]).arg(desk.folder().join("bundle")).status();
+        Command::new("python3").args(["-m", "zipfile", "-e", &bundle]).arg(env.folder().join("bundle")).status();
     assert!(unpacked.unwrap().success(), "{bundle}");
-    let read = |name: &str| std::fs::read_to_string(desk.folder().join("bundle").join(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(env.folder().join("bundle").join(name)).unwrap();
     assert!(read("status.txt").contains("127.0.0.1:1") && read("settings.txt").contains("collector.endpoint"));
     assert!(read("doctor.txt").contains("LOOK  collector"), "{}", read("doctor.txt"));
     assert!(read("log-folders.txt").contains("application.log") && read("log/insights-agent.log").contains("started"));
-    let all =
-        Command::new("grep").args(["-r", "-E", "hunter2|s3cret|jane@"]).arg(desk.folder().join("bundle")).output();
+    let all = Command::new("grep").args(["-r", "-E", "hunter2|s3cret|jane@"]).arg(env.folder().join("bundle")).output();
     assert_eq!(String::from_utf8_lossy(&all.unwrap().stdout), "", "what is nobody's business");
     assert!(agent.stop());
-    let alone = desk.folder().join("alone.zip");
-    assert!(desk.ok(&["bundle", &alone.display().to_string()]).contains("alone.zip") && alone.exists());
+    let alone = env.folder().join("alone.zip");
+    assert!(env.ok(&["bundle", &alone.display().to_string()]).contains("alone.zip") && alone.exists());
 }

@@ -1,30 +1,29 @@
 //! The programs for Windows, at work under Wine.
 
-#![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use insights_agent_tests::peers::Backend;
-use insights_agent_tests::program::{Desk, text};
-use insights_agent_tests::receiver::Receiver;
-use insights_agent_tests::user::{Script, User};
-use insights_agent_tests::wait_for;
-use insights_agent_tests::wine::Wine;
 use serde_json::Value;
+use test_support::peers::Backend;
+use test_support::program::{TestEnv, text};
+use test_support::receiver::Receiver;
+use test_support::user::{Script, User};
+use test_support::wait_for;
+use test_support::wine::Wine;
 
 /// The colour of the icon while data is delivered.
 const DELIVERING: u32 = 0x14_80_5a;
 const LINE: &str = "[2026-11-23T08:18:10.936] [INFO] default - ";
 
-fn shared(wine: &Wine, endpoint: &str) -> Desk {
-    let mut desk = Desk::on(wine);
-    desk.set(format!("collector.endpoint={endpoint}"));
-    desk.set("logs.poll_interval=500ms");
-    let _ = desk.ok(&["logs", "share", "on"]);
-    desk
+fn shared(wine: &Wine, endpoint: &str) -> TestEnv {
+    let mut env = TestEnv::on(wine);
+    env.set(format!("collector.endpoint={endpoint}"));
+    env.set("logs.poll_interval=500ms");
+    let _ = env.ok(&["logs", "share", "on"]);
+    env
 }
 
 /// Guarantees: the real collector gets this machine's true CPU and memory, and the lines of log files.
@@ -32,12 +31,12 @@ fn shared(wine: &Wine, endpoint: &str) -> Desk {
 fn the_real_collector_gets_metrics_and_logs() {
     let Some(wine) = Wine::start() else { return };
     let Some(backend) = Backend::start() else { return };
-    let desk = shared(&wine, &format!("http://127.0.0.1:{}", backend.grpc));
-    let agent = desk.start();
-    let _ = desk.status();
-    desk.write("application.log", &format!("{LINE}from Windows\n"));
+    let env = shared(&wine, &format!("http://127.0.0.1:{}", backend.grpc));
+    let agent = env.start();
+    let _ = env.status();
+    env.write("application.log", &format!("{LINE}from Windows\n"));
     wait_for("the line", || backend.written().contains("Body: Str(from Windows)").then_some(()));
-    let status = desk.wait_for_status("measurements", |status| {
+    let status = env.wait_for_status("measurements", |status| {
         let metrics = &status["collector"]["metrics"]["acknowledged_items"];
         status["host"]["cpu"].is_number() && metrics.as_u64() > Some(0)
     });
@@ -53,7 +52,7 @@ fn the_real_collector_gets_metrics_and_logs() {
     }
     assert!((0.0..=1.0).contains(&of("system_cpu_utilization_ratio")[0].1));
     assert_eq!(of("system_memory_limit_bytes")[0].0["os_type"], "windows");
-    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("ended"));
     assert!(agent.wait().success());
 }
 
@@ -68,30 +67,30 @@ fn memory_of_this_machine() -> f64 {
 fn log_files_are_never_held() {
     let Some(wine) = Wine::start() else { return };
     let receiver = Receiver::start();
-    let desk = shared(&wine, &receiver.endpoint());
-    let agent = desk.start();
-    let _ = desk.status();
+    let env = shared(&wine, &receiver.endpoint());
+    let agent = env.start();
+    let _ = env.status();
     let arrives = |body: &str| {
         wait_for(body, || receiver.lines().iter().any(|line| line.body == body).then_some(()));
     };
-    let windows = |file: &str| format!("Z:{}", desk.log(file).display()).replace('/', "\\");
-    desk.write("application.log", &format!("{LINE}first\n"));
+    let windows = |file: &str| format!("Z:{}", env.log(file).display()).replace('/', "\\");
+    env.write("application.log", &format!("{LINE}first\n"));
     arrives("first");
     // The file is still open: it was read less than 5 s ago.
     let _ = wine.ok("cmd", &["/c", "ren", &windows("application.log"), "application.log.1"]);
-    desk.write("application.log.1", &format!("{LINE}after the renaming\n"));
-    desk.write("application.log", &format!("{LINE}in the new file\n"));
+    env.write("application.log.1", &format!("{LINE}after the renaming\n"));
+    env.write("application.log", &format!("{LINE}in the new file\n"));
     arrives("after the renaming");
     arrives("in the new file");
     let _ = wine.ok("cmd", &["/c", "del", &windows("application.log.1")]);
     let _ = wine.ok("cmd", &["/c", "del", &windows("application.log")]);
     // Its name is free once the agent has closed it.
-    wait_for("the deletion", || (!desk.log("application.log").exists()).then_some(()));
-    desk.write("application.log", &format!("{LINE}after the deletion\n"));
+    wait_for("the deletion", || (!env.log("application.log").exists()).then_some(()));
+    env.write("application.log", &format!("{LINE}after the deletion\n"));
     arrives("after the deletion");
     let bodies: Vec<_> = receiver.lines().into_iter().map(|line| line.body).collect();
     assert_eq!(bodies.len(), 4, "once each: {bodies:?}");
-    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("ended"));
     assert!(agent.wait().success());
 }
 
@@ -103,22 +102,22 @@ fn every_way_to_end_is_clean() {
     for (way, program, words) in
         [("close", "taskkill", ["/PID", "ID"]), ("end of the session", "wineboot", ["--end-session", "--shutdown"])]
     {
-        let desk = shared(&wine, "http://127.0.0.1:1");
-        let agent = desk.start();
-        let status = desk.status();
-        desk.write("application.log", &format!("{LINE}kept\n"));
-        let read = desk.wait_for_status("the line", |status| status["queue"]["counters"]["read.logs"] == 1);
+        let env = shared(&wine, "http://127.0.0.1:1");
+        let agent = env.start();
+        let status = env.status();
+        env.write("application.log", &format!("{LINE}kept\n"));
+        let read = env.wait_for_status("the line", |status| status["queue"]["counters"]["read.logs"] == 1);
         let start = Instant::now();
         let id = status["process_id"].to_string();
         let _ = wine.run(program, &words.map(|word| if word == "ID" { &id } else { word }));
         let ended = agent.wait();
         let took = start.elapsed();
-        let said = desk.said();
+        let said = env.said();
         assert!(said.contains("stopped"), "{way}: {ended}: {said}");
         assert!(ended.success(), "{way}: {ended}");
         // Starting the program that asks takes its time, too.
         assert!(took.as_secs() < 10, "{way}: {took:?}");
-        let queue: Value = serde_json::from_str(&desk.ok(&["queue", "--json"])).unwrap();
+        let queue: Value = serde_json::from_str(&env.ok(&["queue", "--json"])).unwrap();
         // Events may have come to it.
         let kept = |queue: &Value| queue["logs"]["items"].as_u64();
         assert!(kept(&read["queue"]) >= Some(1) && kept(&queue) >= kept(&read["queue"]), "{way}: {read} {queue}");
@@ -129,19 +128,19 @@ fn every_way_to_end_is_clean() {
 #[test]
 fn focus_and_idleness_of_real_programs() {
     let Some(wine) = Wine::start() else { return };
-    let mut desk = Desk::on(&wine);
-    desk.set("collector.endpoint=http://127.0.0.1:1");
-    desk.set(r#"focus.apps=[{"app":"notes","process":"notepad"},{"app":"mines","process":"winemine"}]"#);
-    desk.set("focus.idle_after=3s");
-    desk.set("focus.poll_interval=1s");
+    let mut env = TestEnv::on(&wine);
+    env.set("collector.endpoint=http://127.0.0.1:1");
+    env.set(r#"focus.apps=[{"app":"notes","process":"notepad"},{"app":"mines","process":"winemine"}]"#);
+    env.set("focus.idle_after=3s");
+    env.set("focus.poll_interval=1s");
     let mut programs = ["notepad", "winemine"].map(|name| wine.launcher().command(Path::new(name)).spawn().unwrap());
     let mut user = User::at(wine.desktop());
     let (notes, mines) = (user.find("notepad.exe"), user.find("winemine.exe"));
-    let agent = desk.start();
+    let agent = env.start();
     wait_for("the first look", || {
         // A program that starts slowly takes the focus once more.
         let _ = user.switch_to(mines);
-        (desk.status()["focus"]["app"] == "mines").then_some(())
+        (env.status()["focus"]["app"] == "mines").then_some(())
     });
 
     let (second, mut script) = (Duration::from_secs(1), Script::default());
@@ -154,14 +153,14 @@ fn focus_and_idleness_of_real_programs() {
     script.begin("mines", user.press());
     user.type_for(second * 2);
     let end = Instant::now();
-    assert!(desk.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("ended"));
     script.begin("end", (end, Instant::now()));
     assert!(agent.wait().success());
     for program in &mut programs {
         let _ = program.kill();
         let _ = program.wait();
     }
-    let usage: Value = serde_json::from_str(&desk.ok(&["usage", "--json"])).unwrap();
+    let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
     for (what, (least, most)) in script.bounds(Duration::from_secs(1)) {
         let seconds = if what == "idle" { &usage["states"]["idle"] } else { &usage["apps"][what]["focus_seconds"] };
         let seconds = seconds.as_f64().unwrap_or_default();
@@ -175,19 +174,19 @@ fn focus_and_idleness_of_real_programs() {
 fn the_tray_shows_its_icon() {
     let Some(wine) = Wine::start() else { return };
     let receiver = Receiver::start();
-    let desk = shared(&wine, &receiver.endpoint());
-    desk.asked();
+    let env = shared(&wine, &receiver.endpoint());
+    env.asked();
     let tray = wine.launcher().program.with_file_name("insights-tray.exe");
     let mut command = wine.launcher().command(Path::new("explorer"));
-    command.arg("/desktop=shell,1024x700").arg(tray).arg("--data-dir").arg(desk.data());
+    command.arg("/desktop=shell,1024x700").arg(tray).arg("--data-dir").arg(env.data());
     command.args(["--set", &format!("collector.endpoint={}", receiver.endpoint()), "--set", "host.export_interval=1s"]);
     let mut explorer = command.spawn().unwrap();
-    desk.wait_for_status("delivery", |status| status["health"] == "delivering");
+    env.wait_for_status("delivery", |status| status["health"] == "delivering");
     let user = User::at(wine.desktop());
     wait_for("the icon", || (user.pixels(DELIVERING) > 20).then_some(()));
     wine.desktop().screenshot("wine-tray");
-    assert!(desk.ok(&["stop"]).contains("ended"));
-    let log = fs::read_to_string(desk.data().join("log/insights-agent.log")).unwrap();
+    assert!(env.ok(&["stop"]).contains("ended"));
+    let log = fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap();
     assert!(log.contains("stopped"), "{log}");
     let _ = explorer.kill();
     let _ = explorer.wait();
@@ -197,17 +196,17 @@ fn the_tray_shows_its_icon() {
 #[test]
 fn commands_reach_the_agent_through_its_pipe() {
     let Some(wine) = Wine::start() else { return };
-    let desk = shared(&wine, "http://127.0.0.1:1");
-    let alone = desk.run(&["status"]);
+    let env = shared(&wine, "http://127.0.0.1:1");
+    let alone = env.run(&["status"]);
     assert_eq!(alone.status.code(), Some(3), "{}", text(&alone.stderr));
-    let agent = desk.start();
-    let _ = desk.status();
-    let again = desk.run(&["run"]);
+    let agent = env.start();
+    let _ = env.status();
+    let again = env.run(&["run"]);
     assert!(text(&again.stderr).contains("already running"), "{}", text(&again.stderr));
-    let page = desk.ok(&["status"]);
+    let page = env.ok(&["status"]);
     assert!(page.contains("127.0.0.1:1"), "{page}");
-    let _ = desk.ok(&["pause", "one-hour"]);
-    assert_eq!(desk.status()["health"], "paused");
-    let _ = desk.ok(&["stop"]);
+    let _ = env.ok(&["pause", "one-hour"]);
+    assert_eq!(env.status()["health"], "paused");
+    let _ = env.ok(&["stop"]);
     assert!(agent.wait().success());
 }

@@ -71,20 +71,15 @@ enum Command {
         seconds: u64,
     },
     /// Measure the budgets of the design, with peers beside.
-    Bench {
-        /// Lines of log in the backlog.
-        #[arg(long, default_value_t = 1_000_000)]
-        lines: u64,
-        /// Seconds of the idle measurement.
-        #[arg(long, default_value_t = 60)]
-        idle_seconds: u64,
-    },
-    /// Let simulated desks work, and say what they send.
-    Fleet(fleet::Arguments),
+    #[command(disable_help_flag = true)]
+    Bench(step::Arguments),
+    /// Simulate a fleet of desks, and report what they send.
+    #[command(disable_help_flag = true)]
+    Fleet(step::Arguments),
     /// Start Collector, VictoriaMetrics and Prometheus with all that is shipped for them, and fill them.
     Stack(stack::Arguments),
     /// Run the agent under faults, many times, and count what is lost and doubled.
-    Soak(soak::Arguments),
+    Soak(soak::SoakArguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -102,7 +97,7 @@ fn main() -> anyhow::Result<()> {
         Command::Release => release::run_release(),
         Command::Receivers => suite::receivers(),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Command::Bench { lines, idle_seconds } => bench::run(lines, idle_seconds),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Stack(arguments) => stack::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),

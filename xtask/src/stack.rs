@@ -12,9 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::fleet;
-use crate::machine;
-use crate::step::root;
+use crate::step::{self, root};
+use crate::{fleet, machine};
 
 /// How often it is looked whether the Collector answers, which takes it a second.
 const LOOK: Duration = Duration::from_millis(100);
@@ -107,7 +106,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         TcpStream::connect(("127.0.0.1", 4317)).is_ok()
     });
     ensure!(reached, "the collector does not answer; why is in {}", folder.display());
-    fleet::run(&fleet::Arguments::of(arguments.desks, "http://127.0.0.1:4317"))?;
+    let values = vec![format!("--desks={}", arguments.desks), "--collector=http://127.0.0.1:4317".to_owned()];
+    fleet::run(&step::Arguments { values })?;
     println!("Ctrl-C ends it; what it has stays in {}.", folder.display());
     ended.recv()?;
     drop(running);

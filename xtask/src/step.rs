@@ -5,6 +5,15 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
+
+/// Arguments of a program that a command starts. The program parses them, so that each is defined once; `--help` shows them.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Passed to the program unchanged.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) values: Vec<String>,
+}
 
 /// A command line; its first word is the program.
 pub(crate) fn command(words: &[&str]) -> Command {

@@ -1,0 +1,87 @@
+use super::*;
+use crate::records::{Encoding, Size};
+
+/// Two files, with three and two records, and all pieces of them as they should arrive.
+fn all_there() -> (Archive, Pieces) {
+    let mut archive = Archive::new(1);
+    for (encoding, headed, records) in [(Encoding::Utf8, true, 3), (Encoding::Utf16, false, 2)] {
+        let generation = archive.begin(encoding, headed);
+        (0..records).for_each(|_| archive.push(generation, Size::Usual));
+    }
+    let pieces = (0..archive.records.len()).map(|number| {
+        let record = archive.records[number];
+        let body = archive.text(record.generation, record.message, record.end);
+        (uid(record.generation, record.start), Piece { body, stored: 1, refused: 0 })
+    });
+    let pieces = pieces.collect();
+    (archive, pieces)
+}
+
+fn uid(file: usize, offset: usize) -> String {
+    format!("{file:016x}-{offset:016x}")
+}
+
+/// The uid of a record, as [`all_there`] gives it.
+fn uid_of(archive: &Archive, number: usize) -> String {
+    uid(archive.records[number].generation, archive.records[number].start)
+}
+
+#[test]
+fn when_everything_is_there_the_account_is_clean() {
+    let (archive, mut pieces) = all_there();
+    pieces.get_mut(&uid_of(&archive, 4)).unwrap().stored = 3;
+    let account = account(&archive, &pieces);
+    assert!(account.is_clean(), "{account:?}");
+    assert_eq!((account.repeats, account.never_stored), (2, 0));
+}
+
+#[test]
+fn a_record_that_is_missing_is_lost() {
+    let (archive, mut pieces) = all_there();
+    pieces.remove(&uid_of(&archive, 1));
+    assert_eq!(account(&archive, &pieces).lost, [1]);
+}
+
+/// Refused for good is not lost: the agent has to count it.
+#[test]
+fn a_record_that_was_refused_is_there() {
+    let (archive, mut pieces) = all_there();
+    let piece = pieces.get_mut(&uid_of(&archive, 2)).unwrap();
+    (piece.stored, piece.refused) = (0, 1);
+    let account = account(&archive, &pieces);
+    assert!(account.is_clean(), "{account:?}");
+    assert_eq!(account.never_stored, 1);
+}
+
+#[test]
+fn a_record_under_two_uids_is_doubled() {
+    let (archive, mut pieces) = all_there();
+    let again = pieces[&uid_of(&archive, 3)].clone();
+    pieces.insert(uid(9, archive.records[3].start), again);
+    assert_eq!(account(&archive, &pieces).doubled, [3]);
+}
+
+#[test]
+fn a_record_in_two_pieces_is_whole() {
+    let (archive, mut pieces) = all_there();
+    let record = archive.records[4];
+    let middle = record.start + 40;
+    let body = |from, to| archive.text(record.generation, from, to);
+    pieces.get_mut(&uid_of(&archive, 4)).unwrap().body = body(record.start, middle);
+    let rest = Piece { body: body(middle, record.end), stored: 1, refused: 0 };
+    pieces.insert(uid(record.generation, middle), rest);
+    let both = account(&archive, &pieces);
+    assert!(both.is_clean(), "{both:?}");
+
+    pieces.remove(&uid(record.generation, middle));
+    assert_eq!(account(&archive, &pieces).wrong.len(), 1, "the second piece is missing");
+    pieces.remove(&uid_of(&archive, 4));
+    assert_eq!(account(&archive, &pieces).lost, [4], "both are missing");
+}
+
+#[test]
+fn a_text_that_was_not_written_is_wrong() {
+    let (archive, mut pieces) = all_there();
+    pieces.get_mut(&uid_of(&archive, 0)).unwrap().body.pop();
+    assert_eq!(account(&archive, &pieces).wrong.len(), 1);
+}
