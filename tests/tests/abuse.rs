@@ -149,7 +149,7 @@ fn private_memory(process: u32) -> u64 {
 /// and counted by its reason; senders that stop in the middle keep nobody waiting and are told so in the end, those that go away are forgotten, those that say
 /// nothing are closed; and the agent's memory is what it was.
 #[test]
-fn ten_thousand_bad_requests_do_no_harm() {
+fn bad_requests_are_rejected_without_memory_growth() {
     let env = TestEnv::new();
     let agent = env.start();
     let status = env.status();

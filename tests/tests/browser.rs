@@ -102,7 +102,7 @@ fn refused(env: &TestEnv) -> Value {
 ///
 /// Settings: `receiver.allowed_origins`.
 #[tokio::test]
-async fn pages_send_if_their_origin_is_allowed() {
+async fn pages_send_only_when_origin_is_allowed() {
     let Some(backend) = Backend::start() else { return };
     let port = pages();
     let mut env = TestEnv::new();

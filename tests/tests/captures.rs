@@ -118,7 +118,7 @@ fn without_added(arrived: &Resource, sent: &Resource) -> Resource {
 /// Guarantees: each of the recorded requests, preflights too, is answered as the real client expects; and what reaches what is
 /// behind the collector is what was sent plus the enrichment: compared whole.
 #[test]
-fn recorded_requests_arrive_whole() {
+fn recorded_requests_arrive_unchanged_apart_from_added_attributes() {
     let Some(collector) = Collector::start() else { return };
     let mut files = Vec::new();
     for folder in ["node-plain", "node-auth", "browser-cors"] {

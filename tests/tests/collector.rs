@@ -31,7 +31,7 @@ fn test_env(protocol: &str, port: u64) -> TestEnv {
 /// Guarantees: over gRPC and over HTTP the real collector takes everything; its debug exporter shows the log records as
 /// they were written, and `PromQL` finds the metrics by the names, units, attributes and values they should have.
 #[test]
-fn the_real_collector_gets_logs_and_metrics() {
+fn collector_receives_logs_and_metrics_over_both_protocols() {
     let Some(backend) = Backend::start() else { return };
     for (protocol, port) in [("grpc", backend.grpc), ("http/protobuf", backend.http)] {
         let env = test_env(protocol, port.into());
@@ -118,7 +118,7 @@ fn memory_of_this_machine() -> f64 {
 /// Guarantees: code that shares nothing with the agent decodes what is on the wire, over gRPC and over HTTP, field for
 /// field.
 #[test]
-fn an_independent_decoder_reads_the_wire() {
+fn independent_decoder_reads_every_field() {
     let Some(python) = peer("DECODER_PYTHON") else { return };
     let decoder = Decoder::start(&python);
     for (protocol, over, port) in [("grpc", "grpc", decoder.grpc), ("http/protobuf", "http", decoder.http)] {

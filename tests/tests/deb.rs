@@ -27,7 +27,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Guarantees: both programs, the entry of the menu and the one of autostart are where they should be, the installed agent
 /// delivers, and nothing is left after a purge.
 #[test]
-fn the_package_is_installed_and_removed() {
+fn package_install_works_and_purge_removes_everything() {
     let Some(package) = peer("INSIGHTS_DEB") else { return };
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| root.path().join(path);

@@ -120,7 +120,7 @@ fn wait_for_metrics(backend: &Backend, department: &str) {
 ///
 /// Settings: `collector.certificate`, `collector.client_certificate`, `collector.client_key`.
 #[test]
-fn a_certificate_and_a_token_from_a_file_open_the_door() {
+fn client_certificate_and_token_file_are_sent_to_gateway() {
     let Some(backend) = Backend::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "authority");
@@ -170,7 +170,7 @@ fn a_certificate_and_a_token_from_a_file_open_the_door() {
 
 /// Guarantees: each wrong certificate of the server has its own sentence in the status, and the data stays.
 #[test]
-fn wrong_certificates_are_told_apart() {
+fn status_names_fault_of_server_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "authority");
     let stranger = Authority::new(folder.path(), "stranger");
@@ -203,7 +203,7 @@ fn wrong_certificates_are_told_apart() {
 ///
 /// Settings: `collector.min_tls_version`.
 #[test]
-fn an_old_version_of_tls_is_refused() {
+fn tls_1_2_server_is_refused_when_1_3_is_required() {
     let Some(backend) = Backend::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "authority");
@@ -235,7 +235,7 @@ fn an_old_version_of_tls_is_refused() {
 /// Settings: `collector.proxy.address`, `collector.proxy.user`, `collector.proxy.password`,
 /// `collector.proxy.password_from`.
 #[test]
-fn a_forward_proxy_is_passed() {
+fn data_passes_forward_proxy_with_password() {
     let Some(backend) = Backend::start() else { return };
     let (folder, host) = (tempfile::tempdir().unwrap(), host_name());
     let authority = Authority::new(folder.path(), "authority");
@@ -346,7 +346,7 @@ impl Authorization {
 /// Settings: `collector.oauth2.token_url`, `collector.oauth2.client_secret_from`,
 /// `collector.oauth2.scopes`, `collector.oauth2.parameters`.
 #[test]
-fn tokens_are_fetched_and_renewed() {
+fn oauth2_token_is_renewed_when_gateway_rejects_it() {
     let Some(backend) = Backend::start() else { return };
     let (folder, server) = (tempfile::tempdir().unwrap(), Authorization::start());
     let gateway = free_port();
@@ -388,7 +388,7 @@ fn tokens_are_fetched_and_renewed() {
 
 /// Guarantees: a signal goes where its own settings say, to an address that is used as it is, also as JSON; the others go where all go.
 #[test]
-fn signals_go_their_own_ways() {
+fn signal_with_own_destination_goes_there() {
     let Some(backend) = Backend::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (all, own) = (free_port(), free_port());
@@ -422,7 +422,7 @@ fn signals_go_their_own_ways() {
 
 /// Guarantees: while the first collector cannot be reached, data goes to the second one, is acknowledged there, and the status says both.
 #[test]
-fn a_fallback_takes_over() {
+fn fallback_receives_data_when_collector_is_unreachable() {
     let Some(backend) = Backend::start() else { return };
     let mut env = env_for("http://127.0.0.1:1", "grpc");
     env.set("resource.attributes.department=fallback");
@@ -444,7 +444,7 @@ fn a_fallback_takes_over() {
 ///
 /// Settings: `collector.allow_plain_http`.
 #[test]
-fn plain_http_to_another_machine_is_refused() {
+fn plain_http_to_another_machine_needs_permission() {
     let Some(backend) = Backend::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();

@@ -16,7 +16,7 @@ fn text(output: &Output) -> String {
 
 /// Rules are sound, and alert when they should and not when they should not; every alert has a test.
 #[test]
-fn rules() {
+fn alert_rules_pass_promtool_and_each_has_a_test() {
     let Some(promtool) = peer("PROMTOOL") else { return };
     let rules = folder("rules");
     let run = |arguments: &[&str]| Command::new(&promtool).args(arguments).current_dir(&rules).output().unwrap();
@@ -45,7 +45,7 @@ fn validate(collector: &str, files: &[&Path]) -> Output {
 /// The configuration of the Collector's core is valid. Of those for the distribution `contrib` the Collector here lacks
 /// components; it finds nothing else to complain about before it needs them.
 #[test]
-fn configurations() {
+fn collector_configurations_are_valid() {
     let Some(collector) = peer("OTELCOL") else { return };
     let folder = folder("collector");
     let core = validate(&collector, &[&folder.join("victoria.yaml")]);

@@ -30,7 +30,7 @@ fn acknowledged(status: &Value) -> u64 {
 /// read. The agent starts, says what is wrong, and goes on delivering metrics; log files wait. Once there is room it goes
 /// on by itself, and every line arrives, once.
 #[test]
-fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
+fn full_disk_loses_no_line_and_agent_keeps_running() {
     for blocks in [8, 256] {
         let receiver = Receiver::start();
         let mut env = TestEnv::new();
@@ -63,7 +63,7 @@ fn a_full_disk_neither_stops_the_agent_nor_loses_a_line() {
 
 /// Where the data folder cannot even be made the agent starts too, and metrics are delivered from memory.
 #[test]
-fn a_data_folder_that_cannot_be_written_does_not_stop_the_agent() {
+fn agent_runs_when_data_folder_is_not_writable() {
     let receiver = Receiver::start();
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint={}", receiver.endpoint()));

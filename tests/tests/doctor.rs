@@ -19,7 +19,7 @@ fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {
 /// Guarantees: at a desk where everything works, every line but that of the start with the session is good; the collector is asked for each
 /// signal, and its clock is looked at.
 #[test]
-fn a_desk_that_works_is_good() {
+fn doctor_reports_ok_when_everything_works() {
     let Some(backend) = Backend::start() else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.http));
@@ -58,7 +58,7 @@ fn a_desk_that_works_is_good() {
 ///
 /// Settings: `connect.user_data`.
 #[test]
-fn what_is_wrong_is_told() {
+fn doctor_explains_faults_and_changes_nothing() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     env.set("connect.user_data=[\"/nowhere\"]");

@@ -96,7 +96,7 @@ fn effects_every_setting_is_named_by_a_test() {
 /// Settings: `host.enabled`, `processes.enabled`, `internal_metrics.enabled`, `focus.enabled`,
 /// `receiver.enabled`, `host.cpu_threshold`, `host.memory_threshold`.
 #[test]
-fn sources_are_switched() {
+fn only_enabled_sources_report() {
     let switches = ["host", "processes", "internal_metrics", "focus", "receiver"];
     for on in switches {
         let receiver = Receiver::start();
@@ -142,7 +142,7 @@ fn sources_are_switched() {
 ///
 /// Settings: `host.one_per_machine`, `host.export_interval`, `host.sample_interval`.
 #[test]
-fn one_agent_tells_of_a_machine() {
+fn host_metrics_come_from_one_agent_per_machine() {
     let receivers = [Receiver::start(), Receiver::start()];
     let desks = receivers.each_ref().map(|receiver| {
         let mut env = TestEnv::new();
@@ -166,7 +166,7 @@ fn one_agent_tells_of_a_machine() {
 ///
 /// Settings: `logs.watch`, `logs.poll_interval`, `logs.flush_interval`.
 #[test]
-fn the_system_tells_of_changes_if_it_is_asked() {
+fn log_files_are_watched_only_when_enabled() {
     let receiver = Receiver::start();
     for watched in [true, false] {
         let mut env = TestEnv::new();

@@ -48,7 +48,7 @@ fn in_front(env: &TestEnv, app: &str) {
 /// Settings: `focus.idle_after`, `focus.apps`, `processes.sample_interval`,
 /// `connect.process_names`.
 #[test]
-fn a_day_in_a_minute() {
+fn focus_of_scripted_day_matches_script() {
     let Some(backend) = Backend::start() else { return };
     let (desktop, mut env) = (Desktop::start(), test_env("day-platform"));
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -152,7 +152,7 @@ fn a_day_in_a_minute() {
 
 /// Guarantees: a session that logind says is locked, or not shown on its seat, is told so at once, and so is its return.
 #[test]
-fn logind_tells_of_locks() {
+fn session_state_follows_logind_lock() {
     let (desktop, env) = (Desktop::start(), test_env("locked-platform"));
     let logind = Logind::start(&desktop);
     let mut command = env.command(&["run"]);
@@ -183,7 +183,7 @@ fn logind_tells_of_locks() {
 ///
 /// Settings: `focus.poll_interval`.
 #[test]
-fn an_app_that_hangs_is_counted() {
+fn app_that_stops_responding_is_counted_once() {
     let Some(backend) = Backend::start() else { return };
     let (desktop, mut env) = (Desktop::start(), test_env("hung-platform"));
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -214,7 +214,7 @@ fn an_app_that_hangs_is_counted() {
 
 /// Without a display the agent says that it cannot see, and all time is unknown.
 #[test]
-fn without_a_display() {
+fn focus_state_is_unknown_without_display() {
     let env = test_env("no-platform");
     let mut command = env.command(&["run"]);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
@@ -235,7 +235,7 @@ fn without_a_display() {
 /// Guarantees: a run of the platform is one trace, whose root is as long as the run, with its apps and their focus below
 /// it; its start, its first window, its length and its crash dump are measured.
 #[test]
-fn a_platform_session() {
+fn platform_run_is_exported_as_one_trace() {
     let Some(backend) = Backend::start() else { return };
     let (desktop, mut env) = (Desktop::start(), test_env("run-platform"));
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));

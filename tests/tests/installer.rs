@@ -70,7 +70,7 @@ fn start_menu(wine: &Wine) -> PathBuf {
 
 /// Guarantees, per machine and per user: see the module.
 #[test]
-fn the_whole_life_of_an_installation() {
+fn installation_upgrades_repairs_and_removes_everything() {
     let Some(wine) = Wine::start() else { return };
     for scope in [Scope::machine(&wine), Scope::user(&wine)] {
         live(&wine, &scope);

@@ -106,7 +106,7 @@ fn env_that_shares(endpoint: &str) -> TestEnv {
 /// Guarantees: with the collector away, every record written is in the queue exactly once, whole, after any number of
 /// kills.
 #[test]
-fn every_line_is_in_the_queue_once() {
+fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let env = env_that_shares(&format!("http://127.0.0.1:{}", free_port()));
@@ -130,7 +130,7 @@ fn every_line_is_in_the_queue_once() {
 /// Guarantees: at the collector every record arrives at least once; one that arrives again has the same
 /// `log.record.uid`, so that the repeat can be seen.
 #[test]
-fn every_line_arrives_and_repeats_can_be_seen() {
+fn log_lines_killed_at_any_moment_arrive_and_repeats_keep_their_uid() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let receiver = Receiver::start();

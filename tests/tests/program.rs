@@ -12,7 +12,7 @@ use test_support::{free_port, wait_for};
 
 /// What is wrong, where, and what to do: before the agent starts, and without starting it.
 #[test]
-fn a_wrong_settings_file_is_shown_where_it_is_wrong() {
+fn wrong_settings_file_stops_start_and_is_shown_with_position() {
     let env = TestEnv::new();
     let file = env.log("config.json");
     fs::write(&file, "{\n  // where to\n  \"collector\": { \"protocol\": \"carrier pigeon\" }\n}\n").unwrap();
@@ -30,7 +30,7 @@ fn a_wrong_settings_file_is_shown_where_it_is_wrong() {
 
 /// The last good settings stay in force when the file breaks, and the status says what is wrong.
 #[test]
-fn a_file_that_breaks_keeps_the_last_good_settings() {
+fn last_good_settings_apply_when_file_breaks() {
     let mut env = TestEnv::new();
     let file = env.log("config.json");
     let port = free_port();
@@ -69,7 +69,7 @@ fn config_show_masks_secrets_and_names_origins() {
 }
 
 #[test]
-fn without_an_agent_status_says_so() {
+fn status_fails_when_no_agent_runs() {
     let env = TestEnv::new();
     let output = env.run(&["status"]);
     assert_eq!(output.status.code(), Some(3));
@@ -78,7 +78,7 @@ fn without_an_agent_status_says_so() {
 
 /// Guarantees: a decision that is made while the agent starts neither keeps it from starting nor is lost, whoever of the two is first.
 #[test]
-fn a_decision_and_a_start_at_the_same_time_both_happen() {
+fn consent_change_during_start_is_kept() {
     for round in 0..8 {
         let mut env = TestEnv::new();
         env.set("collector.endpoint=http://127.0.0.1:1");
@@ -94,7 +94,7 @@ fn a_decision_and_a_start_at_the_same_time_both_happen() {
 
 /// A second agent on the same data leaves the first alone.
 #[test]
-fn a_second_agent_is_refused() {
+fn second_agent_on_same_data_folder_exits() {
     let receiver = Receiver::start();
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
@@ -109,7 +109,7 @@ fn a_second_agent_is_refused() {
 
 /// Sharing is decided at the command line, takes effect in the running agent, and is withdrawn there, with what waits.
 #[test]
-fn sharing_is_switched_while_the_agent_runs() {
+fn log_sharing_changes_while_agent_runs() {
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", free_port()));
     let agent = env.start();
@@ -131,7 +131,7 @@ fn sharing_is_switched_while_the_agent_runs() {
 
 /// A collector that is away is said in words; data waits, and is delivered when it comes, also across restarts.
 #[test]
-fn data_waits_for_the_collector() {
+fn queued_data_is_delivered_when_collector_returns() {
     let mut env = TestEnv::new();
     let receiver = Receiver::start();
     let _ = env.ok(&["logs", "share", "on"]);
@@ -154,7 +154,7 @@ fn data_waits_for_the_collector() {
 
 /// Every decision on sharing arrives at the collector as an event, in order, whether an agent ran when it was made or not.
 #[test]
-fn decisions_arrive_as_events() {
+fn consent_changes_arrive_as_events() {
     let receiver = Receiver::start();
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
@@ -183,7 +183,7 @@ fn decisions_arrive_as_events() {
 
 /// In a pause nothing is measured, read or sent, also by the next agent. What was written meanwhile follows.
 #[test]
-fn a_pause_stops_everything_and_loses_nothing() {
+fn pause_stops_everything_and_loses_nothing() {
     let receiver = Receiver::start();
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
@@ -217,7 +217,7 @@ fn a_pause_stops_everything_and_loses_nothing() {
 /// Settings: `logs.start_at`.
 #[cfg(target_os = "linux")]
 #[test]
-fn no_log_file_is_opened_before_it_is_shared() {
+fn log_files_are_not_opened_before_sharing() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     env.set("logs.poll_interval=100ms");
@@ -262,7 +262,7 @@ fn opened_files(env: &TestEnv) -> std::sync::mpsc::Receiver<std::path::PathBuf> 
 /// The agent stands back behind whatever else runs, with every thread.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_runs_at_low_priority() {
+fn agent_threads_run_at_low_priority() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     let agent = env.start();
@@ -279,7 +279,7 @@ fn the_agent_runs_at_low_priority() {
 /// memory stays within the budget.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_thousand_files_are_followed_with_few_handles() {
+fn thousand_log_files_are_read_with_few_handles() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     env.set("logs.poll_interval=200ms");
@@ -310,7 +310,7 @@ fn a_thousand_files_are_followed_with_few_handles() {
 
 /// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
 #[test]
-fn a_stop_is_clean() {
+fn shutdown_leaves_everything_on_disk() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     let agent = env.start();
@@ -324,7 +324,7 @@ fn a_stop_is_clean() {
 
 /// Data is deleted on demand: not below a running agent, and no folder but one of an agent's.
 #[test]
-fn data_is_deleted_on_demand() {
+fn delete_data_refuses_running_agent_and_foreign_folder() {
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
     let agent = env.start();
@@ -345,7 +345,7 @@ fn data_is_deleted_on_demand() {
 
 /// The embedded collector prints what arrives, as JSON that can be tested.
 #[test]
-fn the_embedded_collector_prints_what_arrives() {
+fn debug_collector_prints_received_items() {
     let mut command = Command::new(program());
     command.args(["collector", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--format", "json"]);
     let mut collector = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -159,7 +159,7 @@ fn against_median(of: &BTreeMap<(String, String), Calls>, value: impl Fn(&Calls)
 /// Every panel with a query for metrics shows something, and each of the twelve questions has the answer that the
 /// simulation put in.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_question_has_its_answer() {
+async fn dashboards_answer_every_question() {
     let Some(backend) = Backend::start_as_shipped(&folder().join("collector/victoria.yaml")) else { return };
     let first = Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date().saturating_sub(2.days());
     let fleet = Fleet { desks: 10, days: 1, first, interval: 300, seed: 9 };
@@ -203,7 +203,7 @@ fn parts_make_the_whole(asked: &Asked<'_>) {
 
 /// The same seed makes the same days, another one others; every desk of a fleet sends something.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seed_gives_one_fleet() {
+async fn fleet_from_same_seed_is_identical() {
     let first = jiff::civil::date(2026, 3, 2);
     let fleet = |seed| Fleet { desks: 2, days: 2, first, interval: 1800, seed };
     let (report, once) = run(&fleet(1), None).await.unwrap();
@@ -363,7 +363,7 @@ fn attributes(query: &str) -> BTreeSet<String> {
 /// Dashboards are whole: identities are unique, panels do not overlap, every panel says what it shows, and every link leads
 /// to a dashboard that is there.
 #[test]
-fn dashboards_are_whole() {
+fn dashboards_are_complete() {
     let all = dashboards();
     let uids: BTreeSet<&str> = all.iter().map(|dashboard| dashboard["uid"].as_str().unwrap()).collect();
     assert_eq!(uids.len(), all.len());
@@ -425,7 +425,7 @@ fn signals(query: &str) -> BTreeSet<&str> {
 
 /// docs/dashboards.md has the table of questions, panels and queries. `UPDATE_DOCS=1` writes it.
 #[test]
-fn the_table_of_questions_is_up_to_date() {
+fn table_of_questions_is_up_to_date() {
     const BEGIN: &str = "<!-- Generated from dashboards/*.json: `UPDATE_DOCS=1 cargo test -p insights-agent-tests --test questions`. -->\n";
     let mut all = queries();
     let number = |query: &Query| query.question.split_once(". ").and_then(|(n, _)| n.parse().ok()).unwrap_or(u32::MAX);

@@ -37,7 +37,7 @@ fn capture(name: &str) -> Vec<u8> {
 /// Guarantees: what the real client of io.Insights sent reaches the real collector under its own names, with the machine's
 /// attributes beside the platform's, and an app's log record only while the user shares it.
 #[test]
-fn io_insights_rides_along() {
+fn io_insights_requests_reach_collector() {
     let Some(backend) = Backend::start() else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -78,7 +78,7 @@ fn io_insights_rides_along() {
 
 /// Guarantees: a request that was acknowledged is delivered, although the agent is killed at once.
 #[test]
-fn what_is_acknowledged_survives_a_kill() {
+fn acknowledged_request_survives_kill() {
     let Some(backend) = Backend::start() else { return };
     let mut env = TestEnv::new();
     env.set("collector.endpoint=http://127.0.0.1:1");
@@ -95,7 +95,7 @@ fn what_is_acknowledged_survives_a_kill() {
 /// Guarantees: an app with OpenTelemetry's own SDK sends all three signals through the agent, over gRPC and over HTTP with
 /// protobuf and with JSON, and says who it is itself.
 #[test]
-fn apps_send_with_the_sdk_that_they_know() {
+fn python_sdk_delivers_all_signals() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -126,7 +126,7 @@ fn apps_send_with_the_sdk_that_they_know() {
 /// Guarantees: the same with the SDK for JavaScript, over gRPC and over HTTP with protobuf and with JSON; its log records arrive
 /// while the user shares them.
 #[test]
-fn apps_of_javascript_send_in_three_ways() {
+fn javascript_sdk_delivers_all_signals() {
     let (Some(backend), Some(modules)) = (Backend::start(), peer("JAVASCRIPT_MODULES")) else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -154,7 +154,7 @@ fn apps_of_javascript_send_in_three_ways() {
 
 /// Guarantees: what a script emits arrives with its attributes; a log record that nobody shares is said not to be taken.
 #[test]
-fn scripts_emit_their_own() {
+fn emit_delivers_items_of_scripts() {
     let Some(backend) = Backend::start() else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -193,7 +193,7 @@ fn scripts_emit_their_own() {
 /// Settings: `receiver.request_views.enabled`, `receiver.request_views.spans`,
 /// `receiver.sampling.ratio`, `receiver.sampling.keep_errors`.
 #[test]
-fn passing_spans_become_metrics() {
+fn spans_become_metrics_when_enabled() {
     let Some(backend) = Backend::start() else { return };
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint=http://127.0.0.1:{}", backend.grpc));
@@ -249,7 +249,7 @@ fn passing_spans_become_metrics() {
 /// Guarantees: io.Connect's system.json is pointed at the agent by one command, which keeps what was in it; the token that the
 /// agent wants goes along, and the agent's own `emit` says it.
 #[test]
-fn io_connect_is_pointed_at_the_agent() {
+fn connect_setup_points_io_connect_at_agent() {
     let mut env = TestEnv::new();
     env.set("receiver.http_port=4318");
     env.set("receiver.token=s3cret");
@@ -293,7 +293,7 @@ fn io_connect_is_pointed_at_the_agent() {
 
 /// Guarantees: the two lines of docs/own-data.md, as they stand there, send a span.
 #[test]
-fn the_two_lines_of_the_document_work() {
+fn curl_example_of_own_data_page_works() {
     let Some(backend) = Backend::start() else { return };
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/own-data.md")).unwrap();
     let start = text.find("curl http").unwrap();

@@ -23,7 +23,7 @@ fn test_env() -> TestEnv {
 
 /// What is printed is the file with the secrets replaced, what is left out marked, and a summary.
 #[test]
-fn a_file_is_shown_as_it_would_be_sent() {
+fn redact_prints_file_as_it_would_be_sent() {
     let env = test_env();
     let output = env.run(&["redact", env.log("application.log").to_str().unwrap()]);
     assert!(output.status.success());
@@ -40,7 +40,7 @@ fn a_file_is_shown_as_it_would_be_sent() {
 
 /// The same from standard input, as JSON, with only what is changed.
 #[test]
-fn standard_input_is_shown_as_json() {
+fn redact_prints_standard_input_as_json() {
     let env = test_env();
     let mut command = env.command(&["redact", "-", "--json", "--only-changed"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -59,7 +59,7 @@ fn standard_input_is_shown_as_json() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_error() {
+fn redact_fails_when_file_is_missing() {
     let output = test_env().run(&["redact", "no-such-file.log"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no-such-file.log cannot be read"), "{}", text(&output.stderr));

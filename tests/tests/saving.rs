@@ -17,7 +17,7 @@ fn waiting(status: &Value) -> u64 {
 ///
 /// Settings: `collector.saving_interval`.
 #[test]
-fn a_metered_link_is_spared() {
+fn metrics_wait_while_network_is_metered() {
     let (desktop, receiver) = (Desktop::start(), Receiver::start());
     let network = NetworkManager::start(&desktop);
     let mut env = TestEnv::new();

@@ -85,7 +85,7 @@ impl Drop for Keyring {
 ///
 /// Settings: `collector.headers_from`.
 #[test]
-fn secrets_stand_where_the_settings_say() {
+fn header_values_come_from_variable_file_and_store() {
     let (desktop, echo) = (Desktop::start(), Echo::start());
     let keyring = Keyring::start(&desktop);
     let mut env = TestEnv::new();
@@ -138,7 +138,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 ///
 /// Settings: `collector.headers`, `collector.oauth2.client_id`, `collector.oauth2.client_secret`.
 #[test]
-fn no_secret_appears_anywhere() {
+fn secrets_never_appear_in_files_or_output() {
     let echo = Echo::start();
     let mut env = TestEnv::new();
     let folder = env.folder().join("config/insights-agent");

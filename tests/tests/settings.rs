@@ -30,7 +30,7 @@ fn problems(status: &Value) -> String {
 ///
 /// Settings: `program_log.level`.
 #[test]
-fn what_is_saved_has_its_effect() {
+fn saved_settings_apply_without_restart() {
     let receiver = Receiver::start();
     let env = TestEnv::new();
     save(&env, r#"{ "collector": { "endpoint": "http://127.0.0.1:1" }, "program_log": { "level": "error" } }"#);
@@ -77,7 +77,7 @@ fn what_is_saved_has_its_effect() {
 
 /// Guarantees: an agent that is told to end while it follows new settings ends.
 #[test]
-fn an_end_while_settings_change_is_obeyed() {
+fn shutdown_is_obeyed_while_settings_change() {
     let env = TestEnv::new();
     save(&env, "{}");
     let agent = env.start();
@@ -119,7 +119,7 @@ fn can_mount() -> bool {
 ///
 /// Settings: `policy.share_platform_logs`, `policy.allow_pause`.
 #[test]
-fn a_policy_on_linux_is_obeyed() {
+fn linux_policy_wins_over_file_and_flags() {
     if !can_mount() {
         return;
     }

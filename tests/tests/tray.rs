@@ -24,7 +24,7 @@ fn start(env: &TestEnv, desktop: &Desktop) -> Running {
 
 /// Every line of the menu does what it says, and the agent, the collector and the icon show it.
 #[test]
-fn the_menu_changes_the_agent() {
+fn menu_clicks_change_agent_and_icon() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     let program = start(&env, &desktop);
@@ -74,7 +74,7 @@ fn the_menu_changes_the_agent() {
 
 /// A collector that is away, and settings that are wrong, are seen in the tray; `SIGTERM` ends it, with all of it on disk.
 #[test]
-fn what_is_wrong_is_shown() {
+fn menu_shows_unreachable_collector() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     env.set("collector.endpoint=http://127.0.0.1:1");
     let program = start(&env, &desktop);
@@ -91,7 +91,7 @@ fn what_is_wrong_is_shown() {
 /// Before anything was delivered the tray says that; what somebody has to do is said, and the icon asks for attention;
 /// what the organisation has set is grey.
 #[test]
-fn other_states_are_shown() {
+fn menu_shows_starting_policy_and_wrong_setting() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     // Takes connections and never answers.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -119,7 +119,7 @@ fn other_states_are_shown() {
 
 /// Whoever starts the program once more sees the window of the one that runs, and only one.
 #[test]
-fn a_second_start_shows_the_window() {
+fn second_start_shows_window_of_running_program() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     env.set("collector.endpoint=http://127.0.0.1:1");
     let user = User::at(&desktop);
@@ -139,7 +139,7 @@ fn a_second_start_shows_the_window() {
 
 /// Without a display the program says so, and what to use instead.
 #[test]
-fn without_a_display_it_says_so() {
+fn tray_program_names_alternative_without_display() {
     let env = TestEnv::new();
     let mut command = env.command_of(&tray_program(), &[]);
     let ended = output(command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY"));

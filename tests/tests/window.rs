@@ -121,7 +121,7 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
 
 /// The first question: nothing is ticked, what would be sent can be seen before, the answer is what the agent does.
 #[test]
-fn the_first_question_is_asked_honestly() {
+fn welcome_page_shares_only_selected_logs() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     env.set("collector.endpoint=http://127.0.0.1:1");
     env.write("application.log", LINE);
@@ -149,7 +149,7 @@ fn the_first_question_is_asked_honestly() {
 
 /// Sharing, withdrawal, pause, the try-out of the rules, what was sent, its deletion: each does it in the agent.
 #[test]
-fn what_the_user_does_is_done() {
+fn window_actions_take_effect_in_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     env.write("application.log", LINE);
@@ -195,7 +195,7 @@ fn what_the_user_does_is_done() {
 /// The test of the connection says what is wrong, and then that all is well; without an agent the window says so, and goes
 /// on by itself when there is one again.
 #[test]
-fn collectors_and_agents_come_and_go() {
+fn connection_page_follows_collector_and_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     let driver = Driver::start(&desktop, &[]);
     let living = format!("collector.endpoint={}", receiver.endpoint());
@@ -226,7 +226,7 @@ fn collectors_and_agents_come_and_go() {
 /// Every page, in light and dark, at 100 and 200 %: nothing sticks out sideways, nothing keeps people from using it, the
 /// day's apps are those of the history. The pictures are for people: `target/screenshots`.
 #[test]
-fn pages_are_drawn() {
+fn pages_fit_and_are_accessible() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     env.write("application.log", LINE);
@@ -293,7 +293,7 @@ fn keep_a_day(env: &TestEnv) {
 ///
 /// Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
-fn what_the_organisation_has_set() {
+fn policy_settings_cannot_be_changed_in_window() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     for policy in ["share_platform_logs=true", "share_application_logs=false", "allow_pause=false", "autostart=false"] {
@@ -336,7 +336,7 @@ fn what_the_organisation_has_set() {
 
 /// The page of help saves a bundle without anything that is nobody's business, and switches the start with the session.
 #[test]
-fn the_page_of_help_helps() {
+fn help_page_saves_bundle_and_switches_autostart() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
     env.set("collector.endpoint=http://127.0.0.1:1");
     env.set("collector.headers.authorization=Bearer hunter2");

@@ -28,7 +28,7 @@ fn shared(wine: &Wine, endpoint: &str) -> TestEnv {
 
 /// Guarantees: the real collector gets this machine's true CPU and memory, and the lines of log files.
 #[test]
-fn the_real_collector_gets_metrics_and_logs() {
+fn collector_receives_metrics_and_logs_from_windows() {
     let Some(wine) = Wine::start() else { return };
     let Some(backend) = Backend::start() else { return };
     let env = shared(&wine, &format!("http://127.0.0.1:{}", backend.grpc));
@@ -64,7 +64,7 @@ fn memory_of_this_machine() -> f64 {
 
 /// Guarantees: a program of Windows can rename, replace and delete a log file that the agent has open, and no line is lost.
 #[test]
-fn log_files_are_never_held() {
+fn log_files_can_be_renamed_and_deleted_while_read() {
     let Some(wine) = Wine::start() else { return };
     let receiver = Receiver::start();
     let env = shared(&wine, &receiver.endpoint());
@@ -97,7 +97,7 @@ fn log_files_are_never_held() {
 /// Guarantees: who asks the agent to end as Windows does it, by closing its window, by the end of the session, or by the
 /// console, finds everything on disk within 2 s, though the collector is away.
 #[test]
-fn every_way_to_end_is_clean() {
+fn every_way_to_shut_down_keeps_data() {
     let Some(wine) = Wine::start() else { return };
     for (way, program, words) in
         [("close", "taskkill", ["/PID", "ID"]), ("end of the session", "wineboot", ["--end-session", "--shutdown"])]
@@ -126,7 +126,7 @@ fn every_way_to_end_is_clean() {
 
 /// Guarantees: the seconds that real programs are in front are the script's, to the poll interval a piece; so is idleness.
 #[test]
-fn focus_and_idleness_of_real_programs() {
+fn focus_and_idle_time_of_real_programs_match_script() {
     let Some(wine) = Wine::start() else { return };
     let mut env = TestEnv::on(&wine);
     env.set("collector.endpoint=http://127.0.0.1:1");
@@ -171,7 +171,7 @@ fn focus_and_idleness_of_real_programs() {
 
 /// Guarantees: the tray program runs without `WebView2`, shows its icon, and ends when its session does.
 #[test]
-fn the_tray_shows_its_icon() {
+fn tray_icon_appears_without_webview() {
     let Some(wine) = Wine::start() else { return };
     let receiver = Receiver::start();
     let env = shared(&wine, &receiver.endpoint());
@@ -194,7 +194,7 @@ fn the_tray_shows_its_icon() {
 
 /// Guarantees: nobody without an agent gets an answer, and the agent's own user does.
 #[test]
-fn commands_reach_the_agent_through_its_pipe() {
+fn commands_reach_agent_through_pipe() {
     let Some(wine) = Wine::start() else { return };
     let env = shared(&wine, "http://127.0.0.1:1");
     let alone = env.run(&["status"]);

@@ -14,7 +14,7 @@ const JOBS: usize = 2;
 /// Guarantees: whatever happens to log files, the agent, the collector, the clock and the disk, every record that was
 /// written is delivered under one `log.record.uid`, or counted as refused.
 #[test]
-fn nothing_is_lost_and_nothing_is_doubled() {
+fn log_records_under_random_faults_are_delivered_exactly_once() {
     let seed = std::env::var("SOAK_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let seeds = seed.map_or_else(|| (0..RUNS).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
     eprintln!("seeds {seeds:?}");

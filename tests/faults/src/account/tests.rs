@@ -27,7 +27,7 @@ fn uid_of(archive: &Archive, number: usize) -> String {
 }
 
 #[test]
-fn when_everything_is_there_the_account_is_clean() {
+fn account_is_clean_when_every_record_arrived() {
     let (archive, mut pieces) = all_there();
     pieces.get_mut(&uid_of(&archive, 4)).unwrap().stored = 3;
     let account = account(&archive, &pieces);
@@ -36,7 +36,7 @@ fn when_everything_is_there_the_account_is_clean() {
 }
 
 #[test]
-fn a_record_that_is_missing_is_lost() {
+fn missing_record_is_lost() {
     let (archive, mut pieces) = all_there();
     pieces.remove(&uid_of(&archive, 1));
     assert_eq!(account(&archive, &pieces).lost, [1]);
@@ -44,7 +44,7 @@ fn a_record_that_is_missing_is_lost() {
 
 /// Refused for good is not lost: the agent has to count it.
 #[test]
-fn a_record_that_was_refused_is_there() {
+fn refused_record_is_not_lost() {
     let (archive, mut pieces) = all_there();
     let piece = pieces.get_mut(&uid_of(&archive, 2)).unwrap();
     (piece.stored, piece.refused) = (0, 1);
@@ -54,7 +54,7 @@ fn a_record_that_was_refused_is_there() {
 }
 
 #[test]
-fn a_record_under_two_uids_is_doubled() {
+fn record_under_two_uids_is_duplicated() {
     let (archive, mut pieces) = all_there();
     let again = pieces[&uid_of(&archive, 3)].clone();
     pieces.insert(uid(9, archive.records[3].start), again);
@@ -62,7 +62,7 @@ fn a_record_under_two_uids_is_doubled() {
 }
 
 #[test]
-fn a_record_in_two_pieces_is_whole() {
+fn record_in_two_pieces_is_complete() {
     let (archive, mut pieces) = all_there();
     let record = archive.records[4];
     let middle = record.start + 40;
@@ -80,7 +80,7 @@ fn a_record_in_two_pieces_is_whole() {
 }
 
 #[test]
-fn a_text_that_was_not_written_is_wrong() {
+fn changed_text_is_wrong() {
     let (archive, mut pieces) = all_there();
     pieces.get_mut(&uid_of(&archive, 0)).unwrap().body.pop();
     assert_eq!(account(&archive, &pieces).wrong.len(), 1);

@@ -4,7 +4,7 @@ use super::*;
 
 /// What failed can be repeated: a seed always gives the same schedule, and another seed another one.
 #[test]
-fn a_schedule_follows_from_its_seed() {
+fn schedule_from_same_seed_is_identical() {
     let of = |seed| format!("{:?}", Schedule::of(seed));
     assert_eq!(of(7), of(7));
     let different: HashSet<String> = (0..100).map(of).collect();
@@ -13,7 +13,7 @@ fn a_schedule_follows_from_its_seed() {
 
 /// Every kind of rotation, and every fault of the collector, comes about in some thousand runs many times.
 #[test]
-fn everything_happens_in_some_run() {
+fn every_fault_occurs_in_thousand_schedules() {
     let steps: Vec<Step> = (0..1000).flat_map(|seed| Schedule::of(seed).steps).map(|(step, _)| step).collect();
     let often = |wanted: &dyn Fn(&Step) -> bool| assert!(steps.iter().filter(|step| wanted(step)).count() > 50);
     for rotation in Rotation::ALL {
