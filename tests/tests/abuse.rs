@@ -11,7 +11,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::wait_for;
 
 /// As many as the agent has to withstand.

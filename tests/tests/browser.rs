@@ -11,7 +11,7 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use test_support::peers::Backend;
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::{free_port, wait_for};
 
 /// Sends a span named `arguments[1]` to `arguments[0]`, and tells what the page may know of the answer.

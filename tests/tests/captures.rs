@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::Value;
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::{free_port, peer, wait_for};
 
 /// What the agent has to say of each resource, whatever that says itself.

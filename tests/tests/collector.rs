@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use test_support::decoder::Decoder;
 use test_support::peers::Backend;
 use test_support::platform::Platform;
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::{peer, wait_for};
 
 const LINES: &str = "[2026-11-23T08:18:10.936] [INFO] default - all is well\n\

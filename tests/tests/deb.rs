@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use test_support::program::{Running, TestEnv, text};
 use test_support::receiver::Receiver;
+use test_support::test_env::{Running, TestEnv, text};
 use test_support::{peer, wait_for};
 
 /// Runs dpkg on a root of its own, as if by its administrator.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::Value;
 use test_support::peers::Backend;
-use test_support::program::{TestEnv, text};
+use test_support::test_env::{TestEnv, text};
 use test_support::{free_port, wait_for};
 
 /// A server that ends with the test.

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::fs;
 
 use serde_json::Value;
-use test_support::program::TestEnv;
 use test_support::receiver::Receiver;
+use test_support::test_env::TestEnv;
 use test_support::wait_for;
 
 /// Lines in each of the two portions.
@@ -72,7 +72,7 @@ fn agent_runs_when_data_folder_is_not_writable() {
     let agent = env.start();
     wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
     assert!(agent.stop());
-    let said = env.said();
+    let said = env.agent_log();
     assert!(said.contains("failed to write to the data folder"), "{said}");
     assert!(said.contains("queue.db cannot be written"), "{said}");
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use test_support::peers::Backend;
-use test_support::program::{TestEnv, text};
+use test_support::test_env::{TestEnv, text};
 
 /// The lines on a topic: whether each is good, and what it says.
 fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {

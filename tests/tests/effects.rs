@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use insights_agent::config::setting_keys;
 use test_support::platform::Platform;
-use test_support::program::TestEnv;
 use test_support::receiver::Receiver;
+use test_support::test_env::TestEnv;
 use test_support::wait_for;
 
 /// A test and the settings whose effect it shows, as its doc comment lists them.
@@ -77,7 +77,7 @@ fn effects_every_setting_is_named_by_a_test() {
         let test = format!("{}: {name}", file.display());
         for setting in settings {
             let word = setting.rsplit('.').next().unwrap().trim_end_matches("[]");
-            let defaults = include_str!("../support/src/program.rs");
+            let defaults = include_str!("../support/src/test_env.rs");
             assert!(code.contains(word) || defaults.contains(&setting), "{test}: its file does not use {setting}");
             let section = format!("{setting}.");
             let shown: Vec<&String> = all.iter().filter(|key| **key == setting || key.starts_with(&section)).collect();

@@ -10,7 +10,7 @@ use test_support::desktop::Desktop;
 use test_support::logind::Logind;
 use test_support::peers::Backend;
 use test_support::platform::Platform;
-use test_support::program::{Running, TestEnv};
+use test_support::test_env::{Running, TestEnv};
 use test_support::user::{Script, User};
 use test_support::wait_for;
 
@@ -63,34 +63,34 @@ fn focus_of_scripted_day_matches_script() {
     in_front(&env, "first");
 
     let (second, mut script) = (Duration::from_secs(1), Script::default());
-    script.begin("orders", user.switch_to(orders));
+    script.start("orders", user.switch_to(orders));
     user.work(second * 2);
     // A title that nothing is known by does not make it another app.
     user.rename(orders, "IBM 100 @ 5");
     user.work(second);
-    script.begin("blotter", user.switch_to(blotter));
+    script.start("blotter", user.switch_to(blotter));
     user.work(second);
-    script.begin("other", user.switch_to(foreign));
+    script.start("other", user.switch_to(foreign));
     user.work(second);
-    script.begin("orders", user.switch_to(orders));
+    script.start("orders", user.switch_to(orders));
     user.work(second);
-    script.begin("idle", user.input());
+    script.start("idle", user.input());
     std::thread::sleep(second * 5);
-    script.begin("orders", user.input());
+    script.start("orders", user.input());
     user.work(second);
-    script.begin("locked", user.lock());
+    script.start("locked", user.lock());
     std::thread::sleep(second * 2);
-    script.begin("orders", user.input());
+    script.start("orders", user.input());
     user.work(second);
     let charts = user.open("Charts", platform.id());
-    script.begin("charts", user.switch_to(charts));
+    script.start("charts", user.switch_to(charts));
     user.work(second);
     user.close(charts);
-    script.begin("orders", user.switch_to(orders));
+    script.start("orders", user.switch_to(orders));
     user.work(second);
     let end = Instant::now();
     assert!(agent.stop());
-    script.begin("end", (end, Instant::now()));
+    script.start("end", (end, Instant::now()));
 
     let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
     for (what, (least, most)) in script.bounds(NOTICE) {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::Value;
-use test_support::program::{append, text};
 use test_support::receiver::Receiver;
+use test_support::test_env::{append, text};
 use test_support::wine::Wine;
 use test_support::{output, wait_for};
 

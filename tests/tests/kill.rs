@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message;
-use test_support::program::{TestEnv, append};
 use test_support::receiver::{Line, Receiver, lines};
+use test_support::test_env::{TestEnv, append};
 use test_support::{free_port, wait_for};
 
 /// Kills in each of the two tests.

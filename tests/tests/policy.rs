@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use insights_agent::config::{Settings, json_schema, setting_keys};
 use serde_json::{Value, json};
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::wine::Wine;
 
 const MACHINE: &str = r"HKLM\SOFTWARE\Policies\InsightsAgent";
@@ -29,7 +29,7 @@ fn policies_every_one_is_read() {
         file.push_str(&entry);
         keys.push(key);
     }
-    wine.forget(MACHINE);
+    wine.delete_key(MACHINE);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policies.reg");
     std::fs::write(&path, file.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
@@ -39,7 +39,7 @@ fn policies_every_one_is_read() {
     env.set("collector.timeout=1s");
     let shown = env.ok(&["config", "show"]);
     let tree: Value = serde_json::from_str(&env.ok(&["config", "show", "--json"])).unwrap();
-    wine.forget(MACHINE);
+    wine.delete_key(MACHINE);
     for key in keys {
         let line =
             shown.lines().find(|line| line.starts_with(&key)).unwrap_or_else(|| panic!("{key} is not in\n{shown}"));
@@ -162,8 +162,8 @@ fn policies_of_machine_take_precedence() {
     let status = env.status();
     let _ = env.ok(&["stop"]);
     assert!(agent.wait().success());
-    wine.forget(USER);
-    wine.forget(MACHINE);
+    wine.delete_key(USER);
+    wine.delete_key(MACHINE);
     let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap();
     assert!(line("collector.timeout").contains("9s") && line("collector.timeout").contains("(HKLM"), "{shown}");
     assert!(line("host.cpu_threshold").contains("0.7") && line("host.cpu_threshold").contains("(HKCU"), "{shown}");

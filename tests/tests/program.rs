@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use test_support::program::{TestEnv, program, text};
 use test_support::receiver::Receiver;
+use test_support::test_env::{TestEnv, program, text};
 use test_support::{free_port, wait_for};
 
 /// What is wrong, where, and what to do: before the agent starts, and without starting it.
@@ -317,7 +317,7 @@ fn shutdown_leaves_everything_on_disk() {
     let _ = env.status();
     assert!(agent.stop());
     assert!(!env.data().join("queue.db-wal").exists(), "everything is in the main file");
-    let said = env.said();
+    let said = env.agent_log();
     assert!(said.contains("stopped"), "{said}");
     assert!(fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use test_support::peers::Backend;
-use test_support::program::{TestEnv, text};
+use test_support::test_env::{TestEnv, text};
 use test_support::{output, peer, wait_for};
 
 /// Where the receiver of the agent listens.
@@ -304,7 +304,7 @@ fn curl_example_of_own_data_page_works() {
     let agent = env.start();
     let lines = lines.replace("127.0.0.1:4318", &receiver(&env.status()));
     let sent = output(Command::new("sh").args(["-c", &lines]));
-    assert_eq!(sent.stdout, b"{}", "{}", test_support::program::text(&sent.stderr));
+    assert_eq!(sent.stdout, b"{}", "{}", test_support::test_env::text(&sent.stderr));
     wait_for("the span", || backend.written().contains("Name           : hello").then_some(()));
     assert!(agent.stop());
 }

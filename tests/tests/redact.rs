@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::Value;
-use test_support::program::{TestEnv, text};
+use test_support::test_env::{TestEnv, text};
 
 const LINES: &str = "\
 [2026-11-23T08:18:10.936] [INFO] default - login with token=s3cr3t

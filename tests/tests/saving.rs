@@ -5,8 +5,8 @@
 use serde_json::Value;
 use test_support::desktop::Desktop;
 use test_support::network_manager::NetworkManager;
-use test_support::program::TestEnv;
 use test_support::receiver::Receiver;
+use test_support::test_env::TestEnv;
 
 fn waiting(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()

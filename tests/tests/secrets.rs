@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use test_support::desktop::Desktop;
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::{output, wait_for};
 
 /// A collector, proxy and authorization server in one, which takes nothing and repeats what it was asked with.

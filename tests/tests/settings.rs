@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use test_support::program::{Running, TestEnv, text};
 use test_support::receiver::Receiver;
+use test_support::test_env::{Running, TestEnv, text};
 use test_support::{output, wait_for};
 
 /// The user's settings file of a desk.
@@ -58,7 +58,7 @@ fn saved_settings_apply_without_restart() {
     assert_eq!(bodies, (0..40).map(|number| format!("line {number}")).collect::<Vec<_>>(), "each line once");
     let status = env.wait_for_status("its health", |status| status["health"] == "delivering");
     assert_eq!(status["process_id"], agent.id());
-    assert!(env.said().contains("INFO"), "the log has its new level: {}", env.said());
+    assert!(env.agent_log().contains("INFO"), "the log has its new level: {}", env.agent_log());
 
     save(&env, &good.to_string().replace("saved", "saved\", \"broken"));
     let status = env.wait_for_status("the fault", |status| problems(status).contains("config.json:1:"));
@@ -83,7 +83,7 @@ fn shutdown_is_obeyed_while_settings_change() {
     let agent = env.start();
     let _ = env.status();
     save(&env, r#"{ "host": { "cpu_threshold": 0.5 } }"#);
-    wait_for("the change", || env.said().contains("the settings have changed").then_some(()));
+    wait_for("the change", || env.agent_log().contains("the settings have changed").then_some(()));
     assert!(agent.stop());
 }
 
@@ -109,7 +109,7 @@ fn can_mount() -> bool {
         && fs::create_dir_all("/etc/insights-agent").is_ok()
         && output(Command::new("unshare").args(["--mount", "true"])).status.success();
     if !can {
-        println!("left out: only root can try a policy");
+        println!("skipped: only root can try a policy");
     }
     can
 }
@@ -141,7 +141,7 @@ fn linux_policy_wins_over_file_and_flags() {
     assert_eq!(status["policy"]["allow_pause"], false, "it stays in force");
     let mut second = TestEnv::new();
     second.set("policy.allow_pause=true");
-    assert_eq!(start_with_policy(&second, folder.path()).wait().code(), Some(2), "{}", second.said());
+    assert_eq!(start_with_policy(&second, folder.path()).wait().code(), Some(2), "{}", second.agent_log());
 
     fs::remove_file(&policy).unwrap();
     env.wait_for_status("the end of the policy", |status| status["policy"]["allow_pause"] == true);

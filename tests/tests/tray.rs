@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use test_support::desktop::{Desktop, TrayIcon};
-use test_support::program::{Running, TestEnv, text, tray_program};
 use test_support::receiver::Receiver;
+use test_support::test_env::{Running, TestEnv, text, tray_program};
 use test_support::user::User;
 use test_support::{output, wait_for};
 
@@ -17,7 +17,7 @@ const END: Duration = Duration::from_secs(5);
 
 fn start(env: &TestEnv, desktop: &Desktop) -> Running {
     let mut command: Command = env.command_of(&tray_program(), &[]);
-    env.asked();
+    env.answer_first_question();
     desktop.apply(&mut command);
     env.start_as(command)
 }

@@ -9,8 +9,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use test_support::desktop::{Desktop, screenshots};
-use test_support::program::{TestEnv, tray_program};
 use test_support::receiver::Receiver;
+use test_support::test_env::{TestEnv, tray_program};
 use test_support::{free_port, peer, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);

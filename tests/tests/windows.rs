@@ -8,8 +8,8 @@ use std::{fs, thread};
 
 use serde_json::Value;
 use test_support::peers::Backend;
-use test_support::program::{TestEnv, text};
 use test_support::receiver::Receiver;
+use test_support::test_env::{TestEnv, text};
 use test_support::user::{Script, User};
 use test_support::wait_for;
 use test_support::wine::Wine;
@@ -112,7 +112,7 @@ fn every_way_to_shut_down_keeps_data() {
         let _ = wine.run(program, &words.map(|word| if word == "ID" { &id } else { word }));
         let ended = agent.wait();
         let took = start.elapsed();
-        let said = env.said();
+        let said = env.agent_log();
         assert!(said.contains("stopped"), "{way}: {ended}: {said}");
         assert!(ended.success(), "{way}: {ended}");
         // Starting the program that asks takes its time, too.
@@ -144,17 +144,17 @@ fn focus_and_idle_time_of_real_programs_match_script() {
     });
 
     let (second, mut script) = (Duration::from_secs(1), Script::default());
-    script.begin("notes", user.switch_to(notes));
+    script.start("notes", user.switch_to(notes));
     user.type_for(second * 4);
-    script.begin("mines", user.switch_to(mines));
+    script.start("mines", user.switch_to(mines));
     user.type_for(second * 3);
-    script.begin("idle", user.press());
+    script.start("idle", user.press());
     thread::sleep(second * 6);
-    script.begin("mines", user.press());
+    script.start("mines", user.press());
     user.type_for(second * 2);
     let end = Instant::now();
     assert!(env.ok(&["stop"]).contains("ended"));
-    script.begin("end", (end, Instant::now()));
+    script.start("end", (end, Instant::now()));
     assert!(agent.wait().success());
     for program in &mut programs {
         let _ = program.kill();
@@ -175,7 +175,7 @@ fn tray_icon_appears_without_webview() {
     let Some(wine) = Wine::start() else { return };
     let receiver = Receiver::start();
     let env = shared(&wine, &receiver.endpoint());
-    env.asked();
+    env.answer_first_question();
     let tray = wine.launcher().program.with_file_name("insights-tray.exe");
     let mut command = wine.launcher().command(Path::new("explorer"));
     command.arg("/desktop=shell,1024x700").arg(tray).arg("--data-dir").arg(env.data());

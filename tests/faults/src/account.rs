@@ -1,58 +1,58 @@
-//! What has become of every record that was written.
+//! Accounts for every record that was written.
 //!
-//! What arrives are pieces: mostly whole records; a long record, or one that was written with pauses, comes in several.
-//! `log.record.uid` is the file's id and the offset in it, so every piece can be held against the bytes that were written
-//! there.
+//! Records arrive in pieces. Most pieces are complete records; a long record, or one that was written with pauses,
+//! arrives in several. `log.record.uid` contains the id of the file and the offset in it, so every piece can be compared
+//! with the bytes that were written there.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::records::{Archive, number_of};
 
-/// A log record as it was seen at the collector, or in the queue.
+/// A log record that arrived at the collector, or that is in the queue.
 #[derive(Debug, Clone, Default)]
 pub struct Piece {
     /// Its body.
     pub body: String,
-    /// How often it was taken.
-    pub stored: usize,
-    /// How often it was refused for good.
-    pub refused: usize,
+    /// How often it was accepted.
+    pub accepted: usize,
+    /// How often it was rejected permanently.
+    pub rejected: usize,
 }
 
-/// Every piece, by its `log.record.uid`.
+/// All pieces by their `log.record.uid`.
 pub type Pieces = HashMap<String, Piece>;
 
-/// What has become of the records.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Records of which nothing or not all is there.
+    /// Records that are missing, in whole or in part.
     pub lost: Vec<usize>,
-    /// Records that are there under several uids.
-    pub doubled: Vec<usize>,
-    /// Pieces that arrived, but never were taken.
-    pub never_stored: u64,
-    /// Pieces that were taken more than once, under the same uid.
+    /// Records that arrived under several uids.
+    pub duplicated: Vec<usize>,
+    /// Pieces that arrived but were never accepted.
+    pub never_accepted: u64,
+    /// How often a piece was accepted again under the same uid.
     pub repeats: usize,
-    /// Pieces whose text is not what was written at their place.
+    /// Pieces whose text differs from what was written at their offset.
     pub wrong: Vec<String>,
 }
 
 impl Account {
-    /// Whether every record is there once.
+    /// Returns whether every record arrived exactly once.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.lost.is_empty() && self.doubled.is_empty() && self.wrong.is_empty()
+        self.lost.is_empty() && self.duplicated.is_empty() && self.wrong.is_empty()
     }
 }
 
-/// Holds what arrived against what was written.
+/// Compares what arrived with what was written.
 #[must_use]
 pub fn account(archive: &Archive, pieces: &Pieces) -> Account {
     let mut account = Account::default();
     let mut files: BTreeMap<&str, BTreeMap<usize, &Piece>> = BTreeMap::new();
     for (uid, piece) in pieces {
-        account.never_stored += u64::from(piece.stored == 0);
-        account.repeats += piece.stored.saturating_sub(1);
+        account.never_accepted += u64::from(piece.accepted == 0);
+        account.repeats += piece.accepted.saturating_sub(1);
         let parsed = uid.split_once('-').and_then(|(id, at)| Some((id, usize::from_str_radix(at, 16).ok()?)));
         match parsed {
             Some((id, at)) => drop(files.entry(id).or_default().insert(at, piece)),
@@ -62,23 +62,23 @@ pub fn account(archive: &Archive, pieces: &Pieces) -> Account {
     let mut found = vec![0; archive.records.len()];
     for (id, pieces) in &files {
         match generation_of(archive, pieces) {
-            Some(generation) => go_through(archive, generation, id, pieces, &mut found, &mut account),
-            None => account.wrong.push(format!("nobody knows what file {id} is: {:?}", pieces.values().next())),
+            Some(generation) => compare(archive, generation, id, pieces, &mut found, &mut account),
+            None => account.wrong.push(format!("unknown file {id}: {:?}", pieces.values().next())),
         }
     }
     account.lost = (0..found.len()).filter(|number| found[*number] == 0).collect();
-    account.doubled = (0..found.len()).filter(|number| found[*number] > 1).collect();
+    account.duplicated = (0..found.len()).filter(|number| found[*number] > 1).collect();
     account
 }
 
-/// The generation that pieces under one id belong to: their numbers tell.
+/// Returns the generation of the pieces of one file id, which the record numbers in them determine.
 fn generation_of(archive: &Archive, pieces: &BTreeMap<usize, &Piece>) -> Option<usize> {
     let mut numbers = pieces.values().filter_map(|piece| number_of(&piece.body));
     numbers.find_map(|number| Some(archive.records.get(number)?.generation))
 }
 
-/// Holds the pieces under one id against the bytes of their generation. Counts records that are there whole.
-fn go_through(
+/// Compares the pieces of one file id with the bytes of their generation, and counts complete records.
+fn compare(
     archive: &Archive,
     generation: usize,
     id: &str,
@@ -87,7 +87,7 @@ fn go_through(
     account: &mut Account,
 ) {
     let mut offsets = pieces.keys().copied().peekable();
-    // The record whose begin has been seen, as far as all of it so far was right.
+    // The record whose pieces have been correct so far, from its start on.
     let mut open = None;
     while let Some(at) = offsets.next() {
         let body = &pieces[&at].body;
@@ -101,7 +101,7 @@ fn go_through(
         let is_right = match end.checked_sub(record.message) {
             _ if *body == wanted => true,
             Some(1..) if at == record.start => *body == archive.text(generation, record.message, end),
-            // It was taken when not even its header was complete; what there was of it may have been understood.
+            // It was read before its header was complete; the agent may have parsed the part that was there.
             _ => at == record.start && wanted.starts_with('[') && wanted.ends_with(body),
         };
         if !is_right {
@@ -111,7 +111,7 @@ fn go_through(
         if at == record.start {
             open = Some(number);
         } else if open != Some(number) {
-            account.wrong.push(format!("{id}-{at:x}: the begin of record {number} is missing"));
+            account.wrong.push(format!("{id}-{at:x}: the start of record {number} is missing"));
         }
         if end == record.end && open == Some(number) {
             found[number] += 1;
@@ -119,7 +119,7 @@ fn go_through(
     }
 }
 
-/// Both ends of a text.
+/// Returns the start and the end of a text.
 fn short(text: &str) -> String {
     const SHOWN: usize = 60;
     if text.chars().count() <= 2 * SHOWN {

@@ -1,4 +1,4 @@
-//! A collector that fails as it is told: OTLP over gRPC and over HTTP/1.1, on one port.
+//! A collector that fails on command: OTLP over gRPC and HTTP/1.1, on one port.
 //!
 //! ```text
 //! TCP (refused, reset) ─► axum: /v1/<signal>, and tonic's services ─► busy, away, error, hanging, partial, swallowing
@@ -32,47 +32,55 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::account::{Piece, Pieces};
 use test_support::receiver::lines;
 
-/// Largest request: more than the agent ever sends.
-const LARGEST: usize = 64 << 20;
-/// What a busy collector asks for.
+/// Maximum size of a request, in bytes: more than the agent ever sends.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Delay that a busy collector asks for.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Log records that are rejected of each request, where some are.
-const REJECTED: usize = 3;
-/// Bytes that are read of a connection before it is reset: some of the headers, or of the body.
+/// Log records that a partial success rejects in each request.
+const REJECTED_RECORDS: usize = 3;
+/// Bytes that are read from a connection before it is reset: a part of the headers or of the body.
 const READ_BEFORE_RESET: usize = 600;
-/// How long they are waited for.
+/// Maximum wait for these bytes.
 const RESET_WAIT: Duration = Duration::from_millis(200);
 
-/// What the collector does.
+/// How the collector behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Takes everything.
+    /// Accepts everything.
     Accept,
-    /// Nobody listens; connections are broken.
+    /// Does not listen, and closes open connections.
     Refuse,
-    /// Connections are accepted, and broken in the middle of a request.
+    /// Accepts connections, and resets them in the middle of a request.
     Reset,
-    /// Requests are read and never answered.
+    /// Reads requests and never responds.
     Hang,
-    /// Requests are taken, but the answer never comes.
+    /// Accepts requests, but never responds.
     Swallow,
     /// HTTP 429, gRPC `RESOURCE_EXHAUSTED` with `RetryInfo`.
     Busy,
     /// HTTP 503, gRPC `UNAVAILABLE`.
-    Away,
-    /// HTTP 500, gRPC `INTERNAL`: refused for good.
+    Unavailable,
+    /// HTTP 500, gRPC `INTERNAL`: rejects permanently.
     Error,
-    /// The first records of each request are rejected, in a partial success.
+    /// Rejects the first records of each request, with a partial success.
     Partial,
 }
 
 impl Mode {
-    /// All that are faults.
-    pub const FAULTS: [Self; 8] =
-        [Self::Refuse, Self::Reset, Self::Hang, Self::Swallow, Self::Busy, Self::Away, Self::Error, Self::Partial];
+    /// All modes that are faults.
+    pub const FAULTS: [Self; 8] = [
+        Self::Refuse,
+        Self::Reset,
+        Self::Hang,
+        Self::Swallow,
+        Self::Busy,
+        Self::Unavailable,
+        Self::Error,
+        Self::Partial,
+    ];
 }
 
-/// A running collector. It ends when this is dropped.
+/// A running collector. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Collector {
     address: SocketAddr,
@@ -88,50 +96,51 @@ impl Default for Collector {
 }
 
 impl Collector {
-    /// Listens on an address of loopback of its own, so that nobody else takes the port while it refuses.
+    /// Starts a collector on a loopback address that no other collector uses, so that its port stays free while it does
+    /// not listen.
     #[must_use]
     pub fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let process = std::process::id();
         let parts = [1 + process % 254, process / 254 % 256, 1 + NEXT.fetch_add(1, Ordering::Relaxed) % 250];
         let [a, b, c] = parts.map(|part| part.to_le_bytes()[0]);
-        let address = SocketAddr::from(([127, a, b, c], 4317));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (mode, watched) = watch::channel(Mode::Accept);
-        let listener = runtime.block_on(TcpListener::bind(address)).expect("a port");
+        let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, a, b, c], 0)))).expect("a port");
+        let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Pieces::new()));
         let judge = Judge { mode: watched.clone(), seen: Arc::clone(&seen) };
-        let front = Front { address, listener: Some(listener), mode: watched };
-        runtime.spawn(async move { axum::serve(front, routes(judge)).await });
+        let listener = Listener { address, listener: Some(listener), mode: watched };
+        runtime.spawn(async move { axum::serve(listener, routes(judge)).await });
         Self { address, mode, seen, _runtime: runtime }
     }
 
-    /// Its address, as `collector.endpoint` takes it.
+    /// Returns its address as a value of `collector.endpoint`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Does otherwise from now on.
+    /// Changes how it behaves.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 
-    /// What has arrived.
+    /// Returns what has arrived.
     pub fn seen(&self) -> MutexGuard<'_, Pieces> {
         self.seen.lock().expect("no panic while it was held")
     }
 }
 
-/// The port: not there, or broken, when it is told so.
-struct Front {
+/// The listening port, which closes and resets connections as the mode says.
+struct Listener {
     address: SocketAddr,
     listener: Option<TcpListener>,
     mode: watch::Receiver<Mode>,
 }
 
-impl axum::serve::Listener for Front {
+impl axum::serve::Listener for Listener {
     type Io = DuplexStream;
     type Addr = SocketAddr;
 
@@ -148,7 +157,7 @@ impl axum::serve::Listener for Front {
             tokio::select! {
                 Ok((outer, address)) = listener.accept() => {
                     let (inner, served) = duplex(1 << 16);
-                    tokio::spawn(carry(outer, inner, self.mode.clone()));
+                    tokio::spawn(forward(outer, inner, self.mode.clone()));
                     return (served, address);
                 }
                 _ = self.mode.changed() => {}
@@ -161,13 +170,13 @@ impl axum::serve::Listener for Front {
     }
 }
 
-/// Carries bytes between a client and the server, until the connection is to be broken.
-async fn carry(mut outer: TcpStream, mut inner: DuplexStream, mut mode: watch::Receiver<Mode>) {
-    let broken = tokio::select! {
+/// Forwards bytes between a client and the server, until the mode breaks the connection.
+async fn forward(mut outer: TcpStream, mut inner: DuplexStream, mut mode: watch::Receiver<Mode>) {
+    let is_reset = tokio::select! {
         _ = copy_bidirectional(&mut outer, &mut inner) => return,
         broken = mode.wait_for(|mode| matches!(mode, Mode::Refuse | Mode::Reset)) => broken.is_ok_and(|mode| *mode == Mode::Reset),
     };
-    if broken {
+    if is_reset {
         let mut some = vec![0; READ_BEFORE_RESET];
         let _ = tokio::time::timeout(RESET_WAIT, outer.read_exact(&mut some)).await;
     }
@@ -177,26 +186,26 @@ async fn carry(mut outer: TcpStream, mut inner: DuplexStream, mut mode: watch::R
 fn routes(judge: Judge) -> axum::Router {
     let logs = LogsServiceServer::new(judge.clone())
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(LARGEST);
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
     let metrics = MetricsServiceServer::new(judge.clone()).accept_compressed(CompressionEncoding::Gzip);
     let grpc = tonic::service::Routes::new(logs).add_service(metrics).into_axum_router();
     let http = axum::Router::new().route("/v1/logs", post(http_logs)).route("/v1/metrics", post(http_metrics));
-    http.layer(axum::extract::DefaultBodyLimit::max(LARGEST)).with_state(judge).merge(grpc)
+    http.layer(axum::extract::DefaultBodyLimit::max(MAX_REQUEST_BYTES)).with_state(judge).merge(grpc)
 }
 
-/// What becomes of a request.
+/// The response to a request.
 enum Verdict {
-    /// Taken, but for so many of its records.
-    Taken(usize),
-    /// Later.
+    /// Accepted, except for this many records.
+    Accepted(usize),
+    /// Rejected with a delay; the sender retries.
     Busy,
-    /// Later.
-    Away,
-    /// Never.
-    Refused,
+    /// Unavailable; the sender retries.
+    Unavailable,
+    /// Rejected permanently.
+    Rejected,
 }
 
-/// Decides on requests, and keeps what has arrived.
+/// Responds to requests as the mode says, and keeps what has arrived.
 #[derive(Clone)]
 struct Judge {
     mode: watch::Receiver<Mode>,
@@ -207,32 +216,32 @@ impl Judge {
     async fn judge(&self, request: &ExportLogsServiceRequest) -> Verdict {
         let mode = *self.mode.borrow();
         match mode {
-            // The connection breaks at any moment.
-            Mode::Refuse | Mode::Reset | Mode::Away => Verdict::Away,
+            // `forward` breaks the connection.
+            Mode::Refuse | Mode::Reset | Mode::Unavailable => Verdict::Unavailable,
             Mode::Busy => Verdict::Busy,
             Mode::Accept => {
                 self.keep(request, 0);
-                Verdict::Taken(0)
+                Verdict::Accepted(0)
             }
-            Mode::Partial => Verdict::Taken(self.keep(request, REJECTED)),
+            Mode::Partial => Verdict::Accepted(self.keep(request, REJECTED_RECORDS)),
             Mode::Error => {
                 self.keep(request, usize::MAX);
-                Verdict::Refused
+                Verdict::Rejected
             }
             Mode::Swallow => {
                 self.keep(request, 0);
-                self.wait_for_other_than(mode).await
+                self.wait_for_other_mode(mode).await
             }
-            Mode::Hang => self.wait_for_other_than(mode).await,
+            Mode::Hang => self.wait_for_other_mode(mode).await,
         }
     }
 
-    async fn wait_for_other_than(&self, mode: Mode) -> Verdict {
+    async fn wait_for_other_mode(&self, mode: Mode) -> Verdict {
         let _ = self.mode.clone().wait_for(|now| *now != mode).await;
-        Verdict::Away
+        Verdict::Unavailable
     }
 
-    /// Keeps the records of a request, the first ones as refused; returns how many were.
+    /// Keeps the records of a request, the first ones as rejected; returns how many were rejected.
     fn keep(&self, request: &ExportLogsServiceRequest, refused: usize) -> usize {
         let mut seen = self.seen.lock().expect("no panic while it was held");
         let mut count = 0;
@@ -240,10 +249,10 @@ impl Judge {
             let piece = seen.entry(line.uid).or_insert_with(|| Piece { body: line.body.clone(), ..Piece::default() });
             assert_eq!(piece.body, line.body, "two records have one uid");
             if at < refused {
-                piece.refused += 1;
+                piece.rejected += 1;
                 count += 1;
             } else {
-                piece.stored += 1;
+                piece.accepted += 1;
             }
         }
         count
@@ -253,14 +262,14 @@ impl Judge {
 async fn http_logs(State(judge): State<Judge>, headers: HeaderMap, body: Bytes) -> Response {
     let request: ExportLogsServiceRequest = decode(&headers, &body);
     match judge.judge(&request).await {
-        Verdict::Taken(rejected) => protobuf(&ExportLogsServiceResponse { partial_success: partial(rejected) }),
+        Verdict::Accepted(rejected) => protobuf(&ExportLogsServiceResponse { partial_success: partial(rejected) }),
         verdict => http_failure(&verdict),
     }
 }
 
 async fn http_metrics(State(judge): State<Judge>) -> Response {
     match judge.judge(&ExportLogsServiceRequest::default()).await {
-        Verdict::Taken(_) => protobuf(&ExportMetricsServiceResponse::default()),
+        Verdict::Accepted(_) => protobuf(&ExportMetricsServiceResponse::default()),
         verdict => http_failure(&verdict),
     }
 }
@@ -273,7 +282,7 @@ fn decode<M: Message + Default>(headers: &HeaderMap, body: &[u8]) -> M {
             std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain).expect("gzip");
             &plain
         }
-        Some(other) => panic!("not known here: {other:?}"),
+        Some(other) => panic!("unexpected encoding: {other:?}"),
     };
     M::decode(bytes).expect("a request")
 }
@@ -283,15 +292,15 @@ fn protobuf(message: &impl Message) -> Response {
 }
 
 fn partial(rejected: usize) -> Option<ExportLogsPartialSuccess> {
-    let rejected_log_records = i64::try_from(rejected).expect("not so many");
-    (rejected > 0).then(|| ExportLogsPartialSuccess { rejected_log_records, error_message: "as told".to_owned() })
+    let rejected_log_records = i64::try_from(rejected).expect("a small number");
+    (rejected > 0).then(|| ExportLogsPartialSuccess { rejected_log_records, error_message: "as configured".to_owned() })
 }
 
 fn http_failure(verdict: &Verdict) -> Response {
     let status = match verdict {
         Verdict::Busy => StatusCode::TOO_MANY_REQUESTS,
-        Verdict::Refused => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        Verdict::Away | Verdict::Taken(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Verdict::Rejected => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Verdict::Unavailable | Verdict::Accepted(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, [(header::RETRY_AFTER, RETRY_AFTER.as_secs().to_string())]).into_response()
 }
@@ -300,10 +309,10 @@ fn grpc_failure(verdict: &Verdict) -> tonic::Status {
     match verdict {
         Verdict::Busy => {
             let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
-            tonic::Status::with_error_details(tonic::Code::ResourceExhausted, "as told", details)
+            tonic::Status::with_error_details(tonic::Code::ResourceExhausted, "as configured", details)
         }
-        Verdict::Refused => tonic::Status::internal("as told"),
-        Verdict::Away | Verdict::Taken(_) => tonic::Status::unavailable("as told"),
+        Verdict::Rejected => tonic::Status::internal("as configured"),
+        Verdict::Unavailable | Verdict::Accepted(_) => tonic::Status::unavailable("as configured"),
     }
 }
 
@@ -314,7 +323,7 @@ impl LogsService for Judge {
         request: tonic::Request<ExportLogsServiceRequest>,
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
         match self.judge(request.get_ref()).await {
-            Verdict::Taken(rejected) => {
+            Verdict::Accepted(rejected) => {
                 Ok(tonic::Response::new(ExportLogsServiceResponse { partial_success: partial(rejected) }))
             }
             verdict => Err(grpc_failure(&verdict)),
@@ -329,7 +338,7 @@ impl MetricsService for Judge {
         _: tonic::Request<ExportMetricsServiceRequest>,
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
         match self.judge(&ExportLogsServiceRequest::default()).await {
-            Verdict::Taken(_) => Ok(tonic::Response::new(ExportMetricsServiceResponse::default())),
+            Verdict::Accepted(_) => Ok(tonic::Response::new(ExportMetricsServiceResponse::default())),
             verdict => Err(grpc_failure(&verdict)),
         }
     }

@@ -1,11 +1,11 @@
-//! The log files of a desk: written, and rotated in every way that the agent has to bear.
+//! Log files that are written, and rotated in every way that the agent has to handle.
 //!
-//! What must not be lost, and what nobody can save:
-//! - whatever is renamed, archived or copied stays there to be read; a file that is archived must be known to the agent,
-//!   because it looks into archives only for files that it has followed;
-//! - a file that is deleted must have been read, or be open in the agent, which then must have the time to read it.
+//! Nobody can read what no longer exists, so some rotations have a condition:
+//! - A file that is archived must be known to the agent, which looks into archives only for files that it has tailed.
+//!   Renamed and copied files can always be read.
+//! - A file that is deleted must have been read, or be open in the agent, which then gets the time to read it.
 //!
-//! [`Files::rotate`] asks the [`Reader`] for that, and leaves out what cannot be done at the moment.
+//! [`Files::rotate`] asks the [`Reader`] for the condition, and skips the rotation if it does not hold.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::records::{Archive, Encoding, Size};
 use crate::schedule::{FILES, Rotation};
 
-/// The files by name, with their kind. None is there at first.
+/// The files: name, encoding, and whether records have headers. None exists at first.
 const KINDS: [(&str, Encoding, bool); FILES] = [
     ("application.log", Encoding::Utf8, true),
     ("glue-logger.log", Encoding::Utf8, true),
@@ -24,58 +24,58 @@ const KINDS: [(&str, Encoding, bool); FILES] = [
     ("applications/plain.log", Encoding::Utf8, false),
 ];
 
-/// Files that one file was earlier: more than a run can make.
-const MOST_EARLIER: usize = 1000;
+/// Maximum number of backups of a file: more than a run can create.
+const MAX_BACKUPS: usize = 1000;
 
-/// The number of a file on its volume, and the volume.
+/// The identity of a file: its volume, and its number there.
 pub type Key = (u64, u64);
 
-/// What the agent has done with a file, as far as it matters to who deletes it.
+/// What the agent has done with a file, as far as it matters before a deletion.
 pub trait Reader {
-    /// Whether the agent knows this file, which holds these bytes.
+    /// Returns whether the agent knows this file, which contains these bytes.
     fn knows(&self, key: Key, bytes: &[u8]) -> bool;
-    /// Whether all these bytes of it are in the queue.
+    /// Returns whether all these bytes of the file are in the queue.
     fn has_read(&self, key: Key, bytes: &[u8]) -> bool;
-    /// Whether the agent has it open, and is free to read it to its end.
+    /// Returns whether the agent has the file open, and nothing keeps it from reading to the end.
     fn holds(&self, key: Key) -> bool;
     /// Waits until the agent has read a deleted file to its end.
-    fn wait_for_end_of(&self, key: Key);
+    fn wait_until_read(&self, key: Key);
 }
 
-/// The files, and all that was ever written to them.
+/// The files, and everything that was ever written to them.
 #[derive(Debug)]
 pub struct Files {
     logs: PathBuf,
     all: Vec<LogFile>,
     links: usize,
     archives: usize,
-    /// What was written.
+    /// Everything that was written.
     pub written: Archive,
 }
 
-/// What has to be waited for after a file was deleted.
-enum ToWaitFor {
+/// What follows the deletion of a file.
+enum AfterDeletion {
     Nothing,
-    /// The agent has it open and reads it.
-    EndOf(Key),
+    /// Waiting: the agent has the file open and reads it.
+    WaitUntilRead(Key),
 }
 
-/// A file that is written.
+/// A file that a writer appends to.
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
     encoding: Encoding,
     headed: bool,
-    /// What it holds: a generation; none while it is not there.
+    /// The generation that it contains; none while the file does not exist.
     generation: Option<usize>,
-    /// What belongs to its last record and has not been written yet.
+    /// The part of its last record that has not been written yet.
     rest: Vec<u8>,
-    /// What became of it earlier and still lies beside it, with the generation.
-    earlier: Vec<(PathBuf, usize)>,
+    /// Its backups in the same folder, with their generations.
+    backups: Vec<(PathBuf, usize)>,
 }
 
 impl Files {
-    /// Files in a folder of logs.
+    /// Creates the set of files for a log folder.
     #[must_use]
     pub fn new(logs: &Path, seed: u64) -> Self {
         let file = |(name, encoding, headed): (&str, Encoding, bool)| LogFile {
@@ -84,20 +84,20 @@ impl Files {
             headed,
             generation: None,
             rest: Vec::new(),
-            earlier: Vec::new(),
+            backups: Vec::new(),
         };
         let all = KINDS.into_iter().map(file).collect();
         Self { logs: logs.to_owned(), all, links: 0, archives: 0, written: Archive::new(seed) }
     }
 
-    /// Appends records to a file; of the last one only `part` of 256 parts is
-    /// written, and the rest is held back.
+    /// Appends records to a file. With `part`, only that many 256ths of the last record are written, and the rest is
+    /// held back.
     pub fn append(&mut self, file: usize, records: usize, size: Size, part: Option<usize>) -> String {
         self.finish(file);
         let LogFile { path, encoding, headed, generation, rest, .. } = &mut self.all[file];
-        let begun = generation.is_none();
-        let generation = *generation.get_or_insert_with(|| self.written.begin(*encoding, *headed));
-        let from = if begun { 0 } else { self.written.generations[generation].bytes.len() };
+        let is_new = generation.is_none();
+        let generation = *generation.get_or_insert_with(|| self.written.start(*encoding, *headed));
+        let from = if is_new { 0 } else { self.written.generations[generation].bytes.len() };
         let first = self.written.records.len();
         for _ in 0..records {
             self.written.push(generation, size);
@@ -113,7 +113,7 @@ impl Files {
         format!("records {first}..{}, {} bytes{held_back}", self.written.records.len(), now.len())
     }
 
-    /// Writes what was held back of a file.
+    /// Writes the held back part of a file.
     fn finish(&mut self, file: usize) {
         let LogFile { path, rest, .. } = &mut self.all[file];
         if !rest.is_empty() {
@@ -122,44 +122,44 @@ impl Files {
         }
     }
 
-    /// Writes what was held back of all files.
+    /// Writes the held back parts of all files.
     pub fn finish_all(&mut self) {
         (0..self.all.len()).for_each(|file| self.finish(file));
     }
 
-    /// Rotates a file; says what was done.
+    /// Rotates a file; returns what was done, in words.
     pub fn rotate(&mut self, file: usize, how: Rotation, reader: &impl Reader) -> String {
         self.finish(file);
-        let Some(generation) = self.all[file].generation else { return "left out: it is not there".to_owned() };
+        let Some(generation) = self.all[file].generation else { return "skipped: it does not exist".to_owned() };
         match how {
             Rotation::Rename | Rotation::RenameBehind => {
-                let to = self.all[file].make_room(how == Rotation::RenameBehind);
+                let to = self.all[file].shift_backups(how == Rotation::RenameBehind);
                 fs::rename(&self.all[file].path, &to).expect("a file to rename");
-                self.all[file].goes_to(to)
+                self.all[file].moved_to(to)
             }
             Rotation::CopyTruncate | Rotation::CopyTruncateBehind => {
-                let to = self.all[file].make_room(how == Rotation::CopyTruncateBehind);
+                let to = self.all[file].shift_backups(how == Rotation::CopyTruncateBehind);
                 fs::copy(&self.all[file].path, &to).expect("a file to copy");
                 OpenOptions::new().write(true).truncate(true).open(&self.all[file].path).expect("a file to cut");
-                self.all[file].goes_to(to)
+                self.all[file].moved_to(to)
             }
             Rotation::Compress | Rotation::Delete => {
-                let Some(to_wait_for) = self.may_delete(file, generation, reader) else {
-                    return "left out: it has not been read".to_owned();
+                let Some(after) = self.may_delete(file, generation, reader) else {
+                    return "skipped: it has not been read".to_owned();
                 };
                 let mut path = self.all[file].path.clone();
                 if how == Rotation::Compress {
-                    let renamed = self.all[file].make_room(false);
+                    let renamed = self.all[file].shift_backups(false);
                     fs::rename(&path, &renamed).expect("a file to rename");
                     compress(&renamed);
                     path = renamed;
                 }
                 fs::remove_file(path).expect("a file to delete");
                 self.all[file].generation = None;
-                match to_wait_for {
-                    ToWaitFor::Nothing => "it had been read".to_owned(),
-                    ToWaitFor::EndOf(key) => {
-                        reader.wait_for_end_of(key);
+                match after {
+                    AfterDeletion::Nothing => "it had been read".to_owned(),
+                    AfterDeletion::WaitUntilRead(key) => {
+                        reader.wait_until_read(key);
                         "it was open, and has been read since".to_owned()
                     }
                 }
@@ -178,22 +178,22 @@ impl Files {
             Rotation::Link => {
                 let path = &self.all[file].path;
                 self.links += 1;
-                // Before all other names, and behind them.
+                // Sorted before all other names, and after them.
                 let before = if self.links.is_multiple_of(2) { "a" } else { "z" };
                 let link = path.with_file_name(format!("{before}-link-{}.log", self.links));
                 symlink(path, &link).expect("a link");
-                format!("{} leads to it", link.display())
+                format!("{} points to it", link.display())
             }
             Rotation::RemoveFolder => self.remove_folder(file, reader),
         }
     }
 
-    /// All files of a folder, with those that they were earlier.
+    /// Returns all files of a folder, with their backups.
     fn in_folder<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a Path, usize)> {
         let files = self.all.iter().filter(move |file| file.path.parent() == Some(folder));
         files.flat_map(|file| {
             let now = file.generation.map(|generation| (file.path.as_path(), generation));
-            now.into_iter().chain(file.earlier.iter().map(|(path, generation)| (path.as_path(), *generation)))
+            now.into_iter().chain(file.backups.iter().map(|(path, generation)| (path.as_path(), *generation)))
         })
     }
 
@@ -202,7 +202,7 @@ impl Files {
         let folder = self.folder_of(file);
         for (path, generation) in self.in_folder(&folder) {
             if !reader.knows(key(path), &self.written.generations[generation].bytes) {
-                return format!("left out: the agent does not know {}", path.display());
+                return format!("skipped: the agent does not know {}", path.display());
             }
         }
         self.archives += 1;
@@ -225,11 +225,11 @@ impl Files {
         self.finish_all();
         let folder = self.folder_of(file);
         if folder == self.logs {
-            return "left out: it holds the other folder".to_owned();
+            return "skipped: it contains the other folder".to_owned();
         }
         for (path, generation) in self.in_folder(&folder) {
             if !reader.has_read(key(path), &self.written.generations[generation].bytes) {
-                return format!("left out: {} has not been read", path.display());
+                return format!("skipped: {} has not been read", path.display());
             }
         }
         fs::remove_dir_all(&folder).expect("a folder to delete");
@@ -237,13 +237,13 @@ impl Files {
         "removed".to_owned()
     }
 
-    /// Whether a file can be deleted without a loss; then what has to be waited for.
-    fn may_delete(&self, file: usize, generation: usize, reader: &impl Reader) -> Option<ToWaitFor> {
+    /// Returns what follows if a file is deleted now; none if that would lose records.
+    fn may_delete(&self, file: usize, generation: usize, reader: &impl Reader) -> Option<AfterDeletion> {
         let key = key(&self.all[file].path);
         if reader.has_read(key, &self.written.generations[generation].bytes) {
-            return Some(ToWaitFor::Nothing);
+            return Some(AfterDeletion::Nothing);
         }
-        reader.holds(key).then_some(ToWaitFor::EndOf(key))
+        reader.holds(key).then_some(AfterDeletion::WaitUntilRead(key))
     }
 
     fn folder_of(&self, file: usize) -> PathBuf {
@@ -253,39 +253,39 @@ impl Files {
     fn forget_folder(&mut self, folder: &Path) {
         for file in self.all.iter_mut().filter(|file| file.path.parent() == Some(folder)) {
             file.generation = None;
-            file.earlier.clear();
+            file.backups.clear();
         }
     }
 }
 
 impl LogFile {
-    /// Moves what it was earlier one number on; returns the name that is free then.
-    fn make_room(&mut self, behind: bool) -> PathBuf {
+    /// Increases the number of every backup by one; returns the name that becomes free.
+    fn shift_backups(&mut self, behind: bool) -> PathBuf {
         let path = self.path.clone();
         let extension = path.extension().expect("an extension").to_string_lossy().into_owned();
         let name = |number: usize| {
             path.with_extension(if behind { format!("{extension}.{number}") } else { format!("{number}.{extension}") })
         };
-        let free = (1..MOST_EARLIER).find(|number| !name(*number).exists()).expect("a free number");
+        let free = (1..MAX_BACKUPS).find(|number| !name(*number).exists()).expect("a free number");
         for number in (1..free).rev() {
             let (from, to) = (name(number), name(number + 1));
             fs::rename(&from, &to).expect("a file to rename");
-            for (path, _) in self.earlier.iter_mut().filter(|(path, _)| *path == from) {
+            for (path, _) in self.backups.iter_mut().filter(|(path, _)| *path == from) {
                 path.clone_from(&to);
             }
         }
         name(1)
     }
 
-    /// What it held lies elsewhere now; the next record begins it anew.
-    fn goes_to(&mut self, path: PathBuf) -> String {
-        let said = format!("it is {} now", path.display());
-        self.earlier.extend(self.generation.take().map(|generation| (path, generation)));
+    /// Records that the content is now in a backup; the next record creates the file again.
+    fn moved_to(&mut self, path: PathBuf) -> String {
+        let said = format!("it is now {}", path.display());
+        self.backups.extend(self.generation.take().map(|generation| (path, generation)));
         said
     }
 }
 
-/// What the system knows a file by.
+/// Returns the identity of a file.
 fn key(path: &Path) -> Key {
     let metadata = fs::metadata(path).expect("a file");
     (metadata.dev(), metadata.ino())

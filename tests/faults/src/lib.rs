@@ -1,14 +1,15 @@
-//! The agent under faults: what is written to log files, against what arrives.
+//! The fault harness: runs the built agent under random faults, and compares what was written to log files with what
+//! arrives.
 //!
 //! ```text
-//! seed ─► schedule.rs ─► run.rs: log files written and rotated (files.rs, records.rs)
-//!                                the built agent killed, stopped, suspended, its clock and its disk (process.rs)
-//!                                the collector away, slow, refusing (collector.rs)
-//!                        ─► account.rs: every record is there once, or counted
+//! seed ─► schedule.rs ─► run.rs: writes and rotates log files (files.rs, records.rs)
+//!                                kills, stops and suspends the agent, sets its clock, fills its disk (process.rs)
+//!                                makes the collector unreachable, slow, refusing (collector.rs)
+//!                        ─► account.rs: every record arrived once, or is counted
 //! ```
 //!
-//! A schedule follows from its seed alone; when the agent does what in it does not. So a seed that failed may need
-//! several runs to fail again.
+//! A seed determines the schedule, but not the timing of the agent. A seed that failed may therefore need several runs
+//! to fail again.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! The agent's queue, read without the agent's code: its file is SQLite.
+//! Reads the agent's queue file, which is a SQLite database, without the agent's code.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,15 +11,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::account::{Piece, Pieces};
 use test_support::receiver::lines;
 
-/// Longest wait while the agent writes.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
+/// Maximum wait while the agent writes.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How far the agent has read a log file.
 #[derive(Debug, Clone)]
 pub struct Position {
-    /// Bytes taken.
+    /// Bytes that have been read.
     pub bytes: u64,
-    /// The file's first bytes, as far as the agent has looked at them.
+    /// The first bytes of the file, which the agent stores to recognise it.
     pub first: Vec<u8>,
 }
 
@@ -28,9 +28,9 @@ pub struct Position {
 pub struct QueueFile(PathBuf);
 
 impl QueueFile {
-    /// That of a data folder.
+    /// Returns the queue file of a data folder.
     #[must_use]
-    pub fn of(data: &Path) -> Self {
+    pub fn new(data: &Path) -> Self {
         Self(data.join("queue.db"))
     }
 
@@ -40,19 +40,19 @@ impl QueueFile {
 
     fn try_open(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         Ok(connection)
     }
 
-    /// Whether the agent has made it.
+    /// Returns whether the agent has created the file.
     #[must_use]
-    pub fn is_made(&self) -> bool {
+    pub fn exists(&self) -> bool {
         let query = "SELECT count(*) FROM batch";
         self.try_open().and_then(|connection| connection.query_row(query, [], |_| Ok(()))).is_ok()
     }
 
-    /// How far a file has been read, by its volume and number. Nothing is known of any file while the agent makes the
-    /// queue, or is suspended in the middle of that.
+    /// Returns how far a log file, by volume and number, has been read. Returns none for every file while the agent is
+    /// creating the queue, or is suspended in the middle of that.
     #[must_use]
     pub fn position(&self, (volume, index): (u64, u64)) -> Option<Position> {
         let query = "SELECT position, fingerprint FROM file WHERE volume = ?1 AND file_index = ?2";
@@ -62,7 +62,7 @@ impl QueueFile {
         self.try_open().and_then(|connection| connection.query_row(query, key, row)).ok()
     }
 
-    /// Whether it is surely known that a file is not followed any more.
+    /// Returns whether the agent has stopped tailing a file, by volume and number.
     #[must_use]
     pub fn has_forgotten(&self, (volume, index): (u64, u64)) -> bool {
         let query = "SELECT count(*) FROM file WHERE volume = ?1 AND file_index = ?2";
@@ -70,7 +70,7 @@ impl QueueFile {
         self.open().query_row(query, key, |row| row.get::<_, i64>(0)).expect("a count") == 0
     }
 
-    /// All counters.
+    /// Returns all counters.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let connection = self.open();
@@ -79,9 +79,9 @@ impl QueueFile {
         rows.query_map([], pair).expect("the counters").map(|row| row.expect("a counter")).collect()
     }
 
-    /// Every log record that waits.
+    /// Returns all queued log records.
     #[must_use]
-    pub fn waiting(&self) -> Pieces {
+    pub fn queued(&self) -> Pieces {
         let connection = self.open();
         let query = "SELECT encoding, payload FROM batch WHERE signal = 'logs' ORDER BY id";
         let mut rows = connection.prepare(query).expect("the batches");
@@ -89,25 +89,25 @@ impl QueueFile {
         let mut pieces = Pieces::new();
         for row in rows.query_map([], pair).expect("the batches") {
             let (encoding, payload) = row.expect("a batch");
-            assert_eq!(encoding, "gzip", "only that is read here");
+            assert_eq!(encoding, "gzip", "the only encoding that this reads");
             let mut bytes = Vec::new();
             flate2::read::GzDecoder::new(payload.as_slice()).read_to_end(&mut bytes).expect("gzip");
             for line in lines(&ExportLogsServiceRequest::decode(bytes.as_slice()).expect("a request")) {
                 let piece = pieces.entry(line.uid).or_insert_with(|| Piece { body: line.body, ..Piece::default() });
-                piece.stored += 1;
+                piece.accepted += 1;
             }
         }
         pieces
     }
 
-    /// How many log records wait, events among them.
+    /// Returns the number of queued log records, including events.
     #[must_use]
-    pub fn waiting_items(&self) -> u64 {
+    pub fn queued_items(&self) -> u64 {
         let query = "SELECT coalesce(sum(items), 0) FROM batch WHERE signal = 'logs'";
         self.open().query_row(query, [], |row| row.get::<_, i64>(0)).expect("a sum").cast_unsigned()
     }
 
-    /// What SQLite finds wrong with the file; `ok` if nothing.
+    /// Returns what SQLite finds wrong with the file, or `ok`.
     #[must_use]
     pub fn check(&self) -> String {
         self.open().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer")

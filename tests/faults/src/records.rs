@@ -1,81 +1,81 @@
-//! What the log writers write: numbered records that can be told apart, and the bytes of every file that there was.
+//! What the log writers write: numbered records, and the bytes of every file.
 //!
-//! A *generation* is one series of bytes from a file's begin on. Rotation by renaming keeps it, whatever the file is
-//! called; a file that is cut short or made anew begins another one. A copy belongs to the generation of its original.
+//! A *generation* is the content of a file from its start on. A file keeps its generation when it is renamed, and gets
+//! a new one when it is truncated or created again. A copy has the generation of its original.
 
 use std::fmt::Write as _;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Without a mark.
+    /// UTF-8 without a byte order mark.
     Utf8,
-    /// Lower byte first, with a byte order mark.
+    /// UTF-16, little-endian, with a byte order mark.
     Utf16,
 }
 
-/// How much there is in a record.
+/// How long a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// A line, now and then several.
+    /// One line, sometimes several.
     Usual,
-    /// Some kilobytes that hardly can be compressed, so that a queue gets full.
+    /// Some kilobytes that hardly compress, so that a queue fills up.
     Bulky,
-    /// One line above the 256 KiB at which a record is cut.
+    /// One line that is longer than the 256 KiB at which the agent cuts a record.
     Huge,
 }
 
-/// One record, as it lies in its generation.
+/// The place of a record in its generation.
 #[derive(Debug, Clone, Copy)]
 pub struct Written {
-    /// Which generation.
+    /// The generation.
     pub generation: usize,
-    /// Where it begins there, in bytes.
+    /// Offset of its start, in bytes.
     pub start: usize,
-    /// Where its message begins.
+    /// Offset of its message.
     pub message: usize,
-    /// Where it ends, its line end included.
+    /// Offset of its end, after its line end.
     pub end: usize,
 }
 
-/// The bytes of a file, from its begin on.
+/// The content of a file from its start on.
 #[derive(Debug)]
 pub struct Generation {
-    /// How they are to be read.
+    /// The encoding.
     pub encoding: Encoding,
     /// Whether records have headers.
     pub headed: bool,
-    /// All that was written.
+    /// The bytes.
     pub bytes: Vec<u8>,
-    /// Its records, in their order.
+    /// The numbers of its records, in order.
     pub records: Vec<usize>,
 }
 
-/// All that was ever written. The number of a record is its place in `records`.
+/// Everything that was ever written. The number of a record is its index in `records`.
 #[derive(Debug, Default)]
 pub struct Archive {
-    /// Every series of bytes.
+    /// All generations.
     pub generations: Vec<Generation>,
-    /// Every record.
+    /// All records.
     pub records: Vec<Written>,
     seed: u64,
 }
 
 impl Archive {
-    /// Nothing written yet. Texts follow from the seed and the record's number.
+    /// Returns an empty archive. The seed and the number of a record determine its text.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
 
-    /// Begins a file; returns its generation.
-    pub fn begin(&mut self, encoding: Encoding, headed: bool) -> usize {
+    /// Starts a file; returns its generation.
+    pub fn start(&mut self, encoding: Encoding, headed: bool) -> usize {
         let mark: &[u8] = if encoding == Encoding::Utf16 { &[0xFF, 0xFE] } else { &[] };
         self.generations.push(Generation { encoding, headed, bytes: mark.to_vec(), records: Vec::new() });
         self.generations.len() - 1
     }
 
-    /// Writes one more record to a generation.
+    /// Adds a record to a generation.
     pub fn push(&mut self, generation: usize, size: Size) {
         let number = self.records.len();
         let into = &mut self.generations[generation];
@@ -88,7 +88,7 @@ impl Archive {
         self.records.push(Written { generation, start, message: after_header, end: into.bytes.len() });
     }
 
-    /// The record of a generation that a byte of it belongs to.
+    /// Returns the record that contains the byte at an offset.
     #[must_use]
     pub fn record_at(&self, generation: usize, offset: usize) -> Option<usize> {
         let records = &self.generations[generation].records;
@@ -97,7 +97,7 @@ impl Archive {
         (offset < self.records[number].end).then_some(number)
     }
 
-    /// A part of a generation as text, without line ends behind it.
+    /// Returns a part of a generation as text, without trailing line ends.
     #[must_use]
     pub fn text(&self, generation: usize, from: usize, to: usize) -> String {
         let from_generation = &self.generations[generation];
@@ -113,15 +113,15 @@ impl Archive {
     }
 }
 
-/// The number of the record that a message begins, if it begins one.
+/// Returns the number of the record that starts with a message, if it does.
 #[must_use]
 pub fn number_of(message: &str) -> Option<usize> {
     let (_, rest) = message.split_once("number ")?;
     rest.split_once(':')?.0.parse().ok()
 }
 
-/// Header and message of a record, with its line end. At least 64 bytes: so many have to be taken of a file before the
-/// agent can tell its copy.
+/// Returns header and message of a record, with its line end. A record has at least 64 bytes, because the agent needs
+/// that many to recognise a copy of the file.
 fn texts(seed: u64, number: usize, size: Size, has_headers: bool) -> (String, String) {
     let mut random = fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let end = if random.u8(..8) == 0 { "\r\n" } else { "\n" };

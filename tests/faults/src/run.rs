@@ -1,4 +1,4 @@
-//! One run: a schedule carried out, and what came of it.
+//! One run: carries out a schedule and reports the result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,61 +14,61 @@ use crate::process::{Agent, faketime};
 use crate::queue_file::QueueFile;
 use crate::records::Size;
 use crate::schedule::{About, Schedule, Step};
-use test_support::program::TestEnv;
+use test_support::test_env::TestEnv;
 use test_support::{LIMIT, wait_for};
 
-/// How often it is looked whether everything has arrived.
-const LOOK: Duration = Duration::from_millis(100);
-/// Nothing is sent more often for a good reason: each repeat takes a failure, with a pause behind it, or a restart.
-const MOST_REPEATS: usize = 30;
-/// Events of a run at least: one for each kind of logs that is shared.
-const LEAST_EVENTS: u64 = 2;
-/// Events of a run at most: each restart can repeat them.
-const MOST_EVENTS: u64 = 40;
-/// Findings of a kind that are shown.
-const SHOWN: usize = 8;
+/// Interval between two checks whether everything has arrived.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum number of times that a record may be sent. Each repeat needs a failure, followed by a pause, or a restart.
+const MAX_SENDS: usize = 30;
+/// Minimum number of events in a run: one for each kind of logs that is shared.
+const MIN_EVENTS: u64 = 2;
+/// Maximum number of events in a run: each restart can repeat them.
+const MAX_EVENTS: u64 = 40;
+/// Maximum number of findings of a kind that the report shows.
+const MAX_SHOWN: usize = 8;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     /// The schedule.
     pub schedule: Schedule,
-    /// Records that were written.
+    /// Number of records that were written.
     pub records: usize,
-    /// What has become of them.
+    /// What happened to them.
     pub account: Account,
     /// The agent's counters of logs.
     pub counters: BTreeMap<String, u64>,
-    /// What is wrong besides.
+    /// Other problems.
     pub problems: Vec<String>,
     /// What each step did.
     pub trace: Vec<String>,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
-    /// Everything that was written, if something is wrong.
+    /// Folder with all files of a failed run.
     pub kept: Option<PathBuf>,
 }
 
 impl Report {
-    /// Whether nothing was lost, doubled, or else wrong.
+    /// Returns whether nothing was lost, duplicated or otherwise wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.account.is_clean() && self.problems.is_empty()
     }
 
-    /// The figures in one line.
+    /// Returns the figures in one line.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { schedule, records, account, .. } = self;
         format!(
-            "seed {:<20} {:>8} {:>3} steps {records:>6} records {:>3} lost {:>3} doubled {:>5} repeats {:>5} refused {:>5.1} s{}",
+            "seed {:<20} {:>8} {:>3} steps {records:>6} records {:>3} lost {:>3} duplicated {:>5} repeats {:>5} rejected {:>5.1} s{}",
             schedule.seed,
             format!("{:?}", schedule.setup.about).to_lowercase(),
             schedule.steps.len(),
             account.lost.len(),
-            account.doubled.len(),
+            account.duplicated.len(),
             account.repeats,
-            account.never_stored,
+            account.never_accepted,
             self.took.as_secs_f64(),
             if self.is_good() { "" } else { "  FAILED" }
         )
@@ -76,35 +76,39 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// All that helps to find out what went wrong.
+    /// Writes everything that helps to find out what went wrong.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}\n{}", self.schedule, self.line())?;
         for line in &self.trace {
             writeln!(out, "  {line}")?;
         }
         writeln!(out, "counters: {:?}", self.counters)?;
-        let Account { lost, doubled, wrong, .. } = &self.account;
-        for (what, records) in [("lost", lost), ("doubled", doubled)] {
+        let Account { lost, duplicated, wrong, .. } = &self.account;
+        for (what, records) in [("lost", lost), ("duplicated", duplicated)] {
             if !records.is_empty() {
-                writeln!(out, "{what}: {} records, {:?} ...", records.len(), &records[..records.len().min(SHOWN)])?;
+                writeln!(out, "{what}: {} records, {:?} ...", records.len(), &records[..records.len().min(MAX_SHOWN)])?;
             }
         }
-        wrong.iter().take(SHOWN).try_for_each(|wrong| writeln!(out, "wrong: {wrong}"))?;
+        wrong.iter().take(MAX_SHOWN).try_for_each(|wrong| writeln!(out, "wrong: {wrong}"))?;
         self.problems.iter().try_for_each(|problem| writeln!(out, "problem: {problem}"))?;
         if let Some(kept) = &self.kept {
             writeln!(out, "kept in {}", kept.display())?;
         }
-        writeln!(out, "again: SOAK_SEED={} cargo test -p test-faults --test faults -- --nocapture", self.schedule.seed)
+        writeln!(
+            out,
+            "repeat with: SOAK_SEED={} cargo test -p test-faults --test faults -- --nocapture",
+            self.schedule.seed
+        )
     }
 }
 
-/// Carries out the schedule of a seed.
+/// Runs the schedule of a seed.
 #[must_use]
 pub fn run(seed: u64) -> Report {
     let schedule = Schedule::of(seed);
     let started = Instant::now();
     let mut run = Run::new(schedule);
-    // A panic is a finding like others.
+    // A panic is a finding like any other.
     let ended = catch_unwind(AssertUnwindSafe(|| run.carry_out()));
     let mut problems = std::mem::take(&mut run.problems);
     if let Err(panic) = ended {
@@ -136,7 +140,7 @@ struct Run {
     files: Files,
     agent: Agent,
     collector: Collector,
-    /// What the collector does now.
+    /// How the collector behaves now.
     mode: Mode,
     queue: QueueFile,
     trace: Vec<String>,
@@ -156,8 +160,8 @@ impl Run {
         let _ = env.ok(&["logs", "share", "on"]);
         Self {
             files: Files::new(&env.log(""), schedule.seed),
-            agent: Agent::of(&env),
-            queue: QueueFile::of(&env.data()),
+            agent: Agent::new(&env),
+            queue: QueueFile::new(&env.data()),
             schedule,
             env,
             collector,
@@ -173,12 +177,12 @@ impl Run {
         let started = Instant::now();
         for (step, pause) in self.schedule.steps.clone() {
             let begun = started.elapsed();
-            // Should it panic, it can be seen what it was.
+            // Shows which step it was if the step panics.
             self.trace.push(format!("{:>6} ms  {step:?}", begun.as_millis()));
             let did = self.step(step);
             self.trace.pop();
             self.trace.push(format!("{:>6} ms  {step:?}: {did}", begun.as_millis()));
-            self.look_after_agent();
+            self.check_agent();
             std::thread::sleep(Duration::from_millis(pause));
         }
         self.trace.push(format!("{:>6} ms  all faults end", started.elapsed().as_millis()));
@@ -193,19 +197,19 @@ impl Run {
     }
 
     fn step(&mut self, step: Step) -> String {
-        let was = |done: bool| if done { "done" } else { "left out: it does not run" }.to_owned();
+        let was = |done: bool| if done { "done" } else { "skipped: it does not run" }.to_owned();
         match step {
             Step::Append { file, records, size } => self.files.append(file, records, size, None),
             Step::AppendPart { file, records, part } => self.files.append(file, records, Size::Usual, Some(part)),
             Step::Rotate { file, how } => {
                 let Self { files, agent, queue, mode, schedule, .. } = self;
-                // With a small queue reading waits for the collector.
-                let can_wait = !agent.is_full() && (*mode == Mode::Accept || !schedule.setup.small_queue);
-                files.rotate(file, how, &Seen { queue, agent, can_wait })
+                // With a small queue, reading waits for the collector.
+                let can_read = !agent.is_full() && (*mode == Mode::Accept || !schedule.setup.small_queue);
+                files.rotate(file, how, &Observed { queue, agent, can_read })
             }
             Step::Start => {
                 let done = self.agent.start(&self.env);
-                if done { "done" } else { "left out: it runs" }.to_owned()
+                if done { "done" } else { "skipped: it runs" }.to_owned()
             }
             Step::Kill => was(self.agent.kill()),
             Step::Stop => match self.agent.stop(&self.env) {
@@ -224,24 +228,24 @@ impl Run {
             }
             Step::Clock(seconds) => {
                 self.agent.set_clock(seconds);
-                if faketime().is_some() { "done" } else { "left out: libfaketime is not here" }.to_owned()
+                if faketime().is_some() { "done" } else { "skipped: libfaketime is not installed" }.to_owned()
             }
             Step::DiskFull(bytes) => was(self.agent.limit_files(Some(bytes))),
             Step::DiskFree => was(self.agent.limit_files(None)),
         }
     }
 
-    /// Takes note if the agent ended by itself.
-    fn look_after_agent(&mut self) {
-        let Some(ended) = self.agent.ended() else { return };
-        self.trace.push(format!("           the agent ended by itself: {}", ended.status));
-        if !ended.for_want_of_room {
-            self.problems.push(format!("the agent ended by itself: {}", ended.status));
+    /// Records a problem if the agent exited by itself.
+    fn check_agent(&mut self) {
+        let Some(exit) = self.agent.exited() else { return };
+        self.trace.push(format!("           the agent exited by itself: {}", exit.status));
+        if !exit.disk_was_full {
+            self.problems.push(format!("the agent exited by itself: {}", exit.status));
         }
     }
 
     fn end_faults(&mut self) {
-        self.look_after_agent();
+        self.check_agent();
         if self.schedule.setup.about == About::Delivery {
             self.mode = Mode::Accept;
             self.collector.set(self.mode);
@@ -252,30 +256,30 @@ impl Run {
         self.files.finish_all();
     }
 
-    /// Waits until every record is there, or has waited for long enough.
+    /// Waits until every record has arrived, for at most [`LIMIT`].
     fn wait_for_all(&mut self) {
         let until = Instant::now() + LIMIT;
-        // The agent that was just started makes the file.
-        wait_for("the queue's file", || self.queue.is_made().then_some(()));
+        // The agent that was just started may still have to create the file.
+        wait_for("the queue file", || self.queue.exists().then_some(()));
         while Instant::now() < until {
-            self.look_after_agent();
+            self.check_agent();
             let pieces = self.pieces();
             let account = account(&self.files.written, &pieces);
-            // Without an acknowledgement of all, a last request is still on its way.
-            let all_gone = self.schedule.setup.about == About::Queue || self.queue.waiting().is_empty();
-            if account.is_clean() && all_gone || !account.doubled.is_empty() {
+            // While something is queued, a last request may still be in flight.
+            let all_gone = self.schedule.setup.about == About::Queue || self.queue.queued().is_empty();
+            if account.is_clean() && all_gone || !account.duplicated.is_empty() {
                 return;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(CHECK_INTERVAL);
         }
         self.problems.push(format!("waited {} s in vain for all records", LIMIT.as_secs()));
     }
 
-    /// What has come of the records so far.
+    /// Returns what has become of the records so far.
     fn pieces(&self) -> Pieces {
         match self.schedule.setup.about {
             About::Delivery => self.collector.seen().clone(),
-            About::Queue => self.queue.waiting(),
+            About::Queue => self.queue.queued(),
         }
     }
 
@@ -284,7 +288,7 @@ impl Run {
         self.account = account(&self.files.written, &pieces);
         self.counters = self.queue.counters();
         self.counters.retain(|name, _| name.contains(".logs"));
-        let waiting = self.queue.waiting_items();
+        let queued_now = self.queue.queued_items();
         let count = |name: &str| self.counters.get(name).copied().unwrap_or_default();
         let all_of =
             |part: &str| self.counters.iter().filter(|(name, _)| name.starts_with(part)).map(|(_, n)| n).sum::<u64>();
@@ -295,54 +299,51 @@ impl Run {
                 self.problems.push(text);
             }
         };
-        // Beside records of files there are events: that logs are shared, once for each kind, and once more if the agent
-        // was killed before it knew that it had said so.
+        // Besides the records of files there are events: one for each kind of logs that is shared, and a repeat if the
+        // agent was killed before it had recorded that it sent the event.
         let queued = count("queued.logs");
+        problem(queued < read + MIN_EVENTS || queued > read + MAX_EVENTS, format!("{read} read, but {queued} queued"));
         problem(
-            queued < read + LEAST_EVENTS || queued > read + MOST_EVENTS,
-            format!("{read} read, but {queued} queued"),
-        );
-        problem(
-            queued != delivered + rejected + dropped + waiting,
+            queued != delivered + rejected + dropped + queued_now,
             format!(
-                "{queued} queued, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {waiting} waiting"
+                "{queued} queued, but {delivered} delivered + {rejected} rejected + {dropped} dropped + {queued_now} still queued"
             ),
         );
-        problem(read != pieces.len() as u64, format!("{read} read, but there are {} different records", pieces.len()));
+        problem(read != pieces.len() as u64, format!("{read} read, but {} different records arrived", pieces.len()));
         problem(
-            self.account.never_stored > rejected + refused,
+            self.account.never_accepted > rejected + refused,
             format!(
-                "{} records were never taken, but only {rejected} rejected and {refused} refused are counted",
-                self.account.never_stored
+                "{} records were never accepted, but only {rejected} rejected and {refused} refused are counted",
+                self.account.never_accepted
             ),
         );
-        problem(dropped > refused, "records were dropped that were not refused".to_owned());
-        let most = pieces.values().map(|piece| piece.stored).max().unwrap_or_default();
-        problem(most > MOST_REPEATS, format!("a record was sent {most} times"));
+        problem(dropped > refused, "records were dropped that were not rejected".to_owned());
+        let most = pieces.values().map(|piece| piece.accepted).max().unwrap_or_default();
+        problem(most > MAX_SENDS, format!("a record was sent {most} times"));
         let repeated = self.schedule.setup.about == About::Queue && self.account.repeats > 0;
         problem(repeated, "records are in the queue twice".to_owned());
         let check = self.queue.check();
         problem(check != "ok", format!("SQLite finds: {check}"));
-        let said = self.env.said();
+        let said = self.env.agent_log();
         problem(said.contains("panicked"), "a thread of the agent panicked; see agent.log".to_owned());
         let names = fs::read_dir(self.env.data()).expect("the data folder").flatten();
-        let aside = names.map(|entry| entry.file_name()).find(|name| {
+        let quarantined = names.map(|entry| entry.file_name()).find(|name| {
             let name = name.to_string_lossy();
             name.starts_with("queue.db") && !["queue.db", "queue.db-wal", "queue.db-shm"].contains(&&*name)
         });
-        problem(aside.is_some(), format!("a queue was set aside: {aside:?}"));
+        problem(quarantined.is_some(), format!("a queue was quarantined: {quarantined:?}"));
     }
 }
 
-/// What the agent has done with files, seen from outside.
-struct Seen<'a> {
+/// What the agent has done with files, observed from outside.
+struct Observed<'a> {
     queue: &'a QueueFile,
     agent: &'a Agent,
-    /// Nothing keeps it from reading on.
-    can_wait: bool,
+    /// Nothing keeps the agent from reading on.
+    can_read: bool,
 }
 
-impl Reader for Seen<'_> {
+impl Reader for Observed<'_> {
     fn knows(&self, key: Key, bytes: &[u8]) -> bool {
         self.queue.position(key).is_some_and(|position| bytes.starts_with(&position.first))
     }
@@ -353,10 +354,10 @@ impl Reader for Seen<'_> {
     }
 
     fn holds(&self, key: Key) -> bool {
-        self.agent.is_at_work() && self.can_wait && self.agent.has_open(key)
+        self.agent.is_at_work() && self.can_read && self.agent.has_open(key)
     }
 
-    fn wait_for_end_of(&self, key: Key) {
+    fn wait_until_read(&self, key: Key) {
         wait_for("a deleted file to be read to its end", || self.queue.has_forgotten(key).then_some(()));
     }
 }

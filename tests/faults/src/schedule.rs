@@ -1,13 +1,13 @@
-//! What happens in a run: one seed, one schedule.
+//! The schedule of a run, which a seed determines.
 //!
-//! Each run has some kinds of faults only, chosen by its seed: with all of them at once, most would hide each other.
+//! Each run has only some kinds of faults, chosen by its seed: with all of them at once, most would hide each other.
 
 use std::fmt;
 
 use crate::collector::Mode;
 use crate::records::Size;
 
-/// How a log file is rotated, or what else is done to it.
+/// How a log file is rotated or otherwise changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
     /// `x.log` becomes `x.1.log`, as log4js does with `keepFileExt`.
@@ -16,19 +16,19 @@ pub enum Rotation {
     RenameBehind,
     /// Renamed, compressed, deleted.
     Compress,
-    /// Copied to `x.1.log`, then cut to nothing; nothing is written in between.
+    /// Copied to `x.1.log`, then truncated; nothing is written in between.
     CopyTruncate,
     /// The same with `x.log.1`.
     CopyTruncateBehind,
-    /// Deleted; the next record makes it anew.
+    /// Deleted; the next record creates the file again.
     Delete,
-    /// All files of its folder are moved to the folder of archives.
+    /// All files of its folder are moved to the archive folder.
     Archive,
-    /// Its name gets other letter case.
+    /// The letter case of its name changes.
     OtherCase,
-    /// A symbolic link to it is made beside it.
+    /// A symbolic link to it is created beside it.
     Link,
-    /// All files of its folder are deleted, and the folder too; the next record makes it anew.
+    /// Its folder is deleted with all files; the next record creates both again.
     RemoveFolder,
 }
 
@@ -47,7 +47,7 @@ impl Rotation {
     ];
 }
 
-/// One thing that happens.
+/// One step of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Records are written to a file.
@@ -59,13 +59,13 @@ pub enum Step {
         /// How large they are.
         size: Size,
     },
-    /// Records are written, the last of them only in part; the rest is written before anything else comes into the file.
+    /// Records are written, the last one only in part. The rest is written before anything else in the file.
     AppendPart {
         /// Which file.
         file: usize,
         /// How many.
         records: usize,
-        /// How much of the last one, in 1/256.
+        /// How much of the last record, in 256ths.
         part: usize,
     },
     /// A file is rotated.
@@ -79,50 +79,50 @@ pub enum Step {
     Start,
     /// The agent is killed, if it runs.
     Kill,
-    /// The agent is asked to end, if it runs, and does.
+    /// The agent shuts down on request, if it runs.
     Stop,
-    /// The agent's process is stopped, as if the machine slept.
+    /// The agent's process is suspended, as when the machine sleeps.
     Suspend,
-    /// It goes on.
+    /// The process is resumed.
     Resume,
-    /// The collector does otherwise.
+    /// The collector changes its behaviour.
     Collector(Mode),
-    /// The agent's clock is so many seconds off.
+    /// The agent's clock gets an offset, in seconds.
     Clock(i64),
-    /// No file of the agent can be longer than so many bytes: a full disk.
+    /// No file of the agent can grow beyond this many bytes: a full disk.
     DiskFull(u64),
-    /// It can again.
+    /// The disk has space again.
     DiskFree,
 }
 
-/// What a run is about.
+/// What a run checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// What arrives at a collector.
+    /// What arrives at the collector.
     Delivery,
-    /// What is in the queue, with the collector away all the time.
+    /// What is in the queue, while the collector is unreachable all the time.
     Queue,
 }
 
-/// How the agent is set up.
+/// How the agent is configured.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// What the run is about.
+    /// What the run checks.
     pub about: About,
     /// The agent's settings.
     pub settings: Vec<&'static str>,
-    /// Whether the queue is so small that it gets full.
+    /// Whether the queue is so small that it fills up.
     pub small_queue: bool,
 }
 
-/// A run, before it happens.
+/// The plan of a run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// What it follows from.
+    /// The seed that determines it.
     pub seed: u64,
-    /// How the agent is set up.
+    /// How the agent is configured.
     pub setup: Setup,
-    /// What happens, each with a pause of so many milliseconds behind it.
+    /// The steps, each with the pause after it, in milliseconds.
     pub steps: Vec<(Step, u64)>,
 }
 
@@ -132,15 +132,15 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Files that are written; see [`super::files`].
+/// Number of files that are written; see [`crate::files`].
 pub const FILES: usize = 5;
-/// The platform's come before it.
+/// Index of the first file of applications; the files of the platform come before it.
 const FIRST_OF_APPLICATIONS: usize = 2;
-/// Steps of a run, without the ones that put an end to faults.
+/// Number of steps, without the ones that end the faults.
 const STEPS: std::ops::RangeInclusive<usize> = 15..=35;
-/// Longest pause behind a step, in milliseconds.
-const LONGEST_PAUSE: u64 = 160;
-/// Pause before all files of a folder are deleted, which must have been read, in milliseconds.
+/// Maximum pause after a step, in milliseconds.
+const MAX_PAUSE: u64 = 160;
+/// Pause before a folder is deleted, so that the agent can read its files, in milliseconds.
 const TIME_TO_READ: u64 = 400;
 
 /// What can happen in a run, with its weight.
@@ -165,20 +165,20 @@ enum Kind {
     Disk,
 }
 
-/// What is the case while a schedule is drawn up.
+/// The state that the steps so far lead to.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools)]
-struct Now {
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
+struct State {
     running: bool,
     suspended: bool,
     outage: bool,
     full: bool,
-    /// Files that have been written, and not rotated since.
+    /// Files that have been written and not rotated since.
     there: Vec<usize>,
 }
 
 impl Schedule {
-    /// The schedule of a seed.
+    /// Creates the schedule of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -186,11 +186,11 @@ impl Schedule {
         let small_queue = about == About::Delivery && random.u8(..4) == 0;
         let setup = Setup { about, settings: settings(&mut random, small_queue), small_queue };
         let kinds = kinds(&mut random, &setup);
-        let mut now = Now { running: true, ..Now::default() };
+        let mut state = State { running: true, ..State::default() };
         let mut steps = vec![(Step::Start, 0)];
         for _ in 0..random.usize(STEPS) {
-            let step = next(&mut random, &kinds, &mut now);
-            let pause = if random.bool() { random.u64(..20) } else { random.u64(..LONGEST_PAUSE) };
+            let step = next(&mut random, &kinds, &mut state);
+            let pause = if random.bool() { random.u64(..20) } else { random.u64(..MAX_PAUSE) };
             if let (Step::Rotate { how: Rotation::RemoveFolder, .. }, Some((_, before))) = (step, steps.last_mut()) {
                 *before += TIME_TO_READ;
             }
@@ -214,7 +214,7 @@ fn settings(random: &mut fastrand::Rng, small_queue: bool) -> Vec<&'static str> 
     settings
 }
 
-/// What happens in this run: mostly half of all there is.
+/// Chooses the kinds of faults of a run: about half of them.
 fn kinds(random: &mut fastrand::Rng, setup: &Setup) -> Kinds {
     let faults = [
         (Kind::Part, 4),
@@ -242,22 +242,22 @@ fn kinds(random: &mut fastrand::Rng, setup: &Setup) -> Kinds {
     Kinds { weights, rotations, files }
 }
 
-fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
-    // What has begun comes to an end before long.
-    if !now.running && random.u8(..2) == 0 {
-        now.running = true;
+fn next(random: &mut fastrand::Rng, kinds: &Kinds, state: &mut State) -> Step {
+    // Faults that last end soon.
+    if !state.running && random.u8(..2) == 0 {
+        state.running = true;
         return Step::Start;
     }
-    if now.suspended && random.u8(..3) == 0 {
-        now.suspended = false;
+    if state.suspended && random.u8(..3) == 0 {
+        state.suspended = false;
         return Step::Resume;
     }
-    if now.outage && random.u8(..5) == 0 {
-        now.outage = false;
+    if state.outage && random.u8(..5) == 0 {
+        state.outage = false;
         return Step::Collector(Mode::Accept);
     }
-    if now.full && random.u8(..4) == 0 {
-        now.full = false;
+    if state.full && random.u8(..4) == 0 {
+        state.full = false;
         return Step::DiskFree;
     }
     let file = random.choice(&kinds.files).copied().unwrap_or_default();
@@ -276,52 +276,52 @@ fn next(random: &mut fastrand::Rng, kinds: &Kinds, now: &mut Now) -> Step {
         Kind::Part => Step::AppendPart { file, records: random.usize(1..10), part: random.usize(1..256) },
         Kind::Bulk => Step::Append { file, records: random.usize(50..300), size: Size::Bulky },
         Kind::Huge => Step::Append { file, records: random.usize(1..3), size: Size::Huge },
-        Kind::Rotate => rotate(random, &kinds.rotations, now).unwrap_or(Step::Append {
+        Kind::Rotate => rotate(random, &kinds.rotations, state).unwrap_or(Step::Append {
             file,
             records: random.usize(1..40),
             size: Size::Usual,
         }),
         Kind::Kill => {
-            (now.running, now.suspended) = (false, false);
+            (state.running, state.suspended) = (false, false);
             Step::Kill
         }
         Kind::Stop => {
-            (now.running, now.suspended) = (false, false);
+            (state.running, state.suspended) = (false, false);
             Step::Stop
         }
         Kind::Suspend => {
-            now.suspended = now.running;
+            state.suspended = state.running;
             Step::Suspend
         }
         Kind::Outage => {
-            now.outage = true;
+            state.outage = true;
             Step::Collector(random.choice(Mode::FAULTS).unwrap_or(Mode::Refuse))
         }
         Kind::Clock => Step::Clock(random.i64(-12 * 3600..12 * 3600)),
         Kind::Disk => {
-            now.full = true;
+            state.full = true;
             Step::DiskFull(if random.bool() { 0 } else { random.u64(..400_000) })
         }
     };
     if let Step::Append { file, .. } | Step::AppendPart { file, .. } = step {
-        now.there.retain(|there| *there != file);
-        now.there.push(file);
+        state.there.retain(|there| *there != file);
+        state.there.push(file);
     }
     step
 }
 
-/// One of these rotations, of a file that is there.
-fn rotate(random: &mut fastrand::Rng, rotations: &[Rotation], now: &mut Now) -> Option<Step> {
+/// Chooses one of these rotations, for a file that exists.
+fn rotate(random: &mut fastrand::Rng, rotations: &[Rotation], state: &mut State) -> Option<Step> {
     let how = *random.choice(rotations)?;
     let of_applications = |file: usize| file >= FIRST_OF_APPLICATIONS;
     let fits = |file: &&usize| how != Rotation::RemoveFolder || of_applications(**file);
-    let file = *random.choice(now.there.iter().filter(fits).collect::<Vec<_>>())?;
+    let file = *random.choice(state.there.iter().filter(fits).collect::<Vec<_>>())?;
     match how {
         Rotation::OtherCase | Rotation::Link => {}
         Rotation::Archive | Rotation::RemoveFolder => {
-            now.there.retain(|there| of_applications(*there) != of_applications(file));
+            state.there.retain(|there| of_applications(*there) != of_applications(file));
         }
-        _ => now.there.retain(|there| *there != file),
+        _ => state.there.retain(|there| *there != file),
     }
     Some(Step::Rotate { file, how })
 }

@@ -19,7 +19,7 @@ fn log_records_under_random_faults_are_delivered_exactly_once() {
     let seeds = seed.map_or_else(|| (0..RUNS).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
     eprintln!("seeds {seeds:?}");
     if process::faketime().is_none() {
-        eprintln!("left out, because libfaketime is not installed: changes of the clock");
+        eprintln!("skipped, because libfaketime is not installed: changes of the clock");
     }
     let next = AtomicUsize::new(0);
     let work = || {

@@ -1,4 +1,4 @@
-//! The independent decoder: foreign code that reads what the agent puts on the wire.
+//! The independent decoder: a Python program that shares no code with the agent and decodes what it sends.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-/// The running decoder. It ends when this is dropped.
+use crate::isolation::isolate;
+
+/// The running decoder. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Decoder {
     child: Child,
@@ -18,11 +20,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Starts it with a Python that has its packages.
+    /// Starts the decoder with a Python interpreter that has its packages.
     #[must_use]
     pub fn start(python: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decoder/decode.py");
         let mut command = Command::new(python);
+        isolate(&mut command);
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the decoder starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
@@ -40,7 +43,7 @@ impl Decoder {
         Self { child, grpc: port("grpc"), http: port("http"), items }
     }
 
-    /// What has arrived of a signal.
+    /// Returns the items of a signal that have arrived.
     #[must_use]
     pub fn items(&self, signal: &str) -> Vec<Value> {
         let items = self.items.lock().expect("no panic while it was held");

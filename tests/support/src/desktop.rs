@@ -1,4 +1,4 @@
-//! A real desktop for tests: an X server of its own, a session bus, a window manager, and a panel whose tray shows icons.
+//! A real desktop for tests: an X server, a session bus, a window manager, and a panel whose tray shows icons.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::isolation::isolate;
 use crate::wait_for;
 
-/// Settings of the panel: a bar at the top with the tray in it, nothing else.
+/// Settings of the panel: a bar at the top that contains only the tray.
 const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <channel name="xfce4-panel" version="1.0">
   <property name="configver" type="int" value="2"/>
@@ -25,7 +26,7 @@ const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 </channel>
 "#;
 
-/// The desktop. Dropping it ends all of it.
+/// The desktop. All its programs are killed when this is dropped.
 #[derive(Debug)]
 pub struct Desktop {
     home: TempDir,
@@ -34,7 +35,7 @@ pub struct Desktop {
 }
 
 impl Desktop {
-    /// Starts one, with a panel.
+    /// Starts a desktop with a panel. The X server chooses a free display number.
     #[must_use]
     pub fn start() -> Self {
         let home = tempfile::tempdir().expect("a folder");
@@ -63,38 +64,39 @@ impl Desktop {
         desktop
     }
 
-    /// Lets a command run on this desktop.
+    /// Makes a command run on this desktop, and on no other one.
     pub fn apply(&self, command: &mut Command) {
-        command.env_remove("WAYLAND_DISPLAY").envs(self.environment.iter().map(|(name, value)| (name, value)));
+        isolate(command);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
     }
 
-    /// The home folder of its user.
+    /// Returns the home folder of its user.
     #[must_use]
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// Its display, as `DISPLAY` names it.
+    /// Returns its display as the value of `DISPLAY`.
     #[must_use]
     pub fn display(&self) -> String {
         let display = self.environment.iter().find(|(name, _)| *name == "DISPLAY");
         display.map(|(_, display)| display.clone()).unwrap_or_default()
     }
 
-    /// The address of its session bus.
+    /// Returns the address of its session bus.
     #[must_use]
     pub fn bus(&self) -> String {
         let bus = self.environment.iter().find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS");
         bus.map(|(_, bus)| bus.clone()).unwrap_or_default()
     }
 
-    /// What makes a program run on this desktop.
+    /// Returns the variables that make a program run on this desktop.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         self.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     }
 
-    /// Takes a picture of the whole screen, for people to look at: `target/screenshots/NAME.png`.
+    /// Saves a picture of the whole screen for people: `target/screenshots/NAME.png`.
     pub fn screenshot(&self, name: &str) {
         let folder = screenshots();
         fs::create_dir_all(&folder).expect("a folder for pictures");
@@ -130,14 +132,14 @@ impl Desktop {
 impl Drop for Desktop {
     fn drop(&mut self) {
         for program in self.programs.iter_mut().rev() {
-            // It may have ended with the X server.
+            // It may have exited together with the X server.
             let _ = program.kill();
             let _ = program.wait();
         }
     }
 }
 
-/// Where pictures go.
+/// Returns the folder of pictures.
 #[must_use]
 pub fn screenshots() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
@@ -153,21 +155,21 @@ pub struct TrayIcon<'a> {
     path: String,
 }
 
-/// A line of its menu.
+/// A line of the icon's menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MenuLine {
-    /// Number in the menu.
+    /// Its number in the menu.
     pub id: u32,
     /// Its text.
     pub label: String,
     /// Whether it has a check mark.
     pub checked: bool,
-    /// Whether it can be chosen.
+    /// Whether it can be clicked.
     pub enabled: bool,
 }
 
 impl<'a> TrayIcon<'a> {
-    /// Waits for an icon to come.
+    /// Waits until the tray has an icon.
     #[must_use]
     pub fn wait(desktop: &'a Desktop) -> Self {
         let items = "org.kde.StatusNotifierWatcher RegisteredStatusNotifierItems";
@@ -181,7 +183,7 @@ impl<'a> TrayIcon<'a> {
         Self { desktop, bus_name, path }
     }
 
-    /// The file of its picture.
+    /// Returns the file of its picture.
     #[must_use]
     pub fn picture(&self) -> String {
         let words = "org.freedesktop.DBus.Properties.Get org.kde.StatusNotifierItem IconName";
@@ -189,7 +191,7 @@ impl<'a> TrayIcon<'a> {
         found.split('\'').nth(1).unwrap_or_default().to_owned()
     }
 
-    /// Its menu.
+    /// Returns its menu.
     #[must_use]
     pub fn menu(&self) -> Vec<MenuLine> {
         let words = "com.canonical.dbusmenu.GetLayout -- 0 -1 []";
@@ -197,21 +199,21 @@ impl<'a> TrayIcon<'a> {
         layout.split("<(").skip(1).filter_map(menu_line).collect()
     }
 
-    /// Waits for a line that begins so.
+    /// Waits for a line that starts with a text.
     #[must_use]
-    pub fn line(&self, begin: &str) -> MenuLine {
-        wait_for(begin, || self.menu().into_iter().find(|line| line.label.starts_with(begin)))
+    pub fn line(&self, start: &str) -> MenuLine {
+        wait_for(start, || self.menu().into_iter().find(|line| line.label.starts_with(start)))
     }
 
-    /// Chooses the line that begins so, as a click does.
-    pub fn click(&self, begin: &str) {
-        let words = format!("com.canonical.dbusmenu.Event -- {} clicked <0> 0", self.line(begin).id);
-        assert!(self.desktop.call(&self.bus_name, &format!("{}/Menu", self.path), &words).is_some(), "{begin}");
+    /// Clicks the line that starts with a text.
+    pub fn click(&self, start: &str) {
+        let words = format!("com.canonical.dbusmenu.Event -- {} clicked <0> 0", self.line(start).id);
+        assert!(self.desktop.call(&self.bus_name, &format!("{}/Menu", self.path), &words).is_some(), "{start}");
     }
 }
 
 impl Desktop {
-    /// A call over the session bus; its answer in the text format of `GVariant`.
+    /// Calls a method over the session bus; returns the reply in the text format of `GVariant`.
     fn call(&self, name: &str, path: &str, words: &str) -> Option<String> {
         let mut command = self.program("gdbus", "call --session");
         command.args(["--dest", name, "--object-path", path, "--method"]).args(words.split(' '));

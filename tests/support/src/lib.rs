@@ -1,10 +1,12 @@
-//! Help for end-to-end tests: the built program, a receiver in this process, real peers beside it.
+//! Support for end-to-end tests: environments for the built programs, a receiver in this process, real receivers,
+//! desktops and Wine beside it.
 //!
-//! Everything here fails by panicking with a sentence, because that is how a test fails.
+//! Everything here fails by panicking with a sentence, as tests do.
 
 pub mod decoder;
 #[cfg(target_os = "linux")]
 pub mod desktop;
+pub mod isolation;
 #[cfg(target_os = "linux")]
 pub mod logind;
 #[cfg(target_os = "linux")]
@@ -12,8 +14,8 @@ pub mod network_manager;
 pub mod peers;
 #[cfg(unix)]
 pub mod platform;
-pub mod program;
 pub mod receiver;
+pub mod test_env;
 #[cfg(target_os = "linux")]
 pub mod user;
 #[cfg(target_os = "linux")]
@@ -25,42 +27,42 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longest wait for something to happen.
+/// Maximum wait for a condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
-/// How often it is looked whether it has happened.
-const LOOK: Duration = Duration::from_millis(15);
+/// Interval between two checks of a condition.
+const CHECK_INTERVAL: Duration = Duration::from_millis(15);
 
-/// Waits until something is there; ends the test with `what` if it does not come.
-pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    wait(look).unwrap_or_else(|| panic!("waited {} s in vain for {what}", LIMIT.as_secs()))
+/// Waits until `check` returns something; panics with `what` after [`LIMIT`].
+pub fn wait_for<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
+    wait(check).unwrap_or_else(|| panic!("waited {} s in vain for {what}", LIMIT.as_secs()))
 }
 
-/// Waits until something is there; none if it does not come.
-fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + LIMIT;
+/// Waits until `check` returns something; returns none after [`LIMIT`].
+fn wait<T>(mut check: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + LIMIT;
     loop {
-        let found = look();
-        if found.is_some() || Instant::now() >= until {
+        let found = check();
+        if found.is_some() || Instant::now() >= deadline {
             return found;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(CHECK_INTERVAL);
     }
 }
 
-/// Runs a command to its end, and returns what it said.
+/// Runs a command until it exits, and returns its output.
 ///
 /// # Panics
-/// When it does not end. It is killed, and what it had said until then is in the message.
+/// When it does not exit within [`LIMIT`]. It is killed then, and its output so far is in the message.
 #[must_use]
 pub fn output(command: &mut Command) -> Output {
-    // Not through pipes: what the program leaves running, as Wine and installers do, would hold them open.
-    let said = [0, 1].map(|_| tempfile::tempfile().expect("a file"));
-    let [out, err] = said.each_ref().map(|file| file.try_clone().expect("a handle"));
-    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("the program runs");
-    let until = Instant::now() + LIMIT;
+    // Files and not pipes: Wine and installers leave programs running that would hold pipes open.
+    let files = [0, 1].map(|_| tempfile::tempfile().expect("a file"));
+    let [out, err] = files.each_ref().map(|file| file.try_clone().expect("a handle"));
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("the program starts");
+    let deadline = Instant::now() + LIMIT;
     let status = loop {
         match child.try_wait().expect("its state") {
-            None if Instant::now() < until => std::thread::sleep(LOOK),
+            None if Instant::now() < deadline => std::thread::sleep(CHECK_INTERVAL),
             status => break status,
         }
     };
@@ -68,10 +70,10 @@ pub fn output(command: &mut Command) -> Output {
         let _ = child.kill();
         let _ = child.wait();
     }
-    let [stdout, stderr] = said.map(|file| contents(file).expect("what it said"));
+    let [stdout, stderr] = files.map(|file| contents(file).expect("its output"));
     let Some(status) = status else {
         let said = [&stdout[..], &stderr[..]].concat();
-        panic!("{command:?} did not end in {} s; it said: {}", LIMIT.as_secs(), String::from_utf8_lossy(&said));
+        panic!("{command:?} did not exit in {} s; its output: {}", LIMIT.as_secs(), String::from_utf8_lossy(&said));
     };
     Output { status, stdout, stderr }
 }
@@ -83,18 +85,24 @@ fn contents(mut file: File) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A port that nobody uses at the moment.
+/// Returns a TCP port of 127.0.0.1 that is free at the moment.
+///
+/// A program that is started with it binds it later. Another program that asks the system for a free port could get
+/// the same one in between; that is unlikely, because the system hands out ports in random order.
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
-/// A program that an environment variable names. None, said aloud, when the run leaves the real receivers out; a panic
-/// when the variable is missing without that.
+/// Returns the program that an environment variable names. Returns none, and prints that, when
+/// `INSIGHTS_SKIP_RECEIVERS` is set.
+///
+/// # Panics
+/// When the variable is missing and `INSIGHTS_SKIP_RECEIVERS` is not set.
 #[must_use]
 pub fn peer(variable: &str) -> Option<String> {
     if std::env::var_os("INSIGHTS_SKIP_RECEIVERS").is_some() {
-        eprintln!("left out, because INSIGHTS_SKIP_RECEIVERS is set: {variable}");
+        eprintln!("skipped, because INSIGHTS_SKIP_RECEIVERS is set: {variable}");
         return None;
     }
     Some(std::env::var(variable).unwrap_or_else(|_| {

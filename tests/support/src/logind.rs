@@ -1,14 +1,14 @@
-//! A logind of the test's own, on the bus of a desktop: one session, which can be locked, and taken off its seat.
+//! A fake logind on the bus of a desktop, with one session that can be locked and taken off its seat.
 
 use zbus::blocking::{Connection, connection};
 use zbus::zvariant::OwnedObjectPath;
 
 use crate::desktop::Desktop;
 
-/// Its only session.
+/// The path of its only session.
 const SESSION: &str = "/org/freedesktop/login1/session/_31";
 
-/// The service. It ends when this is dropped.
+/// The service. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Logind(Connection);
 
@@ -21,7 +21,7 @@ struct Session {
 
 #[zbus::interface(name = "org.freedesktop.login1.Manager")]
 impl Manager {
-    #[expect(clippy::unused_self, reason = "methods on the bus have it")]
+    #[expect(clippy::unused_self, reason = "zbus needs methods")]
     fn get_session(&self, id: &str) -> OwnedObjectPath {
         assert_eq!(id, "auto");
         OwnedObjectPath::try_from(SESSION).expect("a path")
@@ -42,7 +42,7 @@ impl Session {
 }
 
 impl Logind {
-    /// Starts it.
+    /// Starts the service.
     #[must_use]
     pub fn start(desktop: &Desktop) -> Self {
         let service = connection::Builder::address(desktop.bus().as_str()).expect("an address");
@@ -60,7 +60,7 @@ impl Logind {
         told.expect("a signal");
     }
 
-    /// Shows the session, or another one, on its seat.
+    /// Sets whether the session is the one shown on its seat.
     pub fn show(&self, active: bool) {
         let session = self.0.object_server().interface::<_, Session>(SESSION).expect("the session");
         session.get_mut().active = active;

@@ -1,13 +1,13 @@
-//! A `NetworkManager` of the test's own, on the bus of a desktop: all it tells is whether the link is metered.
+//! A fake `NetworkManager` on the bus of a desktop. It only reports whether the network is metered.
 
 use zbus::blocking::{Connection, connection};
 
 use crate::desktop::Desktop;
 
-/// Where it is.
+/// The path of its object.
 const PATH: &str = "/org/freedesktop/NetworkManager";
 
-/// The service. It ends when this is dropped.
+/// The service. It stops when this is dropped.
 #[derive(Debug)]
 pub struct NetworkManager(Connection);
 
@@ -24,7 +24,7 @@ impl Manager {
 }
 
 impl NetworkManager {
-    /// Starts it; the link is metered.
+    /// Starts the service. The network is metered.
     #[must_use]
     pub fn start(desktop: &Desktop) -> Self {
         let service = connection::Builder::address(desktop.bus().as_str()).expect("an address");
@@ -33,7 +33,7 @@ impl NetworkManager {
         Self(service.build().expect("the bus"))
     }
 
-    /// The link is not metered any more.
+    /// Makes the network unmetered.
     pub fn set_unmetered(&self) {
         self.0.object_server().interface::<_, Manager>(PATH).expect("the manager").get_mut().metered = 2;
     }

@@ -1,4 +1,4 @@
-//! Real receivers beside the agent: the OpenTelemetry Collector, and VictoriaMetrics and Prometheus behind it.
+//! Real receivers: the OpenTelemetry Collector, with VictoriaMetrics and Prometheus behind it.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{free_port, peer, wait_for};
 
-/// A program that ends when this is dropped.
+/// A program that is killed when this is dropped.
 #[derive(Debug)]
 struct Peer(Child);
 
@@ -22,16 +22,16 @@ impl Drop for Peer {
     }
 }
 
-/// Who is asked.
+/// The database that a query goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
-    /// Always there.
+    /// Always present.
     VictoriaMetrics,
-    /// Beside a configuration that is shipped.
+    /// Present only with [`Backend::start_as_shipped`].
     Prometheus,
 }
 
-/// A collector that writes all it gets to a file in words (the debug exporter) and passes metrics on to
+/// A Collector that writes everything it receives to a file (the debug exporter) and passes metrics on to
 /// VictoriaMetrics.
 #[derive(Debug)]
 pub struct Backend {
@@ -46,14 +46,14 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Starts both. None, said aloud, when the run leaves them out.
+    /// Starts both. Returns none when the run skips real receivers (see [`peer`]).
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(None)
     }
 
-    /// As [`Self::start`], but the collector runs with a configuration that is shipped, which takes the addresses of
-    /// receivers and databases from the environment. Logs and traces go to the file, not to a database. Metrics also go
+    /// As [`Self::start`], but the Collector runs with a shipped configuration, which takes the addresses of receivers
+    /// and databases from the environment. Logs and traces go to the file and not to a database. Metrics also go
     /// through vmagent to Prometheus, by remote write.
     #[must_use]
     pub fn start_as_shipped(configuration: &Path) -> Option<Self> {
@@ -69,7 +69,7 @@ impl Backend {
         let mut command = Command::new(database);
         command.arg(format!("-storageDataPath={}", dir.path().join("metrics").display()));
         command.arg(format!("-httpListenAddr=127.0.0.1:{query}")).arg("-opentelemetry.usePrometheusNaming");
-        // By default queries see nothing of the last 30 s.
+        // By default, queries ignore the last 30 s.
         command.arg("-search.latencyOffset=0s");
         let database = Peer(quiet(&mut command).spawn().expect("VictoriaMetrics starts"));
 
@@ -78,7 +78,7 @@ impl Backend {
         fs::write(&config, own).expect("room on the disk");
         let output = File::create(dir.path().join("collector.log")).expect("a file");
         let mut command = Command::new(collector);
-        // What comes later wins.
+        // Later files win.
         for file in shipped.into_iter().chain([config.as_path()]) {
             command.arg("--config").arg(file);
         }
@@ -100,16 +100,16 @@ impl Backend {
         Some(Self { _programs: programs, dir, prometheus, grpc, http, query })
     }
 
-    /// What the debug exporter has written.
+    /// Returns what the debug exporter has written.
     #[must_use]
     pub fn written(&self) -> String {
         fs::read_to_string(self.dir.path().join("collector.log")).expect("the collector's output")
     }
 
-    /// The series that a `PromQL` query finds: labels and value of each.
+    /// Returns the labels and the value of every series that a `PromQL` query finds.
     #[must_use]
     pub fn query(&self, promql: &str) -> Vec<(Value, f64)> {
-        // What was written last is not searchable before a flush.
+        // New data is searchable only after a flush.
         self.flush();
         let answer = self.ask(Database::VictoriaMetrics, "/api/v1/query", &[("query", promql)]);
         let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
@@ -117,8 +117,8 @@ impl Backend {
         series.iter().map(|one| (one["metric"].clone(), value(one))).collect()
     }
 
-    /// What a database answers to a request; parameters are encoded here. What VictoriaMetrics was given last is
-    /// searchable only after [`Self::flush`].
+    /// Sends a request to a database and returns its JSON response. Encodes the parameters. In VictoriaMetrics, new data
+    /// is searchable only after [`Self::flush`].
     #[must_use]
     pub fn ask(&self, database: Database, path: &str, parameters: &[(&str, &str)]) -> Value {
         let parameters: Vec<String> =
@@ -131,7 +131,7 @@ impl Backend {
         serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON but {answer}"))
     }
 
-    /// Makes what was written last searchable.
+    /// Makes new data in VictoriaMetrics searchable.
     pub fn flush(&self) {
         let _ = get(self.query, "/internal/force_flush");
     }
@@ -145,11 +145,11 @@ fn get(port: u16, path: &str) -> String {
     answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
-/// Prometheus, and vmagent before it, which takes OTLP and passes it on by remote write.
+/// Starts Prometheus, and vmagent, which receives OTLP and passes it on by remote write.
 fn remote_write(folder: &Path, prometheus: u16, vmagent: u16) -> Option<[Peer; 2]> {
     let (database, agent) = (peer("PROMETHEUS")?, peer("VMAGENT")?);
     let config = folder.join("prometheus.yaml");
-    // The desks of a simulation send one after the other.
+    // The desks of a simulated fleet send one after the other.
     fs::write(&config, "storage: {tsdb: {out_of_order_time_window: 96h}}\n").expect("room on the disk");
     let mut command = Command::new(database);
     command.arg(format!("--config.file={}", config.display())).arg("--web.enable-remote-write-receiver");
@@ -169,7 +169,7 @@ fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |encoded, byte| encoded + &format!("%{byte:02X}"))
 }
 
-/// What is put over a configuration that is shipped.
+/// Returns what overrides a shipped configuration.
 fn beside(vmagent: u16) -> String {
     format!(
         "exporters:

@@ -1,20 +1,20 @@
-//! A process tree that looks like io.Connect's.
+//! A process tree that looks like that of io.Connect Desktop.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// The platform, with a renderer and a native app under it. All end when this is dropped.
+/// The platform, with a renderer and a native app below it. All are killed when this is dropped.
 #[derive(Debug)]
 pub struct Platform {
     main: Child,
-    /// Process of the native app, whose program is `blotter`.
+    /// Process id of the native app, whose program is `blotter`.
     pub native: u32,
 }
 
 impl Platform {
-    /// Starts it; its programs are made in a folder, the platform's under a name.
+    /// Starts the platform. Its programs are created in `folder`; the main program is called `name`.
     #[must_use]
     pub fn start(folder: &Path, name: &str) -> Self {
         let (program, blotter) = (shell(folder, name), shell(&folder.join("apps"), "blotter"));
@@ -32,7 +32,7 @@ impl Platform {
         Self { main, native: line.trim().parse().expect("a number") }
     }
 
-    /// Its main process.
+    /// Returns the id of the main process.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.main.id()
@@ -42,9 +42,10 @@ impl Platform {
 fn shell(folder: &Path, name: &str) -> PathBuf {
     fs::create_dir_all(folder).expect("a folder");
     let program = folder.join(name);
-    // By another process: a program that was open for writing here, while another test started one, is busy there.
+    // Another process copies it: if this process had the file open for writing while another thread forks, the child
+    // would inherit the handle, and the program could not be started (ETXTBSY).
     let copied = crate::output(Command::new("cp").arg("/bin/bash").arg(&program));
-    assert!(copied.status.success(), "{}", crate::program::text(&copied.stderr));
+    assert!(copied.status.success(), "{}", crate::test_env::text(&copied.stderr));
     program
 }
 

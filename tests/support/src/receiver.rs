@@ -1,4 +1,4 @@
-//! A receiver in this process: OTLP/gRPC, by tonic and opentelemetry-proto, that keeps what it needs to count.
+//! An OTLP/gRPC receiver in this process, built on tonic and opentelemetry-proto, that keeps what tests look at.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
-/// One log record, as far as tests look at it.
+/// The fields of a log record that tests look at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Line {
     /// `log.record.uid`.
@@ -27,7 +27,7 @@ pub struct Line {
     pub body: String,
 }
 
-/// One event, as far as tests look at it.
+/// The fields of an event that tests look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its name.
@@ -36,7 +36,7 @@ pub struct Event {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What has arrived.
+/// Everything that has arrived.
 #[derive(Debug, Default)]
 struct Arrived {
     lines: Vec<Line>,
@@ -45,7 +45,7 @@ struct Arrived {
     scopes: BTreeMap<String, String>,
 }
 
-/// A running receiver. It ends when this is dropped.
+/// A running receiver. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -60,7 +60,7 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Listens on a free port of loopback.
+    /// Starts a receiver on a free port of 127.0.0.1.
     #[must_use]
     pub fn start() -> Self {
         let runtime =
@@ -68,41 +68,41 @@ impl Receiver {
         let arrived = Arc::new(Mutex::new(Arrived::default()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let logs = LogsServiceServer::new(Keep(Arc::clone(&arrived)))
+        let logs = LogsServiceServer::new(LogsHandler(Arc::clone(&arrived)))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(64 << 20);
-        let metrics =
-            MetricsServiceServer::new(Count(Arc::clone(&arrived))).accept_compressed(CompressionEncoding::Gzip);
+        let metrics = MetricsServiceServer::new(MetricsHandler(Arc::clone(&arrived)))
+            .accept_compressed(CompressionEncoding::Gzip);
         let server = tonic::transport::Server::builder().add_service(logs).add_service(metrics);
         runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { address, arrived, _runtime: runtime }
     }
 
-    /// Its address, as `collector.endpoint` takes it.
+    /// Returns its address as a value of `collector.endpoint`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Requests with metrics that have arrived.
+    /// Returns the number of metric requests that have arrived.
     #[must_use]
     pub fn metrics(&self) -> usize {
         locked(&self.arrived).metrics
     }
 
-    /// The records of files that have arrived.
+    /// Returns the log records that have arrived, without events.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         locked(&self.arrived).lines.clone()
     }
 
-    /// What has arrived last of each instrumentation scope's metrics, for looking for words in it.
+    /// Returns the latest metrics of each instrumentation scope, as text to search in.
     #[must_use]
     pub fn scopes(&self) -> BTreeMap<String, String> {
         locked(&self.arrived).scopes.clone()
     }
 
-    /// The events that have arrived.
+    /// Returns the events that have arrived.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         locked(&self.arrived).events.clone()
@@ -113,10 +113,10 @@ fn locked(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
     arrived.lock().expect("no panic while it was held")
 }
 
-struct Keep(Arc<Mutex<Arrived>>);
+struct LogsHandler(Arc<Mutex<Arrived>>);
 
 #[tonic::async_trait]
-impl LogsService for Keep {
+impl LogsService for LogsHandler {
     async fn export(
         &self,
         request: Request<ExportLogsServiceRequest>,
@@ -128,10 +128,10 @@ impl LogsService for Keep {
     }
 }
 
-struct Count(Arc<Mutex<Arrived>>);
+struct MetricsHandler(Arc<Mutex<Arrived>>);
 
 #[tonic::async_trait]
-impl MetricsService for Count {
+impl MetricsService for MetricsHandler {
     async fn export(
         &self,
         request: Request<ExportMetricsServiceRequest>,
@@ -146,7 +146,7 @@ impl MetricsService for Count {
     }
 }
 
-/// The records of files in a request.
+/// Returns the log records in a request, without events.
 pub fn lines(request: &ExportLogsServiceRequest) -> impl Iterator<Item = Line> {
     records(request).filter(|record| record.event_name.is_empty()).map(line)
 }

@@ -16,7 +16,7 @@ use x11rb::wrapper::ConnectionExt as _;
 use crate::desktop::Desktop;
 use crate::wait_for;
 
-/// Pause between two inputs of somebody at work.
+/// Pause between two inputs of a user at work.
 const TYPING: Duration = Duration::from_millis(150);
 
 /// The left shift key, by its number on every keyboard of a PC under X.
@@ -38,20 +38,21 @@ pub struct User {
     moved: bool,
 }
 
-/// When something happened: not before the first, not after the second.
+/// The time span in which something happened.
 pub type When = (Instant, Instant);
 
-/// What somebody did: at each point in time something begins that lasts until the next.
+/// What a user did. Each activity lasts until the next one starts.
 #[derive(Debug, Default)]
 pub struct Script(Vec<(When, &'static str)>);
 
 impl Script {
-    /// Something begins.
-    pub fn begin(&mut self, what: &'static str, when: When) {
+    /// Adds an activity with the time span in which it started.
+    pub fn start(&mut self, what: &'static str, when: When) {
         self.0.push((when, what));
     }
 
-    /// The least and the most time, in seconds, that each thing can have lasted for one who notices a change `notice` late.
+    /// Returns the minimum and maximum duration of each activity, in seconds, for an observer who notices a change
+    /// with a delay of up to `notice`.
     #[must_use]
     pub fn bounds(&self, notice: Duration) -> BTreeMap<&'static str, (f64, f64)> {
         let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
@@ -67,7 +68,7 @@ impl Script {
 }
 
 impl User {
-    /// Sits down.
+    /// Connects to a desktop, and waits for its window manager.
     #[must_use]
     pub fn at(desktop: &Desktop) -> Self {
         let (connection, screen) = x11rb::connect(Some(&desktop.display())).expect("the display");
@@ -80,7 +81,7 @@ impl User {
         Self { connection, root, atoms, moved: false }
     }
 
-    /// Opens a window of a process.
+    /// Opens a window that belongs to a process; returns its id.
     #[must_use]
     pub fn open(&self, title: &str, process: u32) -> u32 {
         let (id, atoms, connection) = (self.connection.generate_id().expect("an id"), &self.atoms, &self.connection);
@@ -106,7 +107,7 @@ impl User {
         id
     }
 
-    /// Lets a window say that it answers when it is asked whether it still works.
+    /// Makes a window declare that it responds to pings of the window manager (`_NET_WM_PING`).
     pub fn promise_answers(&self, window: u32) {
         let (property, ping) = (self.atoms.WM_PROTOCOLS, [self.atoms._NET_WM_PING]);
         let said = self.connection.change_property32(PropMode::REPLACE, window, property, AtomEnum::ATOM, &ping);
@@ -114,7 +115,8 @@ impl User {
         self.connection.flush().expect("the display");
     }
 
-    /// Answers for its windows, as a program does that still works, what they have been asked until now; returns how often.
+    /// Responds to the pings that its windows have received so far, as a program does that works; returns their
+    /// number.
     pub fn answer(&self) -> usize {
         let mut answers = 0;
         while let Some(event) = self.connection.poll_for_event().expect("the display") {
@@ -131,7 +133,7 @@ impl User {
         answers
     }
 
-    /// Gives a window another title.
+    /// Changes the title of a window.
     pub fn rename(&self, window: u32, title: &str) {
         let atoms = &self.atoms;
         let bytes = title.as_bytes();
@@ -147,7 +149,7 @@ impl User {
         self.connection.flush().expect("the display");
     }
 
-    /// Brings a window to the front, with a click or so.
+    /// Brings a window to the front, as a click on the taskbar does.
     pub fn switch_to(&mut self, window: u32) -> When {
         let began = Instant::now();
         let message = ClientMessageEvent::new(32, window, self.atoms._NET_ACTIVE_WINDOW, [2, 0, 0, 0, 0]);
@@ -158,27 +160,27 @@ impl User {
         (began, self.input().1)
     }
 
-    /// How many windows have a title.
+    /// Returns the number of windows with a title.
     #[must_use]
     pub fn windows_named(&self, title: &str) -> usize {
         self.windows(self.atoms._NET_WM_NAME, |name| name == title.as_bytes()).len()
     }
 
-    /// Waits for a window of a program that names itself so.
+    /// Waits for a window of a class, and returns its id.
     #[must_use]
     pub fn find(&self, class: &str) -> u32 {
         let is_it = |names: &[u8]| names.split(|byte| *byte == 0).any(|name| name == class.as_bytes());
         wait_for(class, || self.windows(AtomEnum::WM_CLASS.into(), is_it).first().copied())
     }
 
-    /// How many pixels of the screen have a colour (0xRRGGBB).
+    /// Returns how many pixels of the screen have a colour (0xRRGGBB).
     #[must_use]
     pub fn pixels(&self, colour: u32) -> usize {
         let size = self.connection.get_geometry(self.root).expect("the display").reply().expect("its size");
         let (all, format) = (u32::MAX, ImageFormat::Z_PIXMAP);
         let image = self.connection.get_image(format, self.root, 0, 0, size.width, size.height, all);
         let image = image.expect("the display").reply().expect("what is on it");
-        // Little-endian, of 24 bits in 32: what the desktop is started with.
+        // Little-endian, 24 bits in 32: the format that the desktop is started with.
         image.data.chunks_exact(4).filter(|pixel| pixel[..3] == colour.to_le_bytes()[..3]).count()
     }
 
@@ -197,7 +199,7 @@ impl User {
         front.ok()?.reply().ok()?.value32()?.next()
     }
 
-    /// Moves the mouse a bit.
+    /// Moves the mouse by one pixel.
     pub fn input(&mut self) -> When {
         let began = Instant::now();
         self.moved = !self.moved;
@@ -207,7 +209,7 @@ impl User {
         (began, Instant::now())
     }
 
-    /// Presses a key that does nothing by itself, for the window in front.
+    /// Presses the shift key, for the window in front.
     pub fn press(&self) -> When {
         let began = Instant::now();
         for event in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
@@ -226,7 +228,7 @@ impl User {
         }
     }
 
-    /// Works for a while, with the mouse.
+    /// Uses the mouse for a while.
     pub fn work(&mut self, length: Duration) {
         let end = Instant::now() + length;
         while Instant::now() < end {

@@ -1,18 +1,19 @@
-//! Windows as Wine has it, with a real desktop around it: the programs for Windows run in it, the receivers beside it.
+//! Wine with a desktop: the programs for Windows run in it, the receivers run beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::desktop::Desktop;
+use crate::isolation::isolate;
 use crate::output;
-use crate::program::text;
+use crate::test_env::text;
 
-/// The registry and the session are the same for all tests of a program.
-static TURN: Mutex<()> = Mutex::new(());
+/// Name of the lock file in the Wine prefix. All tests share the registry and the session of the prefix, so one test at
+/// a time uses it: among threads, processes and suites.
+const LOCK: &str = "insights-tests.lock";
 
-/// How programs for Windows are started.
+/// Starts programs for Windows.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     environment: Vec<(String, String)>,
@@ -21,43 +22,46 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// A command that runs a program for Windows. A path that begins with `/` means in it what it means outside.
+    /// Returns a command that runs a program for Windows. A path that starts with `/` means the same inside and outside.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("wine");
+        isolate(&mut command);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        // On this drive.
+        // The drive of these paths.
         command.arg(program).current_dir("/").stdin(Stdio::null());
         command
     }
 }
 
-/// A session in it, with the registry of a new system. Dropping it ends every program in it.
+/// A Wine session with the registry of a new system. All its programs are killed when this is dropped.
 #[derive(Debug)]
 pub struct Wine {
     launcher: Launcher,
     prefix: PathBuf,
     desktop: Desktop,
-    _turn: MutexGuard<'static, ()>,
+    /// Released when this is dropped.
+    _lock: fs::File,
 }
 
 impl Wine {
-    /// Starts a session. None, said aloud, when the run leaves Wine out.
+    /// Starts a session. Returns none, and prints that, when `INSIGHTS_SKIP_WINE` is set.
     ///
     /// # Panics
-    /// When it is not left out, and the variables that `cargo xtask test` sets are missing.
+    /// When Wine is not skipped, and the variables that `cargo xtask test` sets are missing.
     #[must_use]
     pub fn start() -> Option<Self> {
         if std::env::var_os("INSIGHTS_SKIP_WINE").is_some() {
-            eprintln!("left out, because INSIGHTS_SKIP_WINE is set");
+            eprintln!("skipped, because INSIGHTS_SKIP_WINE is set");
             return None;
         }
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |name: &str| {
             std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `cargo xtask windows-test` sets it"))
         };
         let prefix = PathBuf::from(named("WINEPREFIX"));
-        end(&prefix);
+        let lock = fs::File::create(prefix.join(LOCK)).expect("a lock file");
+        lock.lock().expect("the lock of the prefix");
+        kill_all(&prefix);
         for hive in fs::read_dir(prefix.join("fresh")).expect("a fresh registry").filter_map(Result::ok) {
             fs::copy(hive.path(), prefix.join(hive.file_name())).expect("the registry is restored");
         }
@@ -68,28 +72,28 @@ impl Wine {
             environment.push((name.to_owned(), named(name)));
         }
         let launcher = Launcher { environment, program };
-        Some(Self { launcher, prefix, desktop, _turn: turn })
+        Some(Self { launcher, prefix, desktop, _lock: lock })
     }
 
-    /// How programs are started in it.
+    /// Returns what starts programs in it.
     #[must_use]
     pub fn launcher(&self) -> &Launcher {
         &self.launcher
     }
 
-    /// The desktop around it.
+    /// Returns the desktop that shows its windows.
     #[must_use]
     pub fn desktop(&self) -> &Desktop {
         &self.desktop
     }
 
-    /// Runs one of Windows' own programs.
+    /// Runs a program of Windows.
     #[must_use]
     pub fn run(&self, program: &str, words: &[&str]) -> Output {
         output(self.launcher.command(Path::new(program)).args(words))
     }
 
-    /// Runs one that must succeed; returns what it printed.
+    /// Runs a program of Windows that must succeed; returns what it printed.
     #[must_use]
     pub fn ok(&self, program: &str, words: &[&str]) -> String {
         let output = self.run(program, words);
@@ -97,45 +101,46 @@ impl Wine {
         text(&output.stdout)
     }
 
-    /// A file of drive C.
+    /// Returns the path of a file on drive C.
     #[must_use]
     pub fn drive_c(&self, path: &str) -> PathBuf {
         self.prefix.join("drive_c").join(path)
     }
 
-    /// The home of the user.
+    /// Returns the home folder of the user.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         let user = fs::read_dir(self.drive_c("users")).expect("users").filter_map(Result::ok).map(|entry| entry.path());
         user.into_iter().find(|path| !path.ends_with("Public")).expect("a user")
     }
 
-    /// A key of the registry with all that is below it, as text; empty if it is not there.
+    /// Returns a registry key with everything below it, as text. Returns an empty text if it does not exist.
     #[must_use]
     pub fn key(&self, path: &str) -> String {
         let output = self.run("reg", &["query", path, "/s"]);
         if output.status.success() { text(&output.stdout) } else { String::new() }
     }
 
-    /// Sets a value of text.
+    /// Sets a text value of a registry key.
     pub fn set(&self, key: &str, name: &str, value: &str) {
         let _ = self.ok("reg", &["add", key, "/v", name, "/t", "REG_SZ", "/d", value, "/f"]);
     }
 
-    /// Removes a key with all that is below it, if it is there.
-    pub fn forget(&self, key: &str) {
+    /// Deletes a registry key with everything below it, if it exists.
+    pub fn delete_key(&self, key: &str) {
         let _ = self.run("reg", &["delete", key, "/f"]);
     }
 }
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        end(&self.prefix);
+        kill_all(&self.prefix);
     }
 }
 
-/// Ends every program, and waits until the registry is written. No panic: a test that fails gets here, too.
-fn end(prefix: &Path) {
+/// Kills every program of the prefix, and waits until the registry is written. Does not panic, because failing tests
+/// also get here.
+fn kill_all(prefix: &Path) {
     for word in ["-k", "-w"] {
         let mut command = Command::new("timeout");
         let _ = command.args(["20", "wineserver", word]).env("WINEPREFIX", prefix).stderr(Stdio::null()).status();

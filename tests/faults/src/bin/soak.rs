@@ -20,7 +20,7 @@ mod linux {
     use clap::Parser;
     use test_faults::{Report, process, run};
 
-    /// Runs the agent under faults, and counts what is lost and doubled.
+    /// Runs the agent under faults, and counts what is lost and duplicated.
     #[derive(Parser)]
     struct Arguments {
         /// How many runs.
@@ -48,7 +48,7 @@ mod linux {
         steps: usize,
         records: usize,
         lost: usize,
-        doubled: usize,
+        duplicated: usize,
         repeats: usize,
         refused: u64,
     }
@@ -87,9 +87,9 @@ mod linux {
             self.steps += report.schedule.steps.len();
             self.records += report.records;
             self.lost += report.account.lost.len();
-            self.doubled += report.account.doubled.len();
+            self.duplicated += report.account.duplicated.len();
             self.repeats += report.account.repeats;
-            self.refused += report.account.never_stored;
+            self.refused += report.account.never_accepted;
             println!("{:>5} {}", self.runs, report.line());
             if !report.is_good() {
                 self.failed.push(report.schedule.seed);
@@ -101,12 +101,12 @@ mod linux {
 
         fn print(&self, took: Duration) {
             println!();
-            println!("| runs | steps | records | lost | doubled | repeats | refused | failed runs | minutes |");
+            println!("| runs | steps | records | lost | duplicated | repeats | refused | failed runs | minutes |");
             println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-            let Self { runs, failed, steps, records, lost, doubled, repeats, refused } = self;
+            let Self { runs, failed, steps, records, lost, duplicated, repeats, refused } = self;
             let (failures, minutes) = (failed.len(), took.as_secs_f64() / 60.0);
             println!(
-                "| {runs} | {steps} | {records} | {lost} | {doubled} | {repeats} | {refused} | {failures} | {minutes:.1} |"
+                "| {runs} | {steps} | {records} | {lost} | {duplicated} | {repeats} | {refused} | {failures} | {minutes:.1} |"
             );
             if !failed.is_empty() {
                 println!("seeds that failed: {failed:?}");

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-/// What failed can be repeated: a seed always gives the same schedule, and another seed another one.
+/// A failure can be repeated: the same seed gives the same schedule, and different seeds give different ones.
 #[test]
 fn schedule_from_same_seed_is_identical() {
     let of = |seed| format!("{:?}", Schedule::of(seed));
@@ -11,7 +11,7 @@ fn schedule_from_same_seed_is_identical() {
     assert_eq!(different.len(), 100);
 }
 
-/// Every kind of rotation, and every fault of the collector, comes about in some thousand runs many times.
+/// Every kind of rotation and every fault occurs often in a thousand schedules.
 #[test]
 fn every_fault_occurs_in_thousand_schedules() {
     let steps: Vec<Step> = (0..1000).flat_map(|seed| Schedule::of(seed).steps).map(|(step, _)| step).collect();

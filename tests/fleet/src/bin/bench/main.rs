@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use test_support::desktop::{Desktop, TrayIcon};
-use test_support::program::{TestEnv, tray_program};
+use test_support::test_env::{TestEnv, tray_program};
 use test_support::user::User;
 use test_support::{free_port, wait_for};
 
@@ -283,7 +283,7 @@ fn idle_agent(time: Duration) {
 fn tray_and_window() {
     let sink = Sink::default();
     let (env, desktop) = (plain_env(&sink), Desktop::start());
-    env.asked();
+    env.answer_first_question();
     let mut command = env.command_of(&tray_program(), &[]);
     desktop.apply(&mut command);
     let user = User::at(&desktop);
