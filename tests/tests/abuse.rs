@@ -1,4 +1,5 @@
-//! Requests that nobody should send, to the built agent.
+//! Scenario: a program on the same machine sends malformed, oversized, slow and compressed-bomb requests to the
+//! receiver of the built agent.
 
 #![cfg(target_os = "linux")]
 
@@ -14,18 +15,18 @@ use serde_json::Value;
 use test_support::test_env::TestEnv;
 use test_support::wait_for;
 
-/// As many as the agent has to withstand.
+/// Number of requests.
 const REQUESTS: usize = 10_000;
-/// Programs that send at the same time.
+/// Number of programs that send at the same time.
 const SENDERS: usize = 8;
-/// Of so many requests one is large: the others would wait for these alone.
+/// One request in this many is large. With more of them, the test would only wait for large requests.
 const LARGE_EVERY: usize = 100;
-/// Connections that never send the rest of their request, and as many that never send anything.
+/// Number of connections that never send the rest of their request, and of connections that never send anything.
 const SLOW: usize = 64;
-/// What the memory may have grown by, MiB: less than one of the largest requests, decompressed and decoded.
-const GROWTH: u64 = 24;
+/// Maximum growth of memory, in MiB: less than one of the largest requests takes when decompressed and decoded.
+const MAX_GROWTH: u64 = 24;
 
-/// A request, the status that it has to be answered with, and how it is counted.
+/// A request, the expected status of the response, and the reason under which it is counted.
 struct Case {
     request: Vec<u8>,
     status: &'static str,
@@ -40,7 +41,7 @@ fn post(headers: &[&str], body: &[u8]) -> Vec<u8> {
     [format!("{head}{length}\r\n").as_bytes(), body].concat()
 }
 
-/// Compressed zeros, as many as make nobody's memory happy.
+/// Returns 64 MiB of zeros, compressed with gzip.
 fn bomb() -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     let zeros = vec![0; 1 << 20];
@@ -72,7 +73,7 @@ fn small() -> Vec<Case> {
         case(&[json, "Content-Encoding: br"], b"{}", "415", "media_type"),
         case(&[json, "Origin: https://evil.test"], b"{}", "403", "origin"),
         Case { request: other_host.to_vec(), status: "403", counted: Some("host") },
-        // Told by the library below, which knows no receiver to count for.
+        // The HTTP library responds to these itself; they are not counted.
         Case { request: long_head, status: "431", counted: None },
         Case { request: b"\x16\x03\x01\x02\x00 a TLS handshake".to_vec(), status: "400", counted: None },
     ]
@@ -94,7 +95,7 @@ fn large() -> Vec<Case> {
         status: "413",
         counted: Some("too_large"),
     };
-    // Parts of some bytes, each of which would be hundreds in memory.
+    // Parts of a few bytes, each of which takes hundreds of bytes in memory.
     let parts = |part: &str| [r#"{"resourceSpans":["#, &vec![part; 1 << 20].join(","), "]}"].concat();
     let pieces = [b"1\r\n \r\n".repeat(1 << 16), b"1\r\n]\r\n0\r\n\r\n".to_vec()].concat();
     vec![
@@ -109,7 +110,7 @@ fn large() -> Vec<Case> {
         case(&[protobuf, "Content-Encoding: gzip"], &bomb),
         case(&[protobuf], &too_much),
         case(&[protobuf, "Transfer-Encoding: chunked"], &chunked),
-        // The status of a call is in its trailers.
+        // The status of a gRPC call is in its trailers.
         Case { status: "200", request: grpc, counted: Some("too_large") },
         Case {
             request: post(
@@ -125,7 +126,7 @@ fn large() -> Vec<Case> {
 fn send(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    // What is refused before its end cannot be written to its end.
+    // The agent may close the connection before the request is complete.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -137,7 +138,7 @@ fn refused(env: &TestEnv) -> BTreeMap<String, u64> {
     serde_json::from_value(status["receiver"]["refused"].clone()).unwrap()
 }
 
-/// Memory that is a process's alone, MiB (proc(5), `smaps_rollup`).
+/// Returns the private memory of a process, in MiB (proc(5), `smaps_rollup`).
 fn private_memory(process: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("Private_"));
@@ -145,9 +146,9 @@ fn private_memory(process: u32) -> u64 {
     kilobytes.sum::<u64>() / 1024
 }
 
-/// Guarantees: of ten thousand malformed, truncated, oversized and bomb-compressed requests each is answered with its status,
-/// and counted by its reason; senders that stop in the middle keep nobody waiting and are told so in the end, those that go away are forgotten, those that say
-/// nothing are closed; and the agent's memory is what it was.
+/// Guarantees: each of ten thousand malformed, truncated, oversized and compressed-bomb requests gets the expected status
+/// and is counted by its reason. Senders that stop in the middle of a request do not delay others and finally get status
+/// 408; silent connections are closed. The agent's memory does not grow.
 #[test]
 fn bad_requests_are_rejected_without_memory_growth() {
     let env = TestEnv::new();
@@ -192,34 +193,34 @@ fn bad_requests_are_rejected_without_memory_growth() {
                             break;
                         }
                         let (case, answer) = (case(number), send(&address, &case(number).request));
-                        let told = answer.split(' ').nth(1).unwrap_or_default();
-                        // A sender that is cut off while it still writes may never see the answer.
+                        let status = answer.split(' ').nth(1).unwrap_or_default();
+                        // A sender whose connection is closed while it still writes may never see the response.
                         assert!(
-                            told == case.status || (told.is_empty() && case.request.len() > 1 << 20),
+                            status == case.status || (status.is_empty() && case.request.len() > 1 << 20),
                             "{number}: {answer}"
                         );
                         let reason = answer.split_once("\r\n\r\n").is_some_and(|(_, body)| !body.is_empty());
                         assert!(
-                            case.counted.is_none() || told.is_empty() || reason || answer.contains("grpc-message: "),
-                            "{number} is told no reason: {answer}"
+                            case.counted.is_none() || status.is_empty() || reason || answer.contains("grpc-message: "),
+                            "{number} gets no reason: {answer}"
                         );
                     }
                 });
             }
         });
     };
-    // The first ones bring the memory to what it takes.
+    // The first round brings memory to its working level.
     round(0..REQUESTS / 10);
     let before = private_memory(agent.id());
     round(REQUESTS / 10..REQUESTS);
     let after = private_memory(agent.id());
-    assert!(after <= before + GROWTH, "{before} MiB before, {after} MiB after");
+    assert!(after <= before + MAX_GROWTH, "{before} MiB before, {after} MiB after");
 
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     for counted in (0..REQUESTS).filter_map(|number| case(number).counted) {
         *expected.entry(counted.to_owned()).or_default() += 1;
     }
-    // Those that went away in the middle.
+    // The truncated requests.
     *expected.entry("malformed".to_owned()).or_default() += SLOW as u64;
     wait_for("every refusal to be counted", || {
         let mut refused = refused(&env);
@@ -235,7 +236,7 @@ fn bad_requests_are_rejected_without_memory_growth() {
     assert_eq!(refused(&env)["slow"], SLOW as u64);
     for mut stream in silent {
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        // Its end, or that it was cut off: a client of HTTP/2 that answers nothing is closed at once.
+        // Closed or reset: an HTTP/2 client that does not respond is reset.
         let end = stream.read_to_end(&mut Vec::new());
         assert!(end.as_ref().map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true), "{end:?}");
     }

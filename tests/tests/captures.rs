@@ -19,11 +19,11 @@ use serde_json::Value;
 use test_support::test_env::TestEnv;
 use test_support::{free_port, peer, wait_for};
 
-/// What the agent has to say of each resource, whatever that says itself.
+/// The attributes that the agent adds to every resource.
 const ADDED: [&str; 6] =
     ["host.name", "os.type", "session.id", "deployment.environment.name", "ioconnect.env_region", "department"];
 
-/// The collector, and what it has passed on: path and body of each request.
+/// The Collector, and what it has passed on: path and body of each request.
 struct Collector {
     program: Child,
     _folder: tempfile::TempDir,
@@ -72,7 +72,7 @@ impl Drop for Collector {
     }
 }
 
-/// A recorded request as it was, as the only one of its connection; and its body.
+/// Returns the head of a recorded request, the request as bytes (with `Connection: close`), and its body.
 fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
     let head: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let body = PathBuf::from(file.to_string_lossy().replace(".headers.json", ".body"));
@@ -105,7 +105,7 @@ fn origin(head: &Value) -> Option<String> {
     headers.chunks(2).find(|pair| pair[0] == "Origin").map(|pair| pair[1].as_str().unwrap().to_owned())
 }
 
-/// Takes out what was added, which has to be there; returns the resource as it was sent.
+/// Removes the added attributes, which must all be present; returns the resource as it was sent.
 fn without_added(arrived: &Resource, sent: &Resource) -> Resource {
     let mut own = arrived.clone();
     own.attributes.retain(|one| sent.attributes.iter().any(|its| its.key == one.key));
@@ -115,8 +115,8 @@ fn without_added(arrived: &Resource, sent: &Resource) -> Resource {
     own
 }
 
-/// Guarantees: each of the recorded requests, preflights too, is answered as the real client expects; and what reaches what is
-/// behind the collector is what was sent plus the enrichment: compared whole.
+/// Guarantees: each recorded request, including preflight requests, gets the response that the real client expects. What
+/// arrives behind the Collector equals what was sent, apart from the added attributes.
 #[test]
 fn recorded_requests_arrive_unchanged_apart_from_added_attributes() {
     let Some(collector) = Collector::start() else { return };
@@ -148,7 +148,7 @@ fn recorded_requests_arrive_unchanged_apart_from_added_attributes() {
             continue;
         }
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n{}"), "{file:?}: {answer}");
-        // The agent's own data comes the same way.
+        // The agent's own data arrives there too.
         let is_ours = |body: &Bytes| !body.windows(14).any(|part| part == b"insights-agent");
         let (path, arrived) = wait_for("the request", || {
             let arrived = collector.arrived.lock().unwrap();

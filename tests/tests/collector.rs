@@ -1,5 +1,5 @@
-//! What the agent sends, as foreign programs see it: the OpenTelemetry Collector, VictoriaMetrics behind it, and a
-//! decoder in Python.
+//! Scenario: the built agent sends to programs that share no code with it: the OpenTelemetry Collector with
+//! VictoriaMetrics, and a decoder in Python.
 
 #![cfg(unix)]
 
@@ -28,8 +28,8 @@ fn test_env(protocol: &str, port: u64) -> TestEnv {
     env
 }
 
-/// Guarantees: over gRPC and over HTTP the real collector takes everything; its debug exporter shows the log records as
-/// they were written, and `PromQL` finds the metrics by the names, units, attributes and values they should have.
+/// Guarantees: over gRPC and HTTP, the Collector accepts everything. Its debug exporter shows the log records as they
+/// were written, and `PromQL` finds the metrics with the documented names, units, attributes and values.
 #[test]
 fn collector_receives_logs_and_metrics_over_both_protocols() {
     let Some(backend) = Backend::start() else { return };
@@ -109,14 +109,14 @@ fn collector_receives_logs_and_metrics_over_both_protocols() {
     }
 }
 
+/// Returns the memory of this machine, in bytes.
 fn memory_of_this_machine() -> f64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Guarantees: code that shares nothing with the agent decodes what is on the wire, over gRPC and over HTTP, field for
-/// field.
+/// Guarantees: code that shares nothing with the agent decodes every field of its requests, over gRPC and HTTP.
 #[test]
 fn independent_decoder_reads_every_field() {
     let Some(python) = peer("DECODER_PYTHON") else { return };
@@ -132,7 +132,7 @@ fn independent_decoder_reads_every_field() {
         };
         let of_scope = |scope: &str| mine("logs").into_iter().filter(|log| log["scope"] == scope).collect::<Vec<_>>();
         let logs = wait_for("three records", || Some(of_scope("insights-agent.logs")).filter(|logs| logs.len() == 3));
-        let events = wait_for("two decisions", || {
+        let events = wait_for("two consent events", || {
             let mut events = of_scope("insights-agent.events");
             events.retain(|event| event["event"] == "ioconnect.consent.changed");
             (events.len() == 2).then_some(events)

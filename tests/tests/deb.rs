@@ -1,4 +1,4 @@
-//! The package for Debian: installed into a root of its own, at work, removed.
+//! Scenario: the package for Debian and Ubuntu is installed into an empty root folder, used, and purged.
 
 #![cfg(target_os = "linux")]
 
@@ -10,10 +10,10 @@ use test_support::receiver::Receiver;
 use test_support::test_env::{Running, TestEnv, text};
 use test_support::{peer, wait_for};
 
-/// Runs dpkg on a root of its own, as if by its administrator.
+/// Runs dpkg on a root folder, with fakeroot as its administrator.
 fn dpkg(root: &Path, words: &[&str]) {
     let mut command = Command::new("fakeroot");
-    // What it depends on is in this machine's root, not in that one.
+    // The dependencies are installed on this machine and not in that folder.
     command.args(["dpkg", "--force-depends", "--force-not-root", "--log=/dev/null"]);
     let output = command.arg(format!("--root={}", root.display())).args(words).output().unwrap();
     assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
@@ -24,8 +24,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Guarantees: both programs, the entry of the menu and the one of autostart are where they should be, the installed agent
-/// delivers, and nothing is left after a purge.
+/// Guarantees: the package installs both programs, the menu entry and the autostart entry. The installed agent delivers.
+/// A purge leaves no file behind.
 #[test]
 fn package_install_works_and_purge_removes_everything() {
     let Some(package) = peer("INSIGHTS_DEB") else { return };

@@ -1,5 +1,5 @@
-//! Delivery as an enterprise has it: TLS and client certificates at nginx, a forward proxy that wants a password (tinyproxy),
-//! tokens, destinations of single signals, a fallback; behind all of them the real Collector.
+//! Scenario: delivery in an enterprise network: TLS and client certificates (nginx), a forward proxy with a password
+//! (tinyproxy), OAuth 2 tokens, destinations of single signals, a fallback. The real Collector is behind all of them.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ use test_support::peers::Backend;
 use test_support::test_env::{TestEnv, text};
 use test_support::{free_port, wait_for};
 
-/// A server that ends with the test.
+/// A server that exits with the test.
 struct Server(Child);
 
 impl Server {
@@ -31,13 +31,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // nginx has children, which end with it if it may end itself.
+        // SIGTERM: nginx then also ends its children.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// A certificate authority of the test's own, whose files lie in a folder.
+/// A certificate authority for one test, which writes its files to a folder.
 struct Authority {
     folder: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -53,7 +53,7 @@ impl Authority {
         Self { folder: folder.to_owned(), issuer }
     }
 
-    /// A certificate for some names that is valid until a year; certificate and key, each in a file.
+    /// Creates a certificate for some names that is valid until a year; writes certificate and key to files.
     fn certificate(&self, file: &str, names: &[&str], until: i32) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -71,7 +71,7 @@ impl Authority {
     }
 }
 
-/// nginx with these servers, each on a port of its own. It writes the header `authorization` of each request to a file.
+/// Starts nginx with these servers, each on its own port. It logs the header `authorization` of each request.
 fn nginx(folder: &Path, servers: &str, port: u16) -> (Server, PathBuf) {
     let (config, log) = (folder.join("nginx.conf"), folder.join("access.log"));
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -97,7 +97,7 @@ fn host_name() -> String {
     text(&test_support::output(&mut Command::new("hostname")).stdout).trim().to_owned()
 }
 
-/// The problem that the status tells of metrics.
+/// Returns the problem with metrics that the status reports.
 fn problem(status: &Value) -> String {
     status["collector"]["metrics"]["problem"]["sentence"].as_str().unwrap_or_default().to_owned()
 }
@@ -109,7 +109,7 @@ fn env_for(endpoint: &str, protocol: &str) -> TestEnv {
     env
 }
 
-/// Waits until the Collector has metrics of this desk.
+/// Waits until the Collector has metrics of a department.
 fn wait_for_metrics(backend: &Backend, department: &str) {
     let wanted = format!("department: Str({department})");
     wait_for(&format!("metrics of {department}"), || backend.written().contains(&wanted).then_some(()));
@@ -168,7 +168,7 @@ fn client_certificate_and_token_file_are_sent_to_gateway() {
     assert!(seen.lines().filter(|line| line.contains("Bearer first-")).all(|line| line.contains(" 200 ")), "{seen}");
 }
 
-/// Guarantees: each wrong certificate of the server has its own sentence in the status, and the data stays.
+/// Guarantees: the status has a sentence for each kind of wrong server certificate, and the data stays in the queue.
 #[test]
 fn status_names_fault_of_server_certificate() {
     let folder = tempfile::tempdir().unwrap();
@@ -288,7 +288,7 @@ fn data_passes_forward_proxy_with_password() {
     );
 }
 
-/// An authorization server: gives token after token to whoever knows the secret, and tells how many.
+/// An authorization server: issues a new token for each request with the right secret, and counts them.
 struct Authorization {
     port: u16,
     given: Arc<AtomicU64>,
@@ -373,12 +373,12 @@ fn oauth2_token_is_renewed_when_gateway_rejects_it() {
     env.set(format!("collector.oauth2.client_secret_from=file:{}", secret.display()));
     let agent = env.start();
     wait_for_metrics(&backend, "tokens");
-    // Three lanes may each have found out that the first token is not taken.
+    // Three lanes may each have had the first token rejected.
     wait_for("some requests with the second token", || {
         let good = fs::read_to_string(&log).unwrap().matches(" 200 Bearer token-2").count();
         (good >= 3).then_some(())
     });
-    assert_eq!(server.given.load(Ordering::SeqCst), 2, "the second one is kept");
+    assert_eq!(server.given.load(Ordering::SeqCst), 2, "the second token is reused");
     let asked = server.asked.lock().unwrap().join("\n");
     for part in ["grant_type=client_credentials", "scope=otlp.write", "audience=collector"] {
         assert!(asked.contains(part), "{asked}");
@@ -386,7 +386,8 @@ fn oauth2_token_is_renewed_when_gateway_rejects_it() {
     assert!(agent.stop());
 }
 
-/// Guarantees: a signal goes where its own settings say, to an address that is used as it is, also as JSON; the others go where all go.
+/// Guarantees: a signal with its own destination goes there, to the address exactly as configured; the other signals go to
+/// the common destination. Delivery as JSON works.
 #[test]
 fn signal_with_own_destination_goes_there() {
     let Some(backend) = Backend::start() else { return };
@@ -409,7 +410,7 @@ fn signal_with_own_destination_goes_there() {
     assert_eq!(env.ok(&["emit", "span", "com.example.own-way"]).trim(), "Taken.");
     assert_eq!(env.ok(&["emit", "log", "as JSON"]).trim(), "Taken.");
     wait_for_metrics(&backend, "json");
-    wait_for("all of it", || {
+    wait_for("the span and the log record", || {
         let written = backend.written();
         ["com.example.own-way", "Str(as JSON)"].iter().all(|part| written.contains(part)).then_some(())
     });
@@ -420,7 +421,8 @@ fn signal_with_own_destination_goes_there() {
     assert!(!seen.contains("/v1/traces"), "{seen}");
 }
 
-/// Guarantees: while the first collector cannot be reached, data goes to the second one, is acknowledged there, and the status says both.
+/// Guarantees: while the collector is unreachable, data goes to the fallback and is acknowledged there. The status reports
+/// both.
 #[test]
 fn fallback_receives_data_when_collector_is_unreachable() {
     let Some(backend) = Backend::start() else { return };
@@ -456,7 +458,7 @@ fn plain_http_to_another_machine_needs_permission() {
     let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
     assert!(problem(&status).contains("collector.allow_plain_http"), "{}", problem(&status));
     assert!(agent.stop());
-    assert!(!log.exists() || fs::read_to_string(&log).unwrap().is_empty(), "nothing was asked there");
+    assert!(!log.exists() || fs::read_to_string(&log).unwrap().is_empty(), "no request was sent");
     env.set("collector.allow_plain_http=true");
     let agent = env.start();
     wait_for_metrics(&backend, "clear");

@@ -1,5 +1,5 @@
-//! What is shipped beside the dashboards, held against the programs that read it: rules by promtool, configurations by the
-//! Collector.
+//! Scenario: the programs that read them check the files that are shipped with the dashboards: promtool the rules, the
+//! Collector its configurations.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,7 +14,8 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Rules are sound, and alert when they should and not when they should not; every alert has a test.
+/// Guarantees: the rules are valid, every alert fires when it should and does not fire when it should not, and every alert
+/// has a test.
 #[test]
 fn alert_rules_pass_promtool_and_each_has_a_test() {
     let Some(promtool) = peer("PROMTOOL") else { return };
@@ -42,8 +43,8 @@ fn validate(collector: &str, files: &[&Path]) -> Output {
     command.env("INFLUX_TOKEN", "x").env("SPLUNK_TOKEN", "x").output().unwrap()
 }
 
-/// The configuration of the Collector's core is valid. Of those for the distribution `contrib` the Collector here lacks
-/// components; it finds nothing else to complain about before it needs them.
+/// Guarantees: the configuration for the Collector's core distribution is valid. The ones for the `contrib` distribution
+/// need components that this Collector lacks; apart from those it reports no errors.
 #[test]
 fn collector_configurations_are_valid() {
     let Some(collector) = peer("OTELCOL") else { return };
@@ -60,9 +61,9 @@ fn collector_configurations_are_valid() {
     assert!(overlays.len() >= 7, "{overlays:?}");
     let missing = ["prometheus", "file_storage", "prometheusremotewrite", "influxdb", "splunk_hec", "kafka"];
     for overlay in &overlays {
-        let told = text(&validate(&collector, &[&standard, overlay]));
-        let complaints: Vec<&str> = told.lines().filter(|line| line.starts_with('\'')).collect();
-        assert!(!complaints.is_empty(), "{}: {told}", overlay.display());
+        let output = text(&validate(&collector, &[&standard, overlay]));
+        let complaints: Vec<&str> = output.lines().filter(|line| line.starts_with('\'')).collect();
+        assert!(!complaints.is_empty(), "{}: {output}", overlay.display());
         for complaint in complaints {
             let known = missing.iter().any(|kind| complaint.contains(&format!("unknown type: \"{kind}\"")));
             assert!(known, "{}: {complaint}", overlay.display());

@@ -1,4 +1,4 @@
-//! The built program on a disk that takes nothing any more.
+//! Scenario: the disk of the built agent is full, or its data folder cannot be created.
 
 #![cfg(target_os = "linux")]
 
@@ -10,11 +10,11 @@ use test_support::receiver::Receiver;
 use test_support::test_env::TestEnv;
 use test_support::wait_for;
 
-/// Lines in each of the two portions.
+/// Number of lines in each of the two portions.
 const LINES: usize = 3_000;
 
 fn portion(from: usize) -> String {
-    // Noise, so that compression does not make it fit all the same.
+    // Noise, so that the data does not fit because of compression.
     let line = |number| {
         let noise: String = std::iter::repeat_with(fastrand::alphanumeric).take(80).collect();
         format!("[2026-11-23T08:18:10.936] [INFO] default - number {number} {noise}\n")
@@ -26,9 +26,9 @@ fn acknowledged(status: &Value) -> u64 {
     status["collector"]["metrics"]["acknowledged_items"].as_u64().unwrap()
 }
 
-/// A disk that is full from the beginning, so that not even the queue's file can be made, and one that fills while logs are
-/// read. The agent starts, says what is wrong, and goes on delivering metrics; log files wait. Once there is room it goes
-/// on by itself, and every line arrives, once.
+/// Guarantees: on a disk that is full from the start, so that the queue file cannot be created, and on one that fills up
+/// while logs are read, the agent starts, reports the problem and continues to deliver metrics. Log files wait. When the
+/// disk has space again, the agent continues by itself, and every line arrives exactly once.
 #[test]
 fn full_disk_loses_no_line_and_agent_keeps_running() {
     for blocks in [8, 256] {
@@ -45,12 +45,12 @@ fn full_disk_loses_no_line_and_agent_keeps_running() {
         assert_eq!(status["health"], "attention");
         env.write("application.log", &portion(LINES));
         let before = acknowledged(&status);
-        env.wait_for_status("metrics to be delivered all the same", |status| acknowledged(status) > before);
+        env.wait_for_status("metrics to be delivered", |status| acknowledged(status) > before);
         assert!(receiver.lines().len() < 2 * LINES);
 
         agent.lift_file_limit();
         wait_for("every line to arrive", || (receiver.lines().len() >= 2 * LINES).then_some(()));
-        env.wait_for_status("the problem to be over", |status| status["queue"]["problems"] == serde_json::json!([]));
+        env.wait_for_status("the problem to end", |status| status["queue"]["problems"] == serde_json::json!([]));
         assert!(agent.stop());
         let distinct: HashSet<String> = receiver.lines().into_iter().map(|line| line.body).collect();
         assert_eq!((receiver.lines().len(), distinct.len()), (2 * LINES, 2 * LINES));
@@ -61,14 +61,14 @@ fn full_disk_loses_no_line_and_agent_keeps_running() {
     }
 }
 
-/// Where the data folder cannot even be made the agent starts too, and metrics are delivered from memory.
+/// Guarantees: if the data folder cannot be created, the agent starts all the same and delivers metrics from memory.
 #[test]
 fn agent_runs_when_data_folder_is_not_writable() {
     let receiver = Receiver::start();
     let mut env = TestEnv::new();
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
-    // Something that keeps the administrator from writing too.
-    fs::write(env.data(), "no folder").unwrap();
+    // A file in its place also keeps root from creating it.
+    fs::write(env.data(), "not a folder").unwrap();
     let agent = env.start();
     wait_for("metrics", || (receiver.metrics() >= 3).then_some(()));
     assert!(agent.stop());

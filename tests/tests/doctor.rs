@@ -1,4 +1,4 @@
-//! `insights-agent doctor` on the built program.
+//! Scenario: a user runs `insights-agent doctor`, with and without faults.
 
 #![cfg(unix)]
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use test_support::peers::Backend;
 use test_support::test_env::{TestEnv, text};
 
-/// The lines on a topic: whether each is good, and what it says.
+/// Returns the checks of a topic: whether each is good, and its sentence.
 fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {
     let output = env.run(&["doctor", "--json"]);
     let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -16,8 +16,8 @@ fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {
     of_topic.map(|check| (check["good"] == true, check["sentence"].as_str().unwrap().to_owned())).collect()
 }
 
-/// Guarantees: at a desk where everything works, every line but that of the start with the session is good; the collector is asked for each
-/// signal, and its clock is looked at.
+/// Guarantees: when everything works, every check except the one for autostart is good. The collector is asked for each
+/// signal, and its clock is compared.
 #[test]
 fn doctor_reports_ok_when_everything_works() {
     let Some(backend) = Backend::start() else { return };
@@ -70,7 +70,7 @@ fn doctor_explains_faults_and_changes_nothing() {
         let lines = lines(&env, topic);
         assert!(lines.len() == 1 && !lines[0].0 && lines[0].1.contains(part), "{topic}: {lines:?}");
     }
-    assert!(!env.data().exists(), "nothing is made");
+    assert!(!env.data().exists(), "nothing is created");
     env.set("collector.certificate=/nowhere/authority.pem");
     assert!(lines(&env, "certificates")[0].1.contains("/nowhere/authority.pem cannot be read"));
     env.set("collector.timeout=soon");

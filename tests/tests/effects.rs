@@ -111,11 +111,11 @@ fn only_enabled_sources_report() {
         let agent = env.start();
         let status = env.status();
         assert_eq!(status["receiver"].is_object(), on == "receiver", "{on}: {status}");
-        let looked = env.wait_for_status("a look", |status| {
+        let observed = env.wait_for_status("a first observation", |status| {
             on != "focus" || !status["focus"]["state"].is_null() || !status["focus"]["problem"].is_null()
         });
-        let is_nothing = looked["focus"]["state"].is_null() && looked["focus"]["problem"].is_null();
-        assert_eq!(is_nothing, on != "focus", "{on}: {looked}");
+        let is_absent = observed["focus"]["state"].is_null() && observed["focus"]["problem"].is_null();
+        assert_eq!(is_absent, on != "focus", "{on}: {observed}");
         let scope = match on {
             "host" => Some("insights-agent.host"),
             "processes" => Some("insights-agent.processes"),
@@ -144,20 +144,28 @@ fn only_enabled_sources_report() {
 #[test]
 fn host_metrics_come_from_one_agent_per_machine() {
     let receivers = [Receiver::start(), Receiver::start()];
-    let desks = receivers.each_ref().map(|receiver| {
+    let lock = tempfile::tempdir().unwrap();
+    let envs = receivers.each_ref().map(|receiver| {
         let mut env = TestEnv::new();
         env.set(format!("collector.endpoint={}", receiver.endpoint()));
         env.set("host.one_per_machine=true");
         env
     });
-    let tells = |which: usize| receivers[which].scopes().get("insights-agent.host").cloned().unwrap_or_default();
-    let first = desks[0].start();
-    wait_for("the first one", || tells(0).contains("system.uptime").then_some(()));
-    let second = desks[1].start();
-    wait_for("the second one's own", || receivers[1].scopes().contains_key("insights-agent.internal").then_some(()));
-    assert!(!tells(1).contains("system.uptime"), "{}", tells(1));
+    let start = |env: &TestEnv| {
+        let mut command = env.command(&["run"]);
+        command.env("INSIGHTS_LEADER_LOCK_FOLDER", lock.path());
+        env.start_as(command)
+    };
+    let reports = |which: usize| receivers[which].scopes().get("insights-agent.host").cloned().unwrap_or_default();
+    let first = start(&envs[0]);
+    wait_for("the first agent", || reports(0).contains("system.uptime").then_some(()));
+    let second = start(&envs[1]);
+    wait_for("the second agent's own metrics", || {
+        receivers[1].scopes().contains_key("insights-agent.internal").then_some(())
+    });
+    assert!(!reports(1).contains("system.uptime"), "{}", reports(1));
     assert!(first.stop());
-    wait_for("the second one's turn", || tells(1).contains("system.uptime").then_some(()));
+    wait_for("the second agent to take over", || reports(1).contains("system.uptime").then_some(()));
     assert!(second.stop());
 }
 

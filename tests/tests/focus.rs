@@ -1,5 +1,5 @@
-//! Who used what, for how long: on a real desktop, with real windows and real input, against the script's own clock; and
-//! the same as the answers that a database gives.
+//! Scenario: a script uses windows on a real desktop, with real input. The agent's durations are compared with the
+//! script's clock, and with what a database answers.
 
 #![cfg(target_os = "linux")]
 
@@ -14,13 +14,13 @@ use test_support::test_env::{Running, TestEnv};
 use test_support::user::{Script, User};
 use test_support::wait_for;
 
-/// The agent may notice a change this much later than it happened.
-const NOTICE: Duration = Duration::from_millis(100);
+/// Maximum delay with which the agent notices a change.
+const MAX_DELAY: Duration = Duration::from_millis(100);
 
-/// The start of a process is known by two clocks of whole seconds (`proc_stat(5)`, `btime`; sysinfo), each cut off.
-const START_GRAIN: Duration = Duration::from_secs(2);
+/// Uncertainty of the start time of a process: two clocks, each truncated to seconds (`proc_stat(5)`, `btime`; sysinfo).
+const START_UNCERTAINTY: Duration = Duration::from_secs(2);
 
-/// A desk whose platform has a name that no other test's has: agents see all that run.
+/// Returns an environment whose platform has a name that no other test uses, because agents see all processes.
 fn test_env(platform: &str) -> TestEnv {
     let mut env = TestEnv::new();
     env.set(format!("connect.process_names=[\"{platform}\"]"));
@@ -65,7 +65,7 @@ fn focus_of_scripted_day_matches_script() {
     let (second, mut script) = (Duration::from_secs(1), Script::default());
     script.start("orders", user.switch_to(orders));
     user.work(second * 2);
-    // A title that nothing is known by does not make it another app.
+    // A title that matches no rule does not change the app.
     user.rename(orders, "IBM 100 @ 5");
     user.work(second);
     script.start("blotter", user.switch_to(blotter));
@@ -93,7 +93,7 @@ fn focus_of_scripted_day_matches_script() {
     script.start("end", (end, Instant::now()));
 
     let usage: Value = serde_json::from_str(&env.ok(&["usage", "--json"])).unwrap();
-    for (what, (least, most)) in script.bounds(NOTICE) {
+    for (what, (least, most)) in script.bounds(MAX_DELAY) {
         let seconds = match what {
             "idle" | "locked" => &usage["states"][what],
             app => &usage["apps"][app]["focus_seconds"],
@@ -109,7 +109,7 @@ fn focus_of_scripted_day_matches_script() {
 
     let session = std::fs::read_to_string(env.data().join("session.json")).unwrap();
     let session = serde_json::from_str::<Value>(&session).unwrap()["id"].as_str().unwrap().to_owned();
-    // The last export may still be on its way: the right answer is waited for.
+    // The last export may still be in flight, so this waits for the right answer.
     let answer = |promql: &str, expected: f64| {
         let query = promql.replace('$', &format!("session_id=\"{session}\""));
         wait_for(&format!("{promql} = {expected}"), || {
@@ -131,7 +131,7 @@ fn focus_of_scripted_day_matches_script() {
     let length: f64 = usage["states"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
     let by_user = "sum by (user_name, session_id) (ioconnect_user_session_time_seconds_total{$})";
     assert!(answer(by_user, length)["user_name"].is_string());
-    // How long is an app there, and how often is it in front?
+    // How long does an app run, and how often is it in front?
     let _ = answer(r#"sum(ioconnect_app_session_duration_seconds_count{ioconnect_app_name="charts", $})"#, 1.0);
     let _ = answer(r#"sum(ioconnect_app_focus_duration_seconds_count{ioconnect_app_name="orders", $})"#, 5.0);
     // Active time is the focus of all apps.
@@ -150,7 +150,8 @@ fn focus_of_scripted_day_matches_script() {
     assert!(written.contains("session.start"), "the event of the session");
 }
 
-/// Guarantees: a session that logind says is locked, or not shown on its seat, is told so at once, and so is its return.
+/// Guarantees: when logind reports that the session is locked or not shown on its seat, the state follows immediately, and
+/// so it does when the session returns.
 #[test]
 fn session_state_follows_logind_lock() {
     let (desktop, env) = (Desktop::start(), test_env("locked-platform"));
@@ -168,7 +169,7 @@ fn session_state_follows_logind_lock() {
     logind.show(true);
     wait("locked");
     logind.lock(false);
-    // Nobody has touched anything for more than `focus.idle_after`, or has just come back.
+    // Idle if there was no input for `focus.idle_after`.
     env.wait_for_status("unlocked", |status| ["active", "idle"].iter().any(|is| status["focus"]["state"] == *is));
     logind.lock(true);
     wait("locked");
@@ -195,11 +196,11 @@ fn app_that_stops_responding_is_counted_once() {
     user.promise_answers(charts);
     let _ = user.switch_to(orders);
     let agent = start(&env, &desktop);
-    // The second question comes once the first answer has been taken for one.
-    let mut asked = 0;
-    wait_for("two questions", || {
-        asked += user.answer();
-        (asked >= 2).then_some(())
+    // The second ping comes after the first response was accepted.
+    let mut pings = 0;
+    wait_for("two pings", || {
+        pings += user.answer();
+        (pings >= 2).then_some(())
     });
     let _ = user.switch_to(charts);
     let hung = wait_for("the hang", || {
@@ -212,14 +213,14 @@ fn app_that_stops_responding_is_counted_once() {
     assert!((hung[0].1 - 1.0).abs() < 0.001, "{hung:?}");
 }
 
-/// Without a display the agent says that it cannot see, and all time is unknown.
+/// Guarantees: without a display, the status says so, and all time is unknown. The history can be deleted.
 #[test]
 fn focus_state_is_unknown_without_display() {
     let env = test_env("no-platform");
     let mut command = env.command(&["run"]);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
     let agent = env.start_as(command);
-    let status = env.wait_for_status("a look", |status| !status["focus"]["state"].is_null());
+    let status = env.wait_for_status("a first observation", |status| !status["focus"]["state"].is_null());
     assert_eq!(
         (&status["focus"]["state"], &status["focus"]["problem"]),
         (&Value::from("unknown"), &Value::from("there is no display"))
@@ -232,8 +233,8 @@ fn focus_state_is_unknown_without_display() {
     assert!(env.ok(&["usage", "--week"]).contains("Nothing is known"));
 }
 
-/// Guarantees: a run of the platform is one trace, whose root is as long as the run, with its apps and their focus below
-/// it; its start, its first window, its length and its crash dump are measured.
+/// Guarantees: a run of the platform is one trace. Its root span is as long as the run, with app sessions and focus below
+/// it. Start, first window, duration and crash dump are measured.
 #[test]
 fn platform_run_is_exported_as_one_trace() {
     let Some(backend) = Backend::start() else { return };
@@ -258,11 +259,11 @@ fn platform_run_is_exported_as_one_trace() {
     user.close(orders);
     let least = runs.elapsed();
     drop(platform);
-    // A window that comes makes it look at what is there.
+    // A new window makes the agent look at the processes.
     let _ = user.open("Something else", std::process::id());
     env.wait_for_status("the end of the app", |status| status["focus"]["app"] != "orders");
     assert!(agent.stop());
-    let most = begun.elapsed() + START_GRAIN;
+    let most = begun.elapsed() + START_UNCERTAINTY;
 
     let traces = wait_for("the trace", || {
         let written = backend.written();

@@ -1,5 +1,5 @@
-//! The installers' whole life under Wine: installed with properties, at work from its place, upgraded while it works,
-//! repaired, removed.
+//! Scenario: under Wine, the agent is installed with properties, upgraded while it runs, repaired and removed, per machine
+//! and per user.
 
 #![cfg(target_os = "linux")]
 
@@ -20,7 +20,7 @@ const LINE: &str = "[2026-11-23T08:18:10.936] [INFO] default - ";
 const RUN: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Run";
 const UNINSTALL: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall";
 
-/// What an installer is for.
+/// Where an installer installs: for the machine or for a user.
 struct Scope {
     name: &'static str,
     hive: &'static str,
@@ -57,27 +57,30 @@ impl Scope {
         format!("{}\\{path}", self.hive)
     }
 
-    /// Runs the Windows Installer without a question; its exit code says how it went.
+    /// Runs the Windows Installer without a user interface.
     fn msiexec(&self, wine: &Wine, what: &str, version: &str, properties: &[&str]) -> Output {
         wine.run("msiexec", &[&[what, &self.file(version), "/qn"], properties].concat())
     }
 }
 
-/// The user's: Wine's installer knows no other. That of all users, where Windows puts it per machine, has not been seen.
+/// Returns the start menu of the user: Wine's installer uses it for both scopes. The start menu of all users, which Windows
+/// uses for the machine, is not tested.
 fn start_menu(wine: &Wine) -> PathBuf {
     wine.home().join("AppData/Roaming/Microsoft/Windows/Start Menu/Programs")
 }
 
-/// Guarantees, per machine and per user: see the module.
+/// Guarantees: installation sets files, registry, start menu and autostart, and starts the agent. An upgrade keeps settings
+/// and loses no line. A downgrade is refused. A repair restores what is missing. Removal leaves only the data, or nothing
+/// with `REMOVEDATA=1`.
 #[test]
 fn installation_upgrades_repairs_and_removes_everything() {
     let Some(wine) = Wine::start() else { return };
     for scope in [Scope::machine(&wine), Scope::user(&wine)] {
-        live(&wine, &scope);
+        live_cycle(&wine, &scope);
     }
 }
 
-fn live(wine: &Wine, scope: &Scope) {
+fn live_cycle(wine: &Wine, scope: &Scope) {
     let receiver = Receiver::start();
     let local = wine.home().join("AppData/Local");
     let data = local.join("insights-agent");
@@ -93,7 +96,7 @@ fn live(wine: &Wine, scope: &Scope) {
     let files_before = files(wine);
     let keys_before = keys(wine);
 
-    // Installed with properties: files, registry, autostart, and the agent is at work.
+    // Installation with properties: files, registry and autostart exist, and the agent runs.
     let endpoint = format!("COLLECTORENDPOINT={}", receiver.endpoint());
     let properties =
         [endpoint.as_str(), "COLLECTORHEADERS=x-desk=7", "LOGSHARING=on", "CONFIGURL=https://settings.example"];
@@ -104,7 +107,7 @@ fn live(wine: &Wine, scope: &Scope) {
     }
     assert!(scope.start_menu.join("Insights Agent.lnk").exists(), "{}", scope.start_menu.display());
     assert!(wine.key(&scope.key(RUN)).contains("insights-tray.exe"), "{}", wine.key(&scope.key(RUN)));
-    // Wine's installer keeps those of users with those of the machine.
+    // Wine's installer writes user entries to the machine's hive.
     assert!(["HKLM", "HKCU"].iter().any(|hive| wine.key(&format!("{hive}\\{UNINSTALL}")).contains("Insights Agent")));
     let settings = text(&ask(&["config", "show"]).stdout);
     let of = |key: &str| settings.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
@@ -117,7 +120,7 @@ fn live(wine: &Wine, scope: &Scope) {
     let first = status("delivery", &|status| status["health"] == "delivering");
     wait_for("an event", || (!receiver.events().is_empty()).then_some(()));
 
-    // An upgrade while it works: what is written meanwhile arrives, once.
+    // Upgrade while the agent runs: lines that are written meanwhile arrive once.
     let shared = ask(&["logs", "share", "on"]);
     assert!(shared.status.success() || text(&shared.stderr).contains("organisation"), "{shared:?}");
     let log = connect.join("application.log");
@@ -149,22 +152,22 @@ fn live(wine: &Wine, scope: &Scope) {
     assert!(wine.key(&scope.key(r"SOFTWARE\InsightsAgent")).contains("https://settings.example"));
     assert_eq!(wine.key(&scope.key(UNINSTALL)).matches("Insights Agent    ").count(), 0);
 
-    // No way back, and nothing is changed by the attempt.
+    // A downgrade is refused and changes nothing.
     let refused = scope.msiexec(wine, "/i", VERSION, &[]);
     assert!(!refused.status.success(), "{}: a downgrade is refused", scope.name);
     status("the agent after the refusal", &|status| status["health"] == "delivering");
 
-    // What is damaged is repaired.
+    // A repair restores what is missing.
     fs::remove_file(scope.start_menu.join("Insights Agent.lnk")).unwrap();
     let _ = wine.run("reg", &["delete", &scope.key(RUN), "/v", "Insights Agent", "/f"]);
-    // What `msiexec /fa` stands for; Wine's knows that by the product's code only.
+    // The same as `msiexec /fa`, which Wine supports only with a product code.
     let repaired = scope.msiexec(wine, "/i", LATER, &["REINSTALL=ALL", "REINSTALLMODE=amus"]);
     assert!(repaired.status.success(), "{}: {repaired:?}", scope.name);
     assert!(scope.start_menu.join("Insights Agent.lnk").exists());
     assert!(wine.key(&scope.key(RUN)).contains("insights-tray.exe"));
     status("the agent after the repair", &|status| status["process_id"] != second["process_id"]);
 
-    // Removed to the last file and key; the data goes only if that is wanted.
+    // Removal deletes every file and key, and the data only on request.
     let removed = scope.msiexec(wine, "/x", LATER, &[]);
     assert!(removed.status.success(), "{}: {removed:?}", scope.name);
     assert!(!scope.programs.exists() && data.join("queue.db").exists(), "{}: only the data stays", scope.name);
@@ -180,7 +183,7 @@ fn live(wine: &Wine, scope: &Scope) {
     assert_eq!(keys(wine), keys_before, "{}", scope.name);
 }
 
-/// Every file and folder on drive C that an installation could make.
+/// Returns every file and folder on drive C that an installation could create.
 fn files(wine: &Wine) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![wine.drive_c("Program Files"), wine.drive_c("ProgramData"), wine.home()];
@@ -190,7 +193,7 @@ fn files(wine: &Wine) -> BTreeSet<PathBuf> {
             if kind.is_dir() {
                 folders.push(entry.path());
             }
-            // Folders for anybody stay with the system, and what programs put aside for a while is not the installer's.
+            // Common folders stay with the system, and temporary files do not belong to the installer.
             let shared = ["Temp", "Programs", "Microsoft", "Windows", "Installer", "Start Menu"]
                 .iter()
                 .any(|name| entry.file_name() == *name);
@@ -202,7 +205,7 @@ fn files(wine: &Wine) -> BTreeSet<PathBuf> {
     found
 }
 
-/// The registry's keys that an installation could make; an empty one is as good as none.
+/// Returns the registry keys that an installation could create. An empty key equals a missing one.
 fn keys(wine: &Wine) -> Vec<String> {
     let paths = [RUN, UNINSTALL, r"SOFTWARE\InsightsAgent", r"SOFTWARE\Policies\InsightsAgent"];
     let keys = ["HKLM", "HKCU"]

@@ -1,4 +1,4 @@
-//! The agent killed without warning, again and again, while log files are written and rotated.
+//! Scenario: the agent is killed at random moments, many times, while log files are written and rotated.
 
 #![cfg(unix)]
 
@@ -16,12 +16,12 @@ use test_support::receiver::{Line, Receiver, lines};
 use test_support::test_env::{TestEnv, append};
 use test_support::{free_port, wait_for};
 
-/// Kills in each of the two tests.
+/// Number of kills in each test.
 const KILLS: usize = 50;
-/// Files that are written at the same time: one of each kind.
+/// Files that are written at the same time: one of each kind of logs.
 const FILES: [&str; 2] = ["application.log", "applications/clientlist.log"];
 
-/// Writes numbered records until it is told to end, some of several lines, in bursts; rotates the files by renaming.
+/// Writes numbered records in bursts, some of several lines, and rotates the files by renaming.
 struct Writer {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicUsize>,
@@ -55,8 +55,8 @@ impl Writer {
         Self { stop, written, thread }
     }
 
-    /// Ends the writing; returns how many records were written.
-    fn end(self) -> usize {
+    /// Stops writing; returns the number of written records.
+    fn finish(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap();
         self.written.load(Ordering::Acquire)
@@ -68,7 +68,7 @@ fn record(number: usize) -> String {
     format!("[2026-11-23T08:18:10.936] [INFO] [9816_10] clientlist.main - number {number}{more}\n")
 }
 
-/// `x.log` becomes `x.1.log`, and so on; all are kept, as log4js keeps its backups.
+/// Renames `x.log` to `x.1.log`, and so on, and keeps all backups, as log4js does.
 fn rotate(file: &Path) {
     let name = |number: usize| file.with_extension(format!("{number}.log"));
     let last = (1..10_000).find(|number| !name(*number).exists()).unwrap();
@@ -78,7 +78,7 @@ fn rotate(file: &Path) {
     fs::rename(file, name(1)).unwrap();
 }
 
-/// Starts the agent and kills it, many times, at moments that differ.
+/// Starts the agent and kills it at a random moment, many times.
 fn kill_again_and_again(env: &TestEnv, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..KILLS {
@@ -88,11 +88,11 @@ fn kill_again_and_again(env: &TestEnv, seed: u64) {
     }
 }
 
-/// The number of every record; panics if a record is not whole.
+/// Returns the number of a record; panics if the record is incomplete.
 fn number(line: &Line) -> usize {
     let rest = line.body.strip_prefix("number ").unwrap();
     let number: usize = rest.lines().next().unwrap().parse().unwrap();
-    assert!(record(number).trim_end().ends_with(&line.body), "a record was torn: {:?}", line.body);
+    assert!(record(number).trim_end().ends_with(&line.body), "an incomplete record: {:?}", line.body);
     number
 }
 
@@ -103,8 +103,8 @@ fn env_that_shares(endpoint: &str) -> TestEnv {
     env
 }
 
-/// Guarantees: with the collector away, every record written is in the queue exactly once, whole, after any number of
-/// kills.
+/// Guarantees: while the collector is unreachable, every written record is in the queue exactly once and complete, after
+/// any number of kills.
 #[test]
 fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     let seed = fastrand::u64(..);
@@ -127,8 +127,8 @@ fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     assert_eq!((queued.len(), numbers.len(), uids.len()), (written, written, written), "records, numbers, uids");
 }
 
-/// Guarantees: at the collector every record arrives at least once; one that arrives again has the same
-/// `log.record.uid`, so that the repeat can be seen.
+/// Guarantees: every record arrives at the collector at least once. A repeat has the same `log.record.uid`, so the
+/// collector can recognise it.
 #[test]
 fn log_lines_killed_at_any_moment_arrive_and_repeats_keep_their_uid() {
     let seed = fastrand::u64(..);
@@ -150,7 +150,7 @@ fn log_lines_killed_at_any_moment_arrive_and_repeats_keep_their_uid() {
     eprintln!("{written} records, {} of them twice", lines.len() - written);
 }
 
-/// Every log record in a queue's file, read without the agent's code.
+/// Returns every log record in a queue file, read without the agent's code.
 fn queued(file: &Path) -> Vec<Line> {
     let connection = rusqlite::Connection::open(file).unwrap();
     let mut rows = connection.prepare("SELECT payload FROM batch WHERE signal = 'logs' ORDER BY id").unwrap();

@@ -139,7 +139,7 @@ fn written(policy: &roxmltree::Node<'_, '_>, values: &Value) -> (String, String)
             }
             entry
         }
-        other => panic!("Group Policy's {other} is not known here"),
+        other => panic!("unexpected element of Group Policy: {other}"),
     };
     (key, entry)
 }

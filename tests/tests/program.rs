@@ -1,4 +1,4 @@
-//! The program as people use it: commands, messages, exit codes.
+//! Scenario: a user runs the commands of the built agent.
 
 #![cfg(unix)]
 
@@ -10,7 +10,8 @@ use test_support::receiver::Receiver;
 use test_support::test_env::{TestEnv, program, text};
 use test_support::{free_port, wait_for};
 
-/// What is wrong, where, and what to do: before the agent starts, and without starting it.
+/// Guarantees: a wrong settings file keeps the agent from starting. `run` and `config check` print the position, the
+/// setting, what is wrong and what is allowed, and exit with code 2.
 #[test]
 fn wrong_settings_file_stops_start_and_is_shown_with_position() {
     let env = TestEnv::new();
@@ -25,13 +26,15 @@ fn wrong_settings_file_stops_start_and_is_shown_with_position() {
             assert!(said.contains(part), "{command}: `{part}` is missing in: {said}");
         }
     }
-    assert!(!env.data().join("queue.db").exists(), "nothing was begun");
+    assert!(!env.data().join("queue.db").exists(), "nothing was started");
 }
 
-/// The last good settings stay in force when the file breaks, and the status says what is wrong.
+/// Guarantees: when the settings file breaks, the last good settings apply at the next start, and the status says what is
+/// wrong.
 #[test]
 fn last_good_settings_apply_when_file_breaks() {
     let mut env = TestEnv::new();
+    env.unset("collector.endpoint");
     let file = env.log("config.json");
     let port = free_port();
     fs::write(&file, format!("{{ \"collector\": {{ \"endpoint\": \"http://127.0.0.1:{port}\" }} }}")).unwrap();
@@ -52,7 +55,7 @@ fn last_good_settings_apply_when_file_breaks() {
     assert!(status["problems"][0].as_str().unwrap().contains("using the last settings that worked"), "{status}");
 }
 
-/// Secrets never show, origins always do.
+/// Guarantees: `config show` masks secrets and names the origin of every setting. A wrong variable is reported and ignored.
 #[test]
 fn config_show_masks_secrets_and_names_origins() {
     let env = TestEnv::new();
@@ -65,9 +68,10 @@ fn config_show_masks_secrets_and_names_origins() {
     assert!(!shown.contains("geheim") && !said.contains("geheim"));
     let header = shown.lines().find(|line| line.contains("authorization")).unwrap();
     assert!(header.contains("****") && header.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{header}");
-    assert!(said.contains("OTEL_EXPORTER_OTLP_TIMEOUT"), "a wrong variable is said and ignored: {said}");
+    assert!(said.contains("OTEL_EXPORTER_OTLP_TIMEOUT"), "a wrong variable is reported: {said}");
 }
 
+/// Guarantees: `status` says that no agent runs, and exits with code 3.
 #[test]
 fn status_fails_when_no_agent_runs() {
     let env = TestEnv::new();
@@ -76,7 +80,7 @@ fn status_fails_when_no_agent_runs() {
     assert!(text(&output.stderr).contains("no agent is running"));
 }
 
-/// Guarantees: a decision that is made while the agent starts neither keeps it from starting nor is lost, whoever of the two is first.
+/// Guarantees: a consent change while the agent starts is kept, and the agent starts, whichever of the two is first.
 #[test]
 fn consent_change_during_start_is_kept() {
     for round in 0..8 {
@@ -92,7 +96,7 @@ fn consent_change_during_start_is_kept() {
     }
 }
 
-/// A second agent on the same data leaves the first alone.
+/// Guarantees: a second agent on the same data folder says why it exits, and does not disturb the first one.
 #[test]
 fn second_agent_on_same_data_folder_exits() {
     let receiver = Receiver::start();
@@ -107,7 +111,8 @@ fn second_agent_on_same_data_folder_exits() {
     assert!(agent.stop());
 }
 
-/// Sharing is decided at the command line, takes effect in the running agent, and is withdrawn there, with what waits.
+/// Guarantees: sharing that is changed at the command line takes effect in the running agent. When sharing ends, queued
+/// records are deleted.
 #[test]
 fn log_sharing_changes_while_agent_runs() {
     let mut env = TestEnv::new();
@@ -129,7 +134,8 @@ fn log_sharing_changes_while_agent_runs() {
     assert!(env.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
 }
 
-/// A collector that is away is said in words; data waits, and is delivered when it comes, also across restarts.
+/// Guarantees: an unreachable collector is reported in a sentence. Data stays in the queue and is delivered when a collector
+/// is there, also after a restart.
 #[test]
 fn queued_data_is_delivered_when_collector_returns() {
     let mut env = TestEnv::new();
@@ -152,7 +158,7 @@ fn queued_data_is_delivered_when_collector_returns() {
     assert!(agent.stop());
 }
 
-/// Every decision on sharing arrives at the collector as an event, in order, whether an agent ran when it was made or not.
+/// Guarantees: every consent change arrives as an event, in order, whether or not an agent ran when it was made.
 #[test]
 fn consent_changes_arrive_as_events() {
     let receiver = Receiver::start();
@@ -160,20 +166,20 @@ fn consent_changes_arrive_as_events() {
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     let _ = env.ok(&["logs", "share", "on"]);
     let agent = env.start();
-    let decisions = || {
+    let changes = || {
         let mut events = receiver.events();
         events.retain(|event| event.name == "ioconnect.consent.changed");
         events
     };
-    wait_for("the first events", || (decisions().len() == 2).then_some(()));
+    wait_for("the first events", || (changes().len() == 2).then_some(()));
     let _ = env.ok(&["logs", "share", "off", "--only", "applications"]);
-    wait_for("the last event", || (decisions().len() == 3).then_some(()));
+    wait_for("the last event", || (changes().len() == 3).then_some(()));
     assert!(agent.stop());
     let agent = env.start();
     let _ = env.status();
     assert!(agent.stop());
 
-    let events = decisions();
+    let events = changes();
     let of = |key: &str| events.iter().map(|event| event.attributes[key].clone()).collect::<Vec<_>>();
     assert_eq!(of("ioconnect.consent.kind"), ["platform", "applications", "applications"]);
     assert_eq!(of("ioconnect.consent.shared"), ["true", "true", "false"]);
@@ -181,7 +187,8 @@ fn consent_changes_arrive_as_events() {
     assert_eq!(of("ioconnect.consent.version"), ["1", "1", "1"]);
 }
 
-/// In a pause nothing is measured, read or sent, also by the next agent. What was written meanwhile follows.
+/// Guarantees: while paused, the agent does not measure, read or send anything, also after a restart. Lines that were
+/// written during the pause are sent afterwards.
 #[test]
 fn pause_stops_everything_and_loses_nothing() {
     let receiver = Receiver::start();
@@ -199,10 +206,10 @@ fn pause_stops_everything_and_loses_nothing() {
     env.write("application.log", "[2026-11-23T08:18:12.936] [INFO] default - second\n");
     let paused = env.status();
     assert_eq!(paused["health"], "paused");
-    // Longer than it takes to sample, to export and to read, as long as nothing rests.
+    // Longer than sampling, exporting and reading take without a pause.
     let begun = paused["taken_unix_ms"].as_i64().unwrap();
     let later = env.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(begun + 3_000));
-    assert_eq!(later["host"]["memory"], serde_json::Value::Null, "nothing has been measured");
+    assert_eq!(later["host"]["memory"], serde_json::Value::Null, "nothing was measured");
     assert_eq!(later["queue"]["metrics"]["batches"], 0);
     assert!(receiver.lines().iter().all(|line| line.body != "second"));
 
@@ -237,10 +244,10 @@ fn log_files_are_not_opened_before_sharing() {
     assert!(agent.stop());
     let opened: Vec<_> = opened.try_iter().collect();
     assert!(opened.iter().all(|path| path.ends_with("application.log")), "{opened:?}");
-    assert!(!opened.is_empty(), "the system tells nothing");
+    assert!(!opened.is_empty(), "inotify reports nothing");
 }
 
-/// The files of the log folders that anybody opens from now on.
+/// Reports the files in the log folders that any program opens from now on.
 #[cfg(target_os = "linux")]
 fn opened_files(env: &TestEnv) -> std::sync::mpsc::Receiver<std::path::PathBuf> {
     use notify::event::{AccessKind, EventKind};
@@ -254,12 +261,12 @@ fn opened_files(env: &TestEnv) -> std::sync::mpsc::Receiver<std::path::PathBuf> 
     })
     .unwrap();
     watcher.watch(env.log("application.log").parent().unwrap(), RecursiveMode::Recursive).unwrap();
-    // It watches until the test's process ends.
+    // It watches until the test's process exits.
     std::mem::forget(watcher);
     receive
 }
 
-/// The agent stands back behind whatever else runs, with every thread.
+/// Guarantees: every thread of the agent runs at low priority.
 #[cfg(target_os = "linux")]
 #[test]
 fn agent_threads_run_at_low_priority() {
@@ -269,14 +276,14 @@ fn agent_threads_run_at_low_priority() {
     let _ = env.status();
     for thread in fs::read_dir(format!("/proc/{}/task", agent.id())).unwrap() {
         let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
-        // proc_pid_stat(5): nice is field 19, the first behind the name in brackets is field 3
+        // proc_pid_stat(5): nice is field 19; the first field after the name in brackets is field 3.
         let nice = stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap();
         assert_eq!(nice, "10", "{stat}");
     }
 }
 
-/// A thousand log files, all written at once, again and again: every line is taken, while few of the files are open and
-/// memory stays within the budget.
+/// Guarantees: of a thousand log files that are all written at the same time, several times, every line is read, while at
+/// most 64 files are open and memory stays below 100 MB.
 #[cfg(target_os = "linux")]
 #[test]
 fn thousand_log_files_are_read_with_few_handles() {
@@ -308,7 +315,7 @@ fn thousand_log_files_are_read_with_few_handles() {
     assert!(agent.stop());
 }
 
-/// Nothing that was read is lost at a stop, and the stop is quick although the collector is away.
+/// Guarantees: after a shutdown, all data is in the main queue file, although the collector is unreachable.
 #[test]
 fn shutdown_leaves_everything_on_disk() {
     let mut env = TestEnv::new();
@@ -322,7 +329,7 @@ fn shutdown_leaves_everything_on_disk() {
     assert!(fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
 }
 
-/// Data is deleted on demand: not below a running agent, and no folder but one of an agent's.
+/// Guarantees: `delete-data` deletes the data folder, but not while an agent runs, and no folder of something else.
 #[test]
 fn delete_data_refuses_running_agent_and_foreign_folder() {
     let mut env = TestEnv::new();
@@ -343,7 +350,7 @@ fn delete_data_refuses_running_agent_and_foreign_folder() {
     assert!(env.data().join("thesis.txt").exists());
 }
 
-/// The embedded collector prints what arrives, as JSON that can be tested.
+/// Guarantees: the debug collector prints what arrives, as JSON.
 #[test]
 fn debug_collector_prints_received_items() {
     let mut command = Command::new(program());

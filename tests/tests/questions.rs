@@ -1,9 +1,8 @@
-//! The questions that the agent is for, asked of the dashboards' own queries: a simulated fleet works through the real
-//! Collector with the shipped configuration into a real VictoriaMetrics, and by remote write into a real Prometheus; the
-//! answers of both are what the simulation put in.
+//! Scenario: a simulated fleet sends through the real Collector, with the shipped configuration, to VictoriaMetrics and by
+//! remote write to Prometheus. The queries of the dashboards are executed in both databases.
 //!
-//! Queries for logs and traces are not executed, for there is no store of logs or traces here: what they name is looked
-//! for in what the Collector received.
+//! Queries for logs and traces are not executed, because there is no database for them here. Instead, the tests look for
+//! the names in these queries in what the Collector received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,11 +13,11 @@ use serde_json::Value;
 use test_fleet::{Answers, Calls, Fleet, most, run};
 use test_support::peers::{Backend, Database};
 
-/// Answers are sums of some thousand numbers, and gauges that end at a sample.
+/// Relative tolerance: answers are sums of some thousand numbers, and gauges end at a sample.
 const TOLERANCE: f64 = 0.001;
-/// The range of the dashboards in this test, which begins before the first desk and ends after the last.
+/// The time range of the dashboards in this test. It starts before the first desk and ends after the last one.
 const RANGE: &str = "86400s";
-/// What a variable stands for. Longer names come first where one begins like another.
+/// The values of variables. Longer names come before their prefixes.
 const VARIABLES: &[(&str, &str)] = &[
     ("$__rate_interval", "20m"),
     ("$__range", RANGE),
@@ -40,7 +39,7 @@ fn folder() -> PathBuf {
 /// A query of a panel.
 struct Query {
     dashboard: String,
-    /// The title of the row that it stands below.
+    /// The title of the row above it.
     question: String,
     panel: String,
     kind: String,
@@ -92,10 +91,10 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The series that a query finds: their labels and values.
+    /// Returns the labels and values of the series that a query finds.
     fn ask(&self, query: &str, instant: bool) -> Vec<(Value, Vec<(f64, f64)>)> {
         let query = filled(query);
-        assert!(!query.contains('$'), "a variable is not known: {query}");
+        assert!(!query.contains('$'), "an unknown variable: {query}");
         let end = self.end.as_second().to_string();
         let start = (self.end - 24.hours()).as_second().to_string();
         let answer = if instant {
@@ -113,7 +112,7 @@ impl Asked<'_> {
         series.collect()
     }
 
-    /// The answer of a panel, by the values of labels.
+    /// Returns the values of a panel, by the values of labels.
     fn panel(&self, panel: &str, labels: &[&str]) -> BTreeMap<String, f64> {
         let query = queries().into_iter().find(|query| query.panel == panel).unwrap_or_else(|| panic!("{panel}"));
         let found = self.ask(&query.text, query.instant);
@@ -124,7 +123,7 @@ impl Asked<'_> {
     }
 }
 
-/// Asserts that every entry that is expected is answered, as exactly as can be, and that nothing else is.
+/// Asserts that the answer has exactly the expected entries, within the tolerance.
 fn same(what: &str, answered: &BTreeMap<String, f64>, expected: &BTreeMap<String, f64>) {
     println!("{what}: {answered:.1?}");
     let expected: BTreeMap<_, _> = expected.iter().filter(|(_, value)| **value > 0.0).collect();
@@ -150,14 +149,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
 }
 
-/// Each entry of a pair, divided by the median of those with the same first key.
+/// Returns each entry divided by the median of the entries with the same first key.
 fn against_median(of: &BTreeMap<(String, String), Calls>, value: impl Fn(&Calls) -> f64) -> BTreeMap<String, f64> {
     let others = |what: &str| of.iter().filter(|((a, _), _)| a == what).map(|(_, calls)| value(calls)).collect();
     of.iter().map(|((a, b), calls)| (format!("{a} {b}"), value(calls) / median(others(a)))).collect()
 }
 
-/// Every panel with a query for metrics shows something, and each of the twelve questions has the answer that the
-/// simulation put in.
+/// Guarantees: every panel with a query for metrics shows something, and the dashboards answer each of the twelve questions
+/// with the values of the simulation.
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboards_answer_every_question() {
     let Some(backend) = Backend::start_as_shipped(&folder().join("collector/victoria.yaml")) else { return };
@@ -185,7 +184,8 @@ async fn dashboards_answer_every_question() {
     }
 }
 
-/// A total over a range that begins while people work leaves out what was before: morning and afternoon are the day.
+/// Asserts that morning and afternoon add up to the day: a total over a time range that starts during work excludes what was
+/// before.
 fn parts_make_the_whole(asked: &Asked<'_>) {
     let query = queries().into_iter().find(|query| query.panel == "App starts by app").unwrap().text;
     let total = |end: Timestamp, range: &str| {
@@ -201,7 +201,7 @@ fn parts_make_the_whole(asked: &Asked<'_>) {
     assert!((morning + afternoon - day).abs() < TOLERANCE, "{morning} + {afternoon} is not {day}");
 }
 
-/// The same seed makes the same days, another one others; every desk of a fleet sends something.
+/// Guarantees: the same seed gives the same data, and another seed gives other data. Every desk sends something.
 #[tokio::test(flavor = "multi_thread")]
 async fn fleet_from_same_seed_is_identical() {
     let first = jiff::civil::date(2026, 3, 2);
@@ -215,7 +215,7 @@ async fn fleet_from_same_seed_is_identical() {
     assert!(report.bytes_per_desk_and_day() > 10_000.0);
 }
 
-/// The collector still has the last batch for a second.
+/// Waits until the last batch has arrived, which the Collector keeps for a second.
 fn everything_arrived(asked: &Asked<'_>) {
     test_support::wait_for("the last export of each desk", || {
         asked.backend.flush();

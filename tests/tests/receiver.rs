@@ -1,4 +1,4 @@
-//! The platform's and the apps' own telemetry, through the built agent, to the real collector.
+//! Scenario: io.Connect, apps and scripts send their own telemetry through the built agent to the real Collector.
 
 #![cfg(unix)]
 
@@ -7,16 +7,17 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use test_support::isolation::isolate;
 use test_support::peers::Backend;
 use test_support::test_env::{TestEnv, text};
 use test_support::{output, peer, wait_for};
 
-/// Where the receiver of the agent listens.
+/// Returns the address of the agent's receiver.
 fn receiver(status: &Value) -> String {
     status["receiver"]["http"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned()
 }
 
-/// Posts JSON; returns the answer.
+/// Posts JSON; returns the response.
 fn post(address: &str, path: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -34,8 +35,8 @@ fn capture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/captures/node-plain/{name}.body", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Guarantees: what the real client of io.Insights sent reaches the real collector under its own names, with the machine's
-/// attributes beside the platform's, and an app's log record only while the user shares it.
+/// Guarantees: requests of the real io.Insights client reach the Collector under their own names, with the attributes of
+/// the machine added. Log records of an app arrive only while the user shares them.
 #[test]
 fn io_insights_requests_reach_collector() {
     let Some(backend) = Backend::start() else { return };
@@ -59,7 +60,7 @@ fn io_insights_requests_reach_collector() {
     let answer = record("after consent, password=hunter2");
     assert!(answer.ends_with("{}"), "{answer}");
 
-    let written = wait_for("all of it", || {
+    let written = wait_for("all signals", || {
         let written = backend.written();
         let all = ["after consent", "interopio.api.interop.invoke", "insights_trace_count"];
         all.iter().all(|part| written.contains(part)).then_some(written)
@@ -70,13 +71,13 @@ fn io_insights_requests_reach_collector() {
         for attribute in ["machine: Str(PW052B0C)", "host.name: Str(", "department: Str(trading)", "session.id: Str("] {
             assert!(mine.contains(attribute), "{attribute} is not in {mine}");
         }
-        assert!(!mine.contains("host.name: Str(PW052B0C)"), "this machine has one name, its own");
+        assert!(!mine.contains("host.name: Str(PW052B0C)"), "the machine keeps its own name");
     }
     assert!(agent.stop());
     assert!(!env.data().join("receiver.json").exists());
 }
 
-/// Guarantees: a request that was acknowledged is delivered, although the agent is killed at once.
+/// Guarantees: an acknowledged request is delivered although the agent is killed immediately afterwards.
 #[test]
 fn acknowledged_request_survives_kill() {
     let Some(backend) = Backend::start() else { return };
@@ -92,8 +93,8 @@ fn acknowledged_request_survives_kill() {
     assert!(agent.stop());
 }
 
-/// Guarantees: an app with OpenTelemetry's own SDK sends all three signals through the agent, over gRPC and over HTTP with
-/// protobuf and with JSON, and says who it is itself.
+/// Guarantees: an app with the OpenTelemetry SDK for Python sends all three signals through the agent, over gRPC and over
+/// HTTP with protobuf and JSON, and keeps its own service name.
 #[test]
 fn python_sdk_delivers_all_signals() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
@@ -104,7 +105,7 @@ fn python_sdk_delivers_all_signals() {
     let _ = env.ok(&["logs", "share", "on", "--only", "applications"]);
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new(&python);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol);
+        isolate(command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/send.py")).arg(protocol));
         let sent = output(command.arg(status["receiver"][port].as_str().unwrap()));
         assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
         let span = wait_for("the span", || {
@@ -123,8 +124,8 @@ fn python_sdk_delivers_all_signals() {
     assert!(agent.stop());
 }
 
-/// Guarantees: the same with the SDK for JavaScript, over gRPC and over HTTP with protobuf and with JSON; its log records arrive
-/// while the user shares them.
+/// Guarantees: an app with the OpenTelemetry SDK for JavaScript sends all three signals through the agent, over gRPC and
+/// over HTTP with protobuf and JSON. Its log records arrive while the user shares them.
 #[test]
 fn javascript_sdk_delivers_all_signals() {
     let (Some(backend), Some(modules)) = (Backend::start(), peer("JAVASCRIPT_MODULES")) else { return };
@@ -136,6 +137,7 @@ fn javascript_sdk_delivers_all_signals() {
     for (protocol, port) in [("grpc", "grpc"), ("http-protobuf", "http"), ("http-json", "http")] {
         let mut command = Command::new("node");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/js/send.cjs")).env("NODE_PATH", &modules);
+        isolate(&mut command);
         let sent = output(command.args([protocol, status["receiver"][port].as_str().unwrap()]));
         assert!(sent.status.success() && sent.stderr.is_empty(), "{protocol}: {}", text(&sent.stderr));
         let name = format!("service.name: Str(javascript-{protocol})");
@@ -152,7 +154,7 @@ fn javascript_sdk_delivers_all_signals() {
     assert!(agent.stop());
 }
 
-/// Guarantees: what a script emits arrives with its attributes; a log record that nobody shares is said not to be taken.
+/// Guarantees: what a script emits arrives with its attributes. A log record that is not shared is rejected with a reason.
 #[test]
 fn emit_delivers_items_of_scripts() {
     let Some(backend) = Backend::start() else { return };
@@ -176,7 +178,7 @@ fn emit_delivers_items_of_scripts() {
         let words = [&["emit", "--service", "blotter", "-a", "desk=FX"], words].concat();
         assert_eq!(env.ok(&words).trim(), "Taken.", "{words:?}");
     }
-    let written = wait_for("all of it", || {
+    let written = wait_for("all items", || {
         let written = backend.written();
         let all = ["EventName: com.example.order.sent", "Str(all is well)", "rejected by desk", "Value: -3.5"];
         all.iter().all(|part| written.contains(part)).then_some(written)
@@ -246,8 +248,8 @@ fn spans_become_metrics_when_enabled() {
     assert!(!backend.written().contains("Name           : submit"), "sampled out");
 }
 
-/// Guarantees: io.Connect's system.json is pointed at the agent by one command, which keeps what was in it; the token that the
-/// agent wants goes along, and the agent's own `emit` says it.
+/// Guarantees: `connect setup` changes io.Connect's system.json so that io.Connect sends to the agent, and keeps the rest of
+/// the file. It includes the token of the receiver, and so does `emit`.
 #[test]
 fn connect_setup_points_io_connect_at_agent() {
     let mut env = TestEnv::new();
@@ -264,7 +266,7 @@ fn connect_setup_points_io_connect_at_agent() {
     assert!(shown.contains("// ours") && shown.contains("Bearer s3cret"), "{shown}");
     let without = env.run(&words);
     assert!(text(&without.stderr).contains("No agent is running"), "{}", text(&without.stderr));
-    assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "only shown");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "nothing is written");
     let said = env.ok(&[&words[..], &["--write"]].concat());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
     let kept =
@@ -283,15 +285,15 @@ fn connect_setup_points_io_connect_at_agent() {
     std::fs::write(&file, "{ \"insights\": { \"enabled\": false } }").unwrap();
     let running = env.run(&words);
     assert!(text(&running.stdout).contains(&format!("http://{address}/v1/traces")), "{}", text(&running.stdout));
-    let told = text(&running.stderr);
-    assert!(told.contains("The running agent") && told.contains("`insights.enabled` is false"), "{told}");
+    let said = text(&running.stderr);
+    assert!(said.contains("The running agent") && said.contains("`insights.enabled` is false"), "{said}");
     let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     assert_eq!(env.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
     assert!(agent.stop());
 }
 
-/// Guarantees: the two lines of docs/own-data.md, as they stand there, send a span.
+/// Guarantees: the curl example in docs/own-data.md sends a span.
 #[test]
 fn curl_example_of_own_data_page_works() {
     let Some(backend) = Backend::start() else { return };

@@ -1,4 +1,4 @@
-//! `insights-agent redact`: people see what would be sent.
+//! Scenario: a user looks at what would be sent of a log file, with `insights-agent redact`.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -21,7 +21,7 @@ fn test_env() -> TestEnv {
     env
 }
 
-/// What is printed is the file with the secrets replaced, what is left out marked, and a summary.
+/// Guarantees: prints the file with redacted values, marks records that are not sent, and prints a summary.
 #[test]
 fn redact_prints_file_as_it_would_be_sent() {
     let env = test_env();
@@ -38,7 +38,7 @@ fn redact_prints_file_as_it_would_be_sent() {
     );
 }
 
-/// The same from standard input, as JSON, with only what is changed.
+/// Guarantees: reads standard input, and prints changed records as JSON.
 #[test]
 fn redact_prints_standard_input_as_json() {
     let env = test_env();
@@ -58,6 +58,7 @@ fn redact_prints_standard_input_as_json() {
     );
 }
 
+/// Guarantees: names a file that does not exist, and exits with code 1.
 #[test]
 fn redact_fails_when_file_is_missing() {
     let output = test_env().run(&["redact", "no-such-file.log"]);

@@ -1,4 +1,4 @@
-//! Delivery that spares the machine, on the built program.
+//! Scenario: the network is metered, as `NetworkManager` reports it, and later it is not.
 
 #![cfg(target_os = "linux")]
 
@@ -8,7 +8,8 @@ use test_support::network_manager::NetworkManager;
 use test_support::receiver::Receiver;
 use test_support::test_env::TestEnv;
 
-fn waiting(status: &Value) -> u64 {
+/// Returns the number of queued batches of metrics.
+fn queued(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()
 }
 
@@ -27,12 +28,12 @@ fn metrics_wait_while_network_is_metered() {
     command.env("DBUS_SYSTEM_BUS_ADDRESS", desktop.bus());
     let agent = env.start_as(command);
     env.wait_for_status("saving", |status| status["saving"] == "metered");
-    let status = env.wait_for_status("some requests", |status| waiting(status) >= 4);
+    let status = env.wait_for_status("some requests", |status| queued(status) >= 4);
     assert!(["starting", "delivering"].iter().any(|health| status["health"] == *health), "{status}");
     let page = env.ok(&["status"]);
     assert!(page.contains("on a metered link: what waits is sent every 2 h"), "{page}");
     network.set_unmetered();
-    let status = env.wait_for_status("all of them", |status| waiting(status) == 0);
+    let status = env.wait_for_status("all of them", |status| queued(status) == 0);
     assert_eq!(status["saving"], Value::Null);
     assert!(receiver.metrics() > 0);
     assert!(agent.stop());

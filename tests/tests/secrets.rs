@@ -1,4 +1,4 @@
-//! Secrets: where they stand, and where they never appear.
+//! Scenario: settings contain secrets, or name the places where secrets are stored.
 
 #![cfg(target_os = "linux")]
 
@@ -15,17 +15,17 @@ use test_support::desktop::Desktop;
 use test_support::test_env::TestEnv;
 use test_support::{output, wait_for};
 
-/// A collector, proxy and authorization server in one, which takes nothing and repeats what it was asked with.
+/// A collector, proxy and authorization server in one. It rejects every request and repeats its headers in the response.
 struct Echo {
     port: u16,
-    asked: Arc<Mutex<String>>,
+    requests: Arc<Mutex<String>>,
 }
 
 impl Echo {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(String::new())));
-        let all = Arc::clone(&asked);
+        let (port, requests) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(String::new())));
+        let all = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (mut stream, mut head) = (stream.unwrap(), [0; 8192]);
@@ -40,15 +40,15 @@ impl Echo {
                     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{said}");
             }
         });
-        Self { port, asked }
+        Self { port, requests }
     }
 
-    fn was_asked_with(&self, part: &str) -> bool {
-        self.asked.lock().unwrap().contains(part)
+    fn has_received(&self, part: &str) -> bool {
+        self.requests.lock().unwrap().contains(part)
     }
 }
 
-/// The session's store of credentials.
+/// The credential store of the session (GNOME Keyring).
 struct Keyring(Child);
 
 impl Keyring {
@@ -62,7 +62,7 @@ impl Keyring {
     }
 
     fn store(&self, desktop: &Desktop, name: &str, secret: &Path) {
-        wait_for("the store of credentials", || {
+        wait_for("the credential store", || {
             let mut tool = Command::new("secret-tool");
             tool.args(["store", "--label=insights-agent", "service", "insights-agent", "username", name]);
             desktop.apply(&mut tool);
@@ -126,7 +126,7 @@ fn header_values_come_from_variable_file_and_store() {
     assert!(agent.stop());
 }
 
-/// All files below a folder.
+/// Returns all files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -141,6 +141,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn secrets_never_appear_in_files_or_output() {
     let echo = Echo::start();
     let mut env = TestEnv::new();
+    env.unset("collector.endpoint");
     let folder = env.folder().join("config/insights-agent");
     fs::create_dir_all(&folder).unwrap();
     let in_file = env.folder().join("token");
@@ -189,7 +190,7 @@ fn secrets_never_appear_in_files_or_output() {
         all.extend(output.stderr);
         (words.join(" "), all)
     });
-    // With an authorization server that takes nobody.
+    // With an authorization server that rejects everyone.
     let mut other = TestEnv::new();
     other.set(format!("collector.endpoint=http://127.0.0.1:{}", echo.port));
     other.set(format!("collector.oauth2.token_url=http://127.0.0.1:{}/token", echo.port));

@@ -1,24 +1,28 @@
-//! Settings that change while the agent runs, on the built program.
+//! Scenario: settings and policies change while the built agent runs.
 
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use test_support::receiver::Receiver;
-use test_support::test_env::{Running, TestEnv, text};
+use test_support::test_env::{Running, TestEnv, text, wrapped};
 use test_support::{output, wait_for};
 
-/// The user's settings file of a desk.
-fn file(env: &TestEnv) -> PathBuf {
-    env.folder().join("config/insights-agent/config.json")
+/// Returns an environment whose collector is set in the settings file.
+fn env_with_file(text: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.unset("collector.endpoint");
+    save(&env, text);
+    env
 }
 
+/// Writes the user's settings file.
 fn save(env: &TestEnv, text: &str) {
-    fs::create_dir_all(file(env).parent().unwrap()).unwrap();
-    fs::write(file(env), text).unwrap();
+    fs::create_dir_all(env.settings_file().parent().unwrap()).unwrap();
+    fs::write(env.settings_file(), text).unwrap();
 }
 
 fn problems(status: &Value) -> String {
@@ -32,8 +36,8 @@ fn problems(status: &Value) -> String {
 #[test]
 fn saved_settings_apply_without_restart() {
     let receiver = Receiver::start();
-    let env = TestEnv::new();
-    save(&env, r#"{ "collector": { "endpoint": "http://127.0.0.1:1" }, "program_log": { "level": "error" } }"#);
+    let env =
+        env_with_file(r#"{ "collector": { "endpoint": "http://127.0.0.1:1" }, "program_log": { "level": "error" } }"#);
     let agent = env.start();
     let _ = env.status();
     let _ = env.ok(&["logs", "share", "on"]);
@@ -61,21 +65,21 @@ fn saved_settings_apply_without_restart() {
     assert!(env.agent_log().contains("INFO"), "the log has its new level: {}", env.agent_log());
 
     save(&env, &good.to_string().replace("saved", "saved\", \"broken"));
-    let status = env.wait_for_status("the fault", |status| problems(status).contains("config.json:1:"));
+    let status = env.wait_for_status("the error", |status| problems(status).contains("config.json:1:"));
     assert!(problems(&status).contains("stay"), "{}", problems(&status));
     assert_eq!(status["health"], "attention");
     let with_file = json!({ "collector": { "endpoint": receiver.endpoint(), "certificate": "/nowhere/ca.pem" } });
     save(&env, &with_file.to_string());
     env.wait_for_status("the missing file", |status| problems(status).contains("/nowhere/ca.pem cannot be read"));
     env.write("application.log", &line(40));
-    wait_for("what is written meanwhile", || (receiver.lines().len() >= 41).then_some(()));
+    wait_for("the line that was written in between", || (receiver.lines().len() >= 41).then_some(()));
     save(&env, &good.to_string());
-    let status = env.wait_for_status("the mended file", |status| status["problems"] == json!([]));
+    let status = env.wait_for_status("the corrected file", |status| status["problems"] == json!([]));
     assert_eq!(status["process_id"], agent.id());
     assert!(agent.stop());
 }
 
-/// Guarantees: an agent that is told to end while it follows new settings ends.
+/// Guarantees: an agent that is asked to shut down while it applies new settings shuts down.
 #[test]
 fn shutdown_is_obeyed_while_settings_change() {
     let env = TestEnv::new();
@@ -87,29 +91,22 @@ fn shutdown_is_obeyed_while_settings_change() {
     assert!(agent.stop());
 }
 
-/// A desk whose machine has this policy: the agent sees a folder of the test's as `/etc/insights-agent`.
+/// Starts an agent whose machine has a policy: a mount namespace shows it this folder as `/etc/insights-agent`.
 fn start_with_policy(env: &TestEnv, policy: &Path) -> Running {
-    let agent = env.command(&["run"]);
-    let mut command = Command::new("unshare");
     let mount = format!("mount --bind {} /etc/insights-agent && exec \"$0\" \"$@\"", policy.display());
-    command.args(["--mount", "sh", "-c", &mount]).arg(agent.get_program()).args(agent.get_args());
-    for (name, value) in agent.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = wrapped(&env.command(&["run"]), &["unshare", "--mount", "sh", "-c", &mount]);
+    command.env_remove("INSIGHTS_POLICY_FILE");
     env.start_as(command)
 }
 
-/// Whether this user can see another `/etc/insights-agent` than the machine has.
+/// Returns whether this user can show the agent another `/etc/insights-agent`.
 fn can_mount() -> bool {
     let is_root = text(&output(Command::new("id").arg("-u")).stdout).trim() == "0";
     let can = is_root
         && fs::create_dir_all("/etc/insights-agent").is_ok()
         && output(Command::new("unshare").args(["--mount", "true"])).status.success();
     if !can {
-        println!("skipped: only root can try a policy");
+        println!("skipped: only root can test a policy");
     }
     can
 }
@@ -137,8 +134,8 @@ fn linux_policy_wins_over_file_and_flags() {
     assert!(text(&env.run(&["pause", "one-hour"]).stderr).contains("Your organisation has set"));
 
     fs::write(&policy, r#"{ "policy": { "allow_pause": 7 } }"#).unwrap();
-    let status = env.wait_for_status("the fault", |status| problems(status).contains("policy.json:1:"));
-    assert_eq!(status["policy"]["allow_pause"], false, "it stays in force");
+    let status = env.wait_for_status("the error", |status| problems(status).contains("policy.json:1:"));
+    assert_eq!(status["policy"]["allow_pause"], false, "the last policy stays in force");
     let mut second = TestEnv::new();
     second.set("policy.allow_pause=true");
     assert_eq!(start_with_policy(&second, folder.path()).wait().code(), Some(2), "{}", second.agent_log());

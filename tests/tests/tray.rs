@@ -1,4 +1,4 @@
-//! The tray program on a real desktop: a real panel shows its icon, its menu is driven over the session bus.
+//! Scenario: a user clicks the menu of the tray program on a real desktop, whose panel shows the icon.
 
 #![cfg(target_os = "linux")]
 
@@ -12,8 +12,8 @@ use test_support::test_env::{Running, TestEnv, text, tray_program};
 use test_support::user::User;
 use test_support::{output, wait_for};
 
-/// Longest end of the program that a logoff allows, with what a loaded machine adds.
-const END: Duration = Duration::from_secs(5);
+/// Maximum duration of a shutdown: what a logoff allows, plus a margin for a busy machine.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 fn start(env: &TestEnv, desktop: &Desktop) -> Running {
     let mut command: Command = env.command_of(&tray_program(), &[]);
@@ -22,7 +22,7 @@ fn start(env: &TestEnv, desktop: &Desktop) -> Running {
     env.start_as(command)
 }
 
-/// Every line of the menu does what it says, and the agent, the collector and the icon show it.
+/// Guarantees: every menu entry does what it says, and agent, collector and icon show it.
 #[test]
 fn menu_clicks_change_agent_and_icon() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -36,8 +36,8 @@ fn menu_clicks_change_agent_and_icon() {
 
     assert!(!icon.line("Share platform logs").checked);
     icon.click("Share platform logs");
-    // A panel may set the mark by itself, before the agent has done it.
-    let shared = |kinds: Value| env.wait_for_status("the decision", |status| status["logs"]["shared"] == kinds);
+    // The panel may set the check mark itself, before the agent has acted.
+    let shared = |kinds: Value| env.wait_for_status("the consent change", |status| status["logs"]["shared"] == kinds);
     let _ = shared(json!(["platform"]));
     wait_for("the check mark", || icon.line("Share platform logs").checked.then_some(()));
     assert!(!icon.line("Share application logs").checked);
@@ -64,7 +64,7 @@ fn menu_clicks_change_agent_and_icon() {
     let _ = shared(json!(["platform"]));
     env.write("application.log", "[2026-11-23T08:18:13.936] [INFO] default - shared again\n");
     wait_for("the next line", || receiver.lines().iter().any(|line| line.body == "shared again").then_some(()));
-    assert!(receiver.lines().iter().all(|line| line.body != "private"), "what was written in between is not sent");
+    assert!(receiver.lines().iter().all(|line| line.body != "private"), "lines written while not shared are not sent");
 
     let begun = Instant::now();
     icon.click("Quit");
@@ -72,7 +72,8 @@ fn menu_clicks_change_agent_and_icon() {
     assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
 }
 
-/// A collector that is away, and settings that are wrong, are seen in the tray; `SIGTERM` ends it, with all of it on disk.
+/// Guarantees: the menu shows an unreachable collector and the queued data. SIGTERM ends the program with everything on
+/// disk.
 #[test]
 fn menu_shows_unreachable_collector() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -83,17 +84,17 @@ fn menu_shows_unreachable_collector() {
     wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("wait (")).then_some(()));
     desktop.screenshot("tray-buffering");
     let begun = Instant::now();
-    assert!(program.stop(), "it ends without fault");
+    assert!(program.stop(), "it exits with success");
     assert!(begun.elapsed() < END, "it took {:?}", begun.elapsed());
     assert!(env.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
 }
 
-/// Before anything was delivered the tray says that; what somebody has to do is said, and the icon asks for attention;
-/// what the organisation has set is grey.
+/// Guarantees: the menu says that nothing was delivered yet, disables what the organisation has set, and shows a wrong
+/// setting.
 #[test]
 fn menu_shows_starting_policy_and_wrong_setting() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
-    // Takes connections and never answers.
+    // Accepts connections and never responds.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     env.set(format!("collector.endpoint=http://{}", mute.local_addr().unwrap()));
     env.set("policy.share_platform_logs=true");
@@ -117,7 +118,7 @@ fn menu_shows_starting_policy_and_wrong_setting() {
     assert!(program.stop());
 }
 
-/// Whoever starts the program once more sees the window of the one that runs, and only one.
+/// Guarantees: starting the program again shows the window of the running one, and only one window.
 #[test]
 fn second_start_shows_window_of_running_program() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -129,15 +130,15 @@ fn second_start_shows_window_of_running_program() {
     for words in [&[][..], &[], &["window"]] {
         let mut again = env.command_of(&tray_program(), words);
         desktop.apply(&mut again);
-        assert!(output(&mut again).status.success(), "it leaves at once");
+        assert!(output(&mut again).status.success(), "it exits immediately");
         windows = wait_for("the window", || Some(user.windows_named("Insights Agent")).filter(|count| *count > 0));
     }
     assert_eq!(windows, 1);
     assert!(program.stop());
-    wait_for("the end of the window", || (user.windows_named("Insights Agent") == 0).then_some(()));
+    wait_for("the window to close", || (user.windows_named("Insights Agent") == 0).then_some(()));
 }
 
-/// Without a display the program says so, and what to use instead.
+/// Guarantees: without a display, the program says so and names the command to use instead.
 #[test]
 fn tray_program_names_alternative_without_display() {
     let env = TestEnv::new();

@@ -1,4 +1,4 @@
-//! The window in its real webview, driven as a user drives it, beside a real agent.
+//! Scenario: a user works with the window in its real webview, which WebDriver controls, while a real agent runs.
 
 #![cfg(target_os = "linux")]
 
@@ -13,13 +13,15 @@ use test_support::receiver::Receiver;
 use test_support::test_env::{TestEnv, tray_program};
 use test_support::{free_port, peer, wait_for};
 
+/// Maximum wait for something on a page.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What has not moved for so long does not move; it is looked so often whether it does.
+/// An element that does not move for this long stands still.
 const STILL: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 50;
+/// Maximum number of checks whether an element stands still.
+const MAX_CHECKS: u32 = 50;
 const LINE: &str = "[2026-11-23T08:18:11.936] [INFO] default - login of jane@example.com with password=s3cret\n";
 
-/// The driver of the webview. It ends the window when it ends.
+/// The driver of the webview. The window closes with it.
 struct Driver(Child, u16);
 
 impl Driver {
@@ -27,7 +29,7 @@ impl Driver {
         let port = free_port();
         let mut command = Command::new("WebKitWebDriver");
         desktop.apply(&mut command);
-        // Without the variable Tauri's webview does not let itself be driven.
+        // Tauri's webview allows automation only with this variable.
         command.env("TAURI_WEBVIEW_AUTOMATION", "true").envs(environment.iter().copied());
         let driver = command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let driver = Self(driver.expect("WebKitWebDriver is needed"), port);
@@ -35,7 +37,7 @@ impl Driver {
         driver
     }
 
-    /// Opens the window of a desk at a page.
+    /// Opens the window at a page.
     async fn open(&self, env: &TestEnv, page: &str) -> Window {
         let command = env.command_of(&tray_program(), &["window", "--page", page]);
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -56,13 +58,13 @@ impl Drop for Driver {
 struct Window(Client);
 
 impl Window {
-    /// Clicks as soon as the page does not move under the pointer any more.
+    /// Clicks an element as soon as it stands still.
     async fn click(&self, css: &str) {
         let place = format!(
             "const found = document.querySelector('{css}')?.getBoundingClientRect(); return found && found.x + ' ' + found.y"
         );
         let mut before = Value::Null;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_CHECKS {
             let now = self.run(&place).await;
             if now == before && !now.is_null() {
                 break;
@@ -78,7 +80,7 @@ impl Window {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Waits until an expression is true. One that throws is not yet true: its page may still be drawn.
+    /// Waits until an expression is true. An expression that throws is not true yet: the page may not be complete.
     async fn wait(&self, what: &str, expression: &str) {
         let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
         let look = async {
@@ -99,8 +101,8 @@ impl Window {
         self.wait(name, "document.querySelector('h1')").await;
     }
 
-    /// What keeps people from using the page, as axe-core finds it: what it calls serious or critical.
-    async fn barriers(&self, axe: &str) -> Value {
+    /// Returns the accessibility faults of the page that axe-core rates serious or critical.
+    async fn accessibility_faults(&self, axe: &str) -> Value {
         self.run(axe).await;
         let script = "const done = arguments[arguments.length - 1];
             axe.run(document, { resultTypes: ['violations'] }).then(
@@ -119,7 +121,8 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test)
 }
 
-/// The first question: nothing is ticked, what would be sent can be seen before, the answer is what the agent does.
+/// Guarantees: on the welcome page nothing is selected, the user can look at what would be sent, and the agent shares exactly
+/// what the user selects.
 #[test]
 fn welcome_page_shares_only_selected_logs() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -130,13 +133,13 @@ fn welcome_page_shares_only_selected_logs() {
     let driver = Driver::start(&desktop, &[]);
     block_on(async {
         let window = driver.open(&env, "welcome").await;
-        window.wait("nothing is ticked", "document.querySelectorAll('input:checked').length === 0").await;
+        window.wait("nothing is selected", "document.querySelectorAll('input:checked').length === 0").await;
         window.wait("nothing to share", "document.getElementById('share').disabled").await;
         window.click("#see-platform").await;
         window.wait("what is hidden", "document.querySelectorAll('#preview-platform mark').length >= 2").await;
         let shown = window.run("return document.getElementById('preview-platform').innerText").await.to_string();
         assert!(!shown.contains("jane@example.com") && !shown.contains("s3cret"), "{shown}");
-        assert_eq!(env.status()["logs"]["shared"], json!([]), "to look is not to agree");
+        assert_eq!(env.status()["logs"]["shared"], json!([]), "looking is not consent");
         window.click("#tick-platform").await;
         window.click("#share").await;
         window.shows("How it is").await;
@@ -147,7 +150,8 @@ fn welcome_page_shares_only_selected_logs() {
     assert!(agent.stop());
 }
 
-/// Sharing, withdrawal, pause, the try-out of the rules, what was sent, its deletion: each does it in the agent.
+/// Guarantees: sharing, its withdrawal, the pause and the deletion of the history take effect in the agent. The pages show
+/// the redaction of an example and of sent data.
 #[test]
 fn window_actions_take_effect_in_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -192,8 +196,8 @@ fn window_actions_take_effect_in_agent() {
     assert!(agent.stop());
 }
 
-/// The test of the connection says what is wrong, and then that all is well; without an agent the window says so, and goes
-/// on by itself when there is one again.
+/// Guarantees: the connection test reports faults and success. Without an agent the window says so, and continues by itself
+/// when an agent runs again.
 #[test]
 fn connection_page_follows_collector_and_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -223,14 +227,14 @@ fn connection_page_follows_collector_and_agent() {
     });
 }
 
-/// Every page, in light and dark, at 100 and 200 %: nothing sticks out sideways, nothing keeps people from using it, the
-/// day's apps are those of the history. The pictures are for people: `target/screenshots`.
+/// Guarantees: every page, in light and dark, at 100 and 200 %, fits its width and has no serious accessibility fault. The
+/// overview shows the apps of the history. Pictures for people are in `target/screenshots`.
 #[test]
 fn pages_fit_and_are_accessible() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     env.write("application.log", LINE);
-    keep_a_day(&env);
+    write_history(&env);
     let agent = env.start();
     let _ = env.status();
     let axe = peer("AXE_CORE").map(|file| std::fs::read_to_string(file).unwrap());
@@ -257,7 +261,7 @@ fn pages_fit_and_are_accessible() {
                     window.shows("3 hr 5 min at work").await;
                 }
                 if let Some(axe) = &axe {
-                    assert_eq!(window.barriers(axe).await, json!([]), "{name}, {page}");
+                    assert_eq!(window.accessibility_faults(axe).await, json!([]), "{name}, {page}");
                 }
                 let dark = window.run("return matchMedia('(prefers-color-scheme: dark)').matches").await;
                 assert_eq!(dark, json!(name.starts_with("dark")), "{name}");
@@ -276,8 +280,8 @@ fn pages_fit_and_are_accessible() {
     assert!(agent.stop());
 }
 
-/// A history of today, as the agent keeps it.
-fn keep_a_day(env: &TestEnv) {
+/// Writes a history of today in the agent's format.
+fn write_history(env: &TestEnv) {
     let today = Command::new("date").arg("+%F").output().unwrap().stdout;
     let app = |seconds, switches, starts| json!({ "focus_seconds": seconds, "switches": switches, "starts": starts });
     let apps = json!({
@@ -331,10 +335,10 @@ fn policy_settings_cannot_be_changed_in_window() {
     }
     assert_eq!(env.status()["logs"]["shared"], json!(["platform"]));
     assert!(agent.stop());
-    assert!(!env.run(&["logs", "share", "on"]).status.success(), "nor while no agent runs");
+    assert!(!env.run(&["logs", "share", "on"]).status.success(), "and not while no agent runs");
 }
 
-/// The page of help saves a bundle without anything that is nobody's business, and switches the start with the session.
+/// Guarantees: the help page saves a support bundle without secrets and personal data, and switches autostart.
 #[test]
 fn help_page_saves_bundle_and_switches_autostart() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -356,7 +360,7 @@ fn help_page_saves_bundle_and_switches_autostart() {
         window.click("#autostart").await;
         window.wait("it is off", "document.querySelector('#autostart[aria-checked=false]')").await;
         window.click("#look").await;
-        window.wait("its pieces", "document.querySelectorAll('#inside details').length >= 7").await;
+        window.wait("its files", "document.querySelectorAll('#inside details').length >= 7").await;
         window.run("document.querySelector('#inside details').open = true").await;
         window.shows("Collector").await;
         std::fs::create_dir_all(screenshots()).unwrap();
@@ -375,7 +379,7 @@ fn help_page_saves_bundle_and_switches_autostart() {
     assert!(read("doctor.txt").contains("LOOK  collector"), "{}", read("doctor.txt"));
     assert!(read("log-folders.txt").contains("application.log") && read("log/insights-agent.log").contains("started"));
     let all = Command::new("grep").args(["-r", "-E", "hunter2|s3cret|jane@"]).arg(env.folder().join("bundle")).output();
-    assert_eq!(String::from_utf8_lossy(&all.unwrap().stdout), "", "what is nobody's business");
+    assert_eq!(String::from_utf8_lossy(&all.unwrap().stdout), "", "secrets or personal data");
     assert!(agent.stop());
     let alone = env.folder().join("alone.zip");
     assert!(env.ok(&["bundle", &alone.display().to_string()]).contains("alone.zip") && alone.exists());

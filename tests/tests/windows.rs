@@ -1,4 +1,4 @@
-//! The programs for Windows, at work under Wine.
+//! Scenario: the programs for Windows run under Wine.
 
 #![cfg(target_os = "linux")]
 
@@ -26,7 +26,7 @@ fn shared(wine: &Wine, endpoint: &str) -> TestEnv {
     env
 }
 
-/// Guarantees: the real collector gets this machine's true CPU and memory, and the lines of log files.
+/// Guarantees: the Collector receives the real CPU and memory of this machine, and the lines of log files.
 #[test]
 fn collector_receives_metrics_and_logs_from_windows() {
     let Some(wine) = Wine::start() else { return };
@@ -56,13 +56,14 @@ fn collector_receives_metrics_and_logs_from_windows() {
     assert!(agent.wait().success());
 }
 
+/// Returns the memory of this machine, in bytes.
 fn memory_of_this_machine() -> f64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Guarantees: a program of Windows can rename, replace and delete a log file that the agent has open, and no line is lost.
+/// Guarantees: a Windows program can rename, replace and delete a log file that the agent has open, and no line is lost.
 #[test]
 fn log_files_can_be_renamed_and_deleted_while_read() {
     let Some(wine) = Wine::start() else { return };
@@ -94,8 +95,8 @@ fn log_files_can_be_renamed_and_deleted_while_read() {
     assert!(agent.wait().success());
 }
 
-/// Guarantees: who asks the agent to end as Windows does it, by closing its window, by the end of the session, or by the
-/// console, finds everything on disk within 2 s, though the collector is away.
+/// Guarantees: when Windows asks the agent to shut down, by closing its window or by ending the session, everything is on
+/// disk in time, although the collector is unreachable.
 #[test]
 fn every_way_to_shut_down_keeps_data() {
     let Some(wine) = Wine::start() else { return };
@@ -115,16 +116,17 @@ fn every_way_to_shut_down_keeps_data() {
         let said = env.agent_log();
         assert!(said.contains("stopped"), "{way}: {ended}: {said}");
         assert!(ended.success(), "{way}: {ended}");
-        // Starting the program that asks takes its time, too.
+        // Includes the start of the program that asks.
         assert!(took.as_secs() < 10, "{way}: {took:?}");
         let queue: Value = serde_json::from_str(&env.ok(&["queue", "--json"])).unwrap();
-        // Events may have come to it.
+        // Events may have been added.
         let kept = |queue: &Value| queue["logs"]["items"].as_u64();
         assert!(kept(&read["queue"]) >= Some(1) && kept(&queue) >= kept(&read["queue"]), "{way}: {read} {queue}");
     }
 }
 
-/// Guarantees: the seconds that real programs are in front are the script's, to the poll interval a piece; so is idleness.
+/// Guarantees: the time that real programs are in front equals the script's, to one poll interval for each interval, and so
+/// does idle time.
 #[test]
 fn focus_and_idle_time_of_real_programs_match_script() {
     let Some(wine) = Wine::start() else { return };
@@ -137,8 +139,8 @@ fn focus_and_idle_time_of_real_programs_match_script() {
     let mut user = User::at(wine.desktop());
     let (notes, mines) = (user.find("notepad.exe"), user.find("winemine.exe"));
     let agent = env.start();
-    wait_for("the first look", || {
-        // A program that starts slowly takes the focus once more.
+    wait_for("the first observation", || {
+        // A program that starts slowly takes the focus again.
         let _ = user.switch_to(mines);
         (env.status()["focus"]["app"] == "mines").then_some(())
     });
@@ -169,7 +171,7 @@ fn focus_and_idle_time_of_real_programs_match_script() {
     }
 }
 
-/// Guarantees: the tray program runs without `WebView2`, shows its icon, and ends when its session does.
+/// Guarantees: the tray program runs without `WebView2`, shows its icon, and shuts down with `stop`.
 #[test]
 fn tray_icon_appears_without_webview() {
     let Some(wine) = Wine::start() else { return };
@@ -192,7 +194,7 @@ fn tray_icon_appears_without_webview() {
     let _ = explorer.wait();
 }
 
-/// Guarantees: nobody without an agent gets an answer, and the agent's own user does.
+/// Guarantees: commands reach the running agent through its pipe, and say so when no agent runs.
 #[test]
 fn commands_reach_agent_through_pipe() {
     let Some(wine) = Wine::start() else { return };

@@ -1,4 +1,4 @@
-//! The agent under faults that are drawn by lot: see docs/testing.md. `SOAK_SEED=n` carries out the schedule of one seed.
+//! Scenario: the agent runs under random faults (see docs/testing.md). `SOAK_SEED=n` runs the schedule of one seed.
 
 #![cfg(target_os = "linux")]
 
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use test_faults::{process, run};
 
-/// Runs with seeds drawn by lot. `cargo xtask soak` does many more.
+/// Number of runs with random seeds. `cargo xtask soak` does many more.
 const RUNS: usize = 8;
-/// Runs at the same time.
+/// Number of runs at the same time.
 const JOBS: usize = 2;
 
-/// Guarantees: whatever happens to log files, the agent, the collector, the clock and the disk, every record that was
-/// written is delivered under one `log.record.uid`, or counted as refused.
+/// Guarantees: whatever happens to log files, the agent, the collector, the clock and the disk, every written record is
+/// delivered under one `log.record.uid`, or counted as rejected.
 #[test]
 fn log_records_under_random_faults_are_delivered_exactly_once() {
     let seed = std::env::var("SOAK_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());

@@ -185,7 +185,12 @@ fn this_machine() {
 #[test]
 fn counters_begin_at_zero() {
     let exports = Exports::new();
-    let hourly = HostSettings { sample_interval: crate::config::Period::from_secs(3600), ..HostSettings::default() };
+    let hourly = HostSettings {
+        sample_interval: crate::config::Period::from_secs(3600),
+        // An agent on this machine may hold the lock.
+        one_per_machine: false,
+        ..HostSettings::default()
+    };
     let _source = HostSource::new(&exports.provider, &hourly, &Pause::default()).unwrap();
     let points = exports.export();
     for name in ["ioconnect.host.cpu.time_above_threshold", "ioconnect.host.memory.time_above_threshold"] {

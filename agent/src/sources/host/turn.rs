@@ -55,6 +55,9 @@ impl Turn {
 
 /// Where all users may make files, and nobody may remove another's.
 fn place() -> PathBuf {
+    if let Some(folder) = crate::paths::test_override("INSIGHTS_LEADER_LOCK_FOLDER") {
+        return folder.join(NAME);
+    }
     #[cfg(windows)]
     let folder = std::env::var_os("ProgramData").map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from);
     #[cfg(not(windows))]
