@@ -1,4 +1,4 @@
-//! Every request that was recorded of io.Insights' own client, through the built agent and the real collector, compared whole.
+//! Scenario: the recorded requests of io.Insights' own client are sent through the built agent and the real Collector.
 
 #![cfg(unix)]
 
