@@ -112,7 +112,7 @@ fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     let env = env_that_shares(&format!("http://127.0.0.1:{}", free_port()));
     let writer = Writer::start(&env, seed);
     kill_again_and_again(&env, seed);
-    let written = writer.end();
+    let written = writer.finish();
 
     let agent = env.start();
     wait_for("all records to be in the queue", || {
@@ -137,7 +137,7 @@ fn log_lines_killed_at_any_moment_arrive_and_repeats_keep_their_uid() {
     let env = env_that_shares(&receiver.endpoint());
     let writer = Writer::start(&env, seed);
     kill_again_and_again(&env, seed);
-    let written = writer.end();
+    let written = writer.finish();
 
     let agent = env.start();
     let arrived = || receiver.lines().iter().map(number).collect::<HashSet<usize>>().len();
