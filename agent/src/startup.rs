@@ -70,7 +70,8 @@ impl CommonArgs {
         let registry = registry::read();
         #[cfg(not(windows))]
         let registry = Vec::new();
-        let policy = cfg!(unix).then(|| PathBuf::from(POLICY_FILE));
+        let policy_file = || paths::test_override("INSIGHTS_POLICY_FILE").unwrap_or_else(|| PathBuf::from(POLICY_FILE));
+        let policy = cfg!(unix).then(policy_file);
         let (system_json, flags) = (usual_file(), self.set.clone());
         Ok(config::load(&Inputs { file, last_good, registry, policy, system_json, environment, flags })?)
     }

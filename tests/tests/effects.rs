@@ -1,4 +1,5 @@
-//! Every setting has a test of its effect, and tests of the settings that no other file covers.
+//! Scenario: each setting is changed from its default. A table names the test of every setting; settings without a test
+//! elsewhere have theirs here.
 
 #![cfg(target_os = "linux")]
 

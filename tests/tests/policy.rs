@@ -1,4 +1,4 @@
-//! The templates for Group Policy, and the agent that reads policies, under Wine.
+//! Scenario: under Wine, an administrator sets policies with the templates for Group Policy, and the agent reads them.
 
 #![cfg(target_os = "linux")]
 

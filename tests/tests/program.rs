@@ -219,8 +219,7 @@ fn pause_stops_everything_and_loses_nothing() {
     assert!(agent.stop());
 }
 
-/// Before the user shares logs, no log file is opened by anybody: the system itself says so.
-///
+/// Guarantees: no log file is opened before the user shares logs, as inotify reports it.
 /// Settings: `logs.start_at`.
 #[cfg(target_os = "linux")]
 #[test]

@@ -111,7 +111,7 @@ fn header_values_come_from_variable_file_and_store() {
     });
     for header in ["x-store: out-of-the-store", "x-variable: out-of-a-variable", "authorization: Bearer out-of-a-file"]
     {
-        wait_for(header, || echo.was_asked_with(header).then_some(()));
+        wait_for(header, || echo.has_received(header).then_some(()));
     }
     assert!(agent.stop());
 
@@ -168,7 +168,7 @@ fn secrets_never_appear_in_files_or_output() {
     let _ = env.ok(&["logs", "share", "on"]);
     env.write("application.log", "[2026-11-23T08:18:10.936] [INFO] default - hello\n");
     for secret in ["s3cret-of-all", "s3cret-of-a-file", "s3cret-of-metrics", "s3cret-of-logs", "s3cret-of-fallback"] {
-        wait_for(secret, || echo.was_asked_with(secret).then_some(()));
+        wait_for(secret, || echo.has_received(secret).then_some(()));
     }
     env.wait_for_status("the answer", |status| status.to_string().contains("x-api-key: ****"));
 

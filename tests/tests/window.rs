@@ -293,8 +293,7 @@ fn write_history(env: &TestEnv) {
     std::fs::write(env.data().join("usage.json"), usage.to_string()).unwrap();
 }
 
-/// What the organisation has set is shown as such and cannot be changed, neither in the window nor past it.
-///
+/// Guarantees: what the organisation has set is shown as such and cannot be changed, neither in the window nor with commands.
 /// Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
 fn policy_settings_cannot_be_changed_in_window() {
