@@ -12,6 +12,7 @@ mod house;
 mod installer;
 mod licences;
 mod machine;
+mod mutants;
 mod release;
 mod sign;
 mod soak;
@@ -73,6 +74,11 @@ enum Command {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
+    /// Change the pure cores of the agent, and check that the library's tests notice. Takes hours.
+    Mutants {
+        /// Only the files with this name, such as `framing`.
+        core: Option<String>,
+    },
     /// Measure the budgets of the design, with peers beside.
     #[command(disable_help_flag = true)]
     Bench(step::Arguments),
@@ -101,6 +107,7 @@ fn main() -> anyhow::Result<()> {
         Command::Release => release::run_release(),
         Command::Receivers => suite::receivers(),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Command::Mutants { core } => mutants::run(core.as_deref()),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Stack(arguments) => stack::run(&arguments),
