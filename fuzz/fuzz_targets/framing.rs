@@ -1,4 +1,4 @@
-//! Any bytes, read in any steps: each byte is in one record or in what is skipped between two, and the steps do not
+//! For any bytes, read in any steps: each byte is in one record or is skipped between two records, and the steps do not
 //! change the records.
 #![no_main]
 
@@ -6,7 +6,7 @@ use insights_agent::sources::logs::framing::{End, Framer, is_in_line};
 use insights_agent::sources::logs::layout::Layout;
 use libfuzzer_sys::fuzz_target;
 
-/// Begin, end, and marks of every record.
+/// Start, end, and marks of every record.
 type Framed = Vec<(usize, usize, [bool; 2])>;
 
 fn read(layout: &Layout, file: &[u8], steps: &[usize]) -> (Framed, usize) {

@@ -1,4 +1,4 @@
-//! Any line has a header or none; its parts lie in it, and its time is an instant or none.
+//! For any line: the parts of a header are inside the line, and reading its time is deterministic.
 #![no_main]
 
 use insights_agent::sources::logs::clock::{Clock, TimeContext};

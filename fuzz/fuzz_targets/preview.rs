@@ -1,4 +1,4 @@
-//! Any file can be shown as it would be sent: UTF-16, exceptions, traces, filters.
+//! For any file: the preview does not fail, with UTF-16, exceptions, traces and filters.
 #![no_main]
 
 use std::sync::LazyLock;

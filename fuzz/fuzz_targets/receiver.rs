@@ -1,4 +1,4 @@
-//! Any request to the receiver is refused, or is the same with the agent's attributes in its resources.
+//! For any request: the receiver rejects it, or adds the agent's attributes to its resources and changes nothing else.
 #![no_main]
 
 use std::sync::LazyLock;

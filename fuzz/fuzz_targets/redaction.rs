@@ -1,4 +1,4 @@
-//! No text makes redaction fail, what has been redacted stays as it is, and a planted secret never shows.
+//! For any text: redaction does not fail, redacting twice changes nothing more, and a planted secret is never visible.
 #![no_main]
 
 use std::sync::LazyLock;

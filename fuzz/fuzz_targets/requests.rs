@@ -1,5 +1,5 @@
-//! Whatever is sent to the receiver, in whatever form, by whomever: it is refused with a reason, or each batch that it makes is
-//! a request with items, whose redaction changes nothing any more; and only names and origins that are meant may ask.
+//! For any request in any form from any client: the receiver rejects it with a reason, or each batch that it makes is a request
+//! with items in which redaction changes nothing more; and only expected host names and origins are accepted.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,8 @@ static TRIAL: LazyLock<Trial> = LazyLock::new(|| {
 fuzz_target!(|input: (u8, u8, &[u8], &[u8], &[u8])| {
     let (signal, form, host, origin, bytes) = input;
     if TRIAL.admits(host, origin) {
-        let (host, origin) = (String::from_utf8_lossy(host).to_lowercase(), String::from_utf8_lossy(origin).to_lowercase());
+        let (host, origin) =
+            (String::from_utf8_lossy(host).to_lowercase(), String::from_utf8_lossy(origin).to_lowercase());
         assert!(["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host.starts_with(name)), "{host}");
         assert!(origin.starts_with("http://localhost") || origin.ends_with(".example.com"), "{origin}");
     }

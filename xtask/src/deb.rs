@@ -1,5 +1,4 @@
-//! The package for Debian and Ubuntu: both programs, an entry in the menu, and one by which the tray program starts with every
-//! session.
+//! The package for Debian and Ubuntu: both programs, a menu entry, and an autostart entry of the tray program for every user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +9,10 @@ use crate::machine;
 use crate::step::{command, root, run, step, target};
 use crate::windows::Profile;
 
-/// JSON Schema of the settings file, from the root of the repository.
+/// JSON Schema of the settings file, below the root of the repository.
 pub(crate) const SCHEMA: &str = "installer/settings.schema.json";
 
-/// Libraries of the tray program, by Debian's names. The tray's is loaded while it runs.
+/// Debian packages of the libraries of the tray program. libayatana-appindicator3 is loaded while it runs.
 const DEPENDS: &str = "libc6, libgtk-3-0 | libgtk-3-0t64, libwebkit2gtk-4.1-0, libayatana-appindicator3-1";
 
 /// `cargo xtask deb`.
@@ -29,9 +28,9 @@ pub(crate) fn show() -> Result<()> {
     Ok(())
 }
 
-/// Makes the package of programs that have been built; returns its file.
+/// Makes the package from programs that are already built, and returns its file.
 pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
-    // What is only tried out is large, and not worth the time.
+    // Debug programs are large, and compression would take longer than the tests gain.
     let (programs, compression) = match profile {
         Profile::Debug => (target().join("debug"), "-Znone"),
         Profile::Release => (target().join("release"), "-Zxz"),
@@ -46,7 +45,7 @@ pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
         (programs.join("insights-agent"), "usr/bin/insights-agent", "755"),
         (programs.join("insights-tray"), "usr/bin/insights-tray", "755"),
         (entry.clone(), "usr/share/applications/insights-agent.desktop", "644"),
-        // The user's own entry has this name, too, and by that takes the place of this one.
+        // The user's own autostart entry has the same name, and so replaces this one.
         (entry, "etc/xdg/autostart/Insights Agent.desktop", "644"),
         (root().join(SCHEMA), "usr/share/insights-agent/settings.schema.json", "644"),
         (root().join("icons/generated/icon.png"), "usr/share/icons/hicolor/256x256/apps/insights-agent.png", "644"),

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: the agent at work, with a small collector beside it that prints what arrives.
+//! `cargo xtask run`: starts the agent, and a small collector that prints what arrives.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,13 +15,13 @@ use crate::machine;
 use crate::step::{command, program, root, run as run_command, step};
 
 /// Set by Ctrl-C.
-static ENDED: AtomicBool = AtomicBool::new(false);
-/// How often the sample writer writes.
-const PACE: Duration = Duration::from_millis(700);
-/// How often it is looked whether somebody wants to end.
-const LOOK: Duration = Duration::from_millis(100);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Interval of the sample log lines.
+const LINE_INTERVAL: Duration = Duration::from_millis(700);
+/// How often the end is checked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Builds and starts everything; ends with Ctrl-C, or after so many seconds.
+/// Builds and starts everything. Ends on Ctrl-C, or after `seconds`.
 pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     let display = cfg!(windows) || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     let mut packages = vec!["cargo", "build", "--quiet", "--package", "insights-agent"];
@@ -37,7 +37,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     let folder = root().join("target/demo");
     let data = folder.join("data");
     let agent = |words: &[&str]| {
-        let mut command = apart(&program);
+        let mut command = in_own_group(&program);
         command.args(words).arg("--data-dir").arg(&data);
         command
     };
@@ -53,50 +53,50 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
         "processes.sample_interval=5s".to_owned(),
     ];
     println!();
-    println!("The agent collects; a small collector on this machine prints what arrives. Ctrl-C ends both.");
+    println!("The agent runs, and a small collector on this machine prints what arrives. Ctrl-C stops both.");
     if has_own {
-        println!("io.Connect's log folders were found. Its logs stay private unless you share them:");
+        println!("Found the log folders of io.Connect. Its logs stay private unless you share them:");
         println!("  {} logs share on --data-dir {}", program.display(), data.display());
     } else {
-        println!("No io.Connect was found here, so a sample of its logs is written to {}.", sample.display());
+        println!("io.Connect is not installed here, so sample logs are written to {}.", sample.display());
         fs::create_dir_all(logs(&sample).join("applications"))?;
         settings.push(format!("connect.user_data={}", serde_json::json!([sample])));
         run_command(&mut agent(&["logs", "share", "on"]))?;
     }
-    println!("To ask the agent: {} status --data-dir {}", program.display(), data.display());
+    println!("To see the status: {} status --data-dir {}", program.display(), data.display());
     println!();
 
-    let mut collector = apart(&program);
+    let mut collector = in_own_group(&program);
     collector.args(["collector", "--grpc", &format!("127.0.0.1:{grpc}"), "--http", &format!("127.0.0.1:{http}")]);
-    let mut collector = Running(collector.spawn().context("the collector does not start")?);
-    // With a display the agent sits in the system tray.
-    let mut command = if display { apart(&tray) } else { agent(&["run"]) };
+    let mut collector = Running(collector.spawn().context("failed to start the collector")?);
+    // With a display the agent runs in the system tray.
+    let mut command = if display { in_own_group(&tray) } else { agent(&["run"]) };
     if display {
         command.arg("--data-dir").arg(&data);
     }
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
-    let mut agent = Running(command.spawn().context("the agent does not start")?);
+    let mut agent = Running(command.spawn().context("failed to start the agent")?);
 
     listen_for_ctrl_c()?;
     let (stop, stopped) = channel::<()>();
     let writer = (!has_own).then(|| {
         std::thread::spawn(move || {
             let mut number = 0;
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PACE) {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LINE_INTERVAL) {
                 number += 1;
                 if let Err(error) = write_some(&sample, number) {
-                    eprintln!("the sample cannot be written: {error}");
+                    eprintln!("failed to write the sample log: {error}");
                     return;
                 }
             }
         })
     });
     let until = seconds.map(|seconds| SystemTime::now() + Duration::from_secs(seconds));
-    while !ENDED.load(Ordering::Relaxed) && until.is_none_or(|until| SystemTime::now() < until) {
+    while !INTERRUPTED.load(Ordering::Relaxed) && until.is_none_or(|until| SystemTime::now() < until) {
         if let Some(status) = agent.0.try_wait()? {
-            anyhow::bail!("the agent ended with {status}");
+            anyhow::bail!("the agent stopped: {status}");
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     drop(stop);
     if let Some(writer) = writer {
@@ -107,11 +107,11 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
     Ok(())
 }
 
-/// A child that ends with us.
+/// A child process that is stopped together with this program.
 struct Running(Child);
 
 impl Running {
-    /// Asks it to end as a logoff would, and waits.
+    /// Stops the process as a logoff would, and waits for it.
     fn end(&mut self) {
         #[cfg(unix)]
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
@@ -130,8 +130,9 @@ impl Drop for Running {
     }
 }
 
-/// A program that Ctrl-C does not reach: it is ended by us, in order, so that the agent's last data still arrives.
-fn apart(program: &Path) -> Command {
+/// Returns a command in a process group of its own. Ctrl-C does not reach it: this program stops the agent first and the
+/// collector after it, so that the last data arrives.
+fn in_own_group(program: &Path) -> Command {
     let mut command = Command::new(program);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -139,7 +140,7 @@ fn apart(program: &Path) -> Command {
 }
 
 fn listen_for_ctrl_c() -> Result<()> {
-    ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("Ctrl-C cannot be listened for")
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("failed to handle Ctrl-C")
 }
 
 fn free_port() -> Result<u16> {
@@ -150,7 +151,7 @@ fn logs(user_data: &Path) -> PathBuf {
     user_data.join("DEMO-INTEROP.IO/logs")
 }
 
-/// A few lines as io.Connect's logger writes them, now and then an error with its stack.
+/// Writes a few lines as io.Connect's logger does, sometimes an error with a stack trace.
 fn write_some(user_data: &Path, number: u64) -> Result<()> {
     let mut platform = append(&logs(user_data).join("application.log"))?;
     let mut app = append(&logs(user_data).join("applications/clientlist.log"))?;
@@ -180,7 +181,7 @@ fn append(file: &Path) -> Result<File> {
     Ok(File::options().create(true).append(true).open(file)?)
 }
 
-/// Local time to the millisecond, as log4js writes it.
+/// Returns the local time to the millisecond, as log4js writes it.
 fn now() -> String {
     jiff::ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }

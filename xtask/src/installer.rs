@@ -1,4 +1,4 @@
-//! Installers for Windows, made by wixl of installer/insights-agent.wxs.
+//! Installers for Windows, made by wixl from installer/insights-agent.wxs.
 
 mod tables;
 
@@ -11,15 +11,15 @@ use crate::machine;
 use crate::step::{command, root, run, step, target};
 use crate::windows::{self, Profile};
 
-/// The version of the programs.
+/// Version of the programs.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// One that comes after it, for the tests of upgrades. From 128 on, Wine takes versions for negative.
+/// A later version, for the tests of upgrades. Wine reads major versions from 128 on as negative.
 const LATER: &str = "99.0.0";
 
-/// For whom it installs.
+/// For whom the programs are installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// For everybody: needs an administrator.
+    /// For all users. Needs an administrator.
     Machine,
     /// For the user who starts it.
     User,
@@ -46,7 +46,7 @@ pub(crate) fn show() -> Result<()> {
     Ok(())
 }
 
-/// Makes this version and a later one, for both scopes; returns their folder.
+/// Makes this version and a later one, for both scopes, and returns their folder.
 pub(crate) fn for_tests(programs: &Path) -> Result<PathBuf> {
     let folder = target().join("installers");
     step("Make installers", || {
@@ -60,10 +60,10 @@ pub(crate) fn for_tests(programs: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes an installer of the programs in a folder; returns its file.
+/// Makes an installer from the programs in a folder, and returns its file.
 pub(crate) fn make(programs: &Path, version: &str, scope: Scope, into: &Path) -> Result<PathBuf> {
     machine::installer()?;
-    // wixl takes files of its working directory only.
+    // wixl accepts only files in its working directory.
     let stage = target().join("installer-stage");
     if stage.exists() {
         fs::remove_dir_all(&stage)?;
@@ -91,7 +91,7 @@ pub(crate) fn make(programs: &Path, version: &str, scope: Scope, into: &Path) ->
     wixl.arg(&file).current_dir(&stage);
     wixl.args(define("Version", version)).args(define("Scope", scope.name())).args(define("Builder", "wixl"));
     wixl.args(define("Loader", if loader.exists() { "yes" } else { "no" }));
-    // It speaks of what it leaves to others even if all is well.
+    // wixl prints warnings even on success, so they are shown only on failure.
     let output = wixl.arg("-I").arg(&source).arg(source.join("insights-agent.wxs")).output()?;
     anyhow::ensure!(output.status.success(), "wixl: {}", String::from_utf8_lossy(&output.stderr));
 

@@ -1,4 +1,4 @@
-//! The components that are built into the programs, for the window's page of help: `ui/licences.js`.
+//! The list of components in the programs, for the help page of the window: `ui/licences.js`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,16 +19,16 @@ pub(crate) fn write() -> Result<()> {
     Ok(std::fs::write(root().join(FILE), list()?)?)
 }
 
-/// Says whether the file is as it should be.
+/// Checks that the file is current.
 pub(crate) fn check() -> Result<()> {
     let found = std::fs::read_to_string(root().join(FILE)).unwrap_or_default().replace("\r\n", "\n");
     if found != list()? {
-        bail!("{FILE} is out of date; `cargo xtask licences` writes it");
+        bail!("{FILE} is out of date; run `cargo xtask licences`");
     }
     Ok(())
 }
 
-/// What the tray program depends on, on Windows and on Linux.
+/// Returns the dependencies of the tray program, on Windows and on Linux.
 fn list() -> Result<String> {
     let words = ["cargo", "tree", "--locked", "--package", "insights-tray", "--edges", "normal"];
     let systems = ["--target", "x86_64-pc-windows-gnu", "--target", "x86_64-unknown-linux-gnu"];

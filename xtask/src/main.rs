@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask run`, `cargo xtask test`, and the parts of them.
+//! The project's own commands, such as `cargo xtask run` and `cargo xtask test`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -32,19 +32,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start the agent with a small collector beside it and show what arrives.
+    /// Start the agent with a small collector, and show what arrives.
     Run {
-        /// End by itself after so many seconds.
+        /// Stop after this number of seconds.
         #[arg(long)]
         seconds: Option<u64>,
     },
-    /// Everything that has to be green: format, lints, licences, Windows, tests.
+    /// Run all checks and tests: format, lints, licences, Windows, tests.
     Test {
-        /// Without the real collector, VictoriaMetrics and the Python decoder.
+        /// Leave out Wine, the real collector, VictoriaMetrics and the Python decoder.
         #[arg(long)]
         quick: bool,
     },
-    /// Format, lints, house style, licences.
+    /// Check format, house style, lints and licences.
     Lint,
     /// Check only the project's own rules: words, module order, comment width, manifests. Takes a second.
     House,
@@ -52,21 +52,21 @@ enum Command {
     Docs,
     /// Write the list of components for the window.
     Licences,
-    /// Check the code for Windows.
+    /// Run the lints for Windows.
     WindowsCheck,
-    /// Build both programs for Windows, as they are shipped.
+    /// Build both programs for Windows, for shipping.
     Windows,
-    /// Run the library's tests, the agent and its installer under Wine.
+    /// Run the tests of the library, the agent and the installer under Wine.
     WindowsTest,
     /// Make the installers for Windows, per machine and per user.
     Msi,
     /// Make the package for Debian and Ubuntu.
     Deb,
-    /// Everything that is given to others, in dist/.
+    /// Write all files of a release to dist/.
     Release,
-    /// Get the real receivers for the end-to-end tests, and print where they are.
+    /// Download the real receivers of the end-to-end tests, and print where they are.
     Receivers,
-    /// Try random input on everything that reads what others have written.
+    /// Feed random input to all parsers of foreign data.
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets`.
         target: Option<String>,
@@ -79,13 +79,13 @@ enum Command {
         /// Only the files with this name, such as `framing`.
         core: Option<String>,
     },
-    /// Measure the budgets of the design, with peers beside.
+    /// Measure the performance budgets, and compare with similar programs.
     #[command(disable_help_flag = true)]
     Bench(step::Arguments),
     /// Simulate a fleet of desks, and report what they send.
     #[command(disable_help_flag = true)]
     Fleet(step::Arguments),
-    /// Start Collector, VictoriaMetrics and Prometheus with all that is shipped for them, and fill them.
+    /// Start Collector, VictoriaMetrics and Prometheus with the shipped configuration, and fill them with data.
     Stack(stack::Arguments),
     /// Run the agent under faults, many times, and count what is lost and doubled.
     Soak(soak::SoakArguments),

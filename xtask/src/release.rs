@@ -1,4 +1,4 @@
-//! `cargo xtask release`: everything that is given to others, in dist/.
+//! `cargo xtask release`: writes all files of a release to dist/.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::{deb, machine};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Builds, signs, packs, and writes down what is in it.
+/// Builds, signs and packs the programs, and writes licences and the bill of materials.
 pub(crate) fn run_release() -> Result<()> {
     let dist = root().join("dist");
     if dist.exists() {
@@ -26,12 +26,12 @@ pub(crate) fn run_release() -> Result<()> {
     fs::create_dir_all(&dist)?;
     let signer = Signer::from_environment()?;
     if signer.is_none() {
-        println!("Nothing is signed: neither SIGN_COMMAND nor SIGN_PKCS12 is set.");
+        println!("Programs and installers are not signed: neither SIGN_COMMAND nor SIGN_PKCS12 is set.");
     }
     let sign = |file: &Path| signer.as_ref().map_or(Ok(()), |signer| signer.sign(file));
 
     let programs = windows::build(Profile::Release)?;
-    // What is signed is a copy: cargo would build a changed program anew.
+    // A copy is signed, because cargo would rebuild a program that has changed.
     let stage = dist.join("windows");
     fs::create_dir_all(&stage)?;
     for name in ["insights-agent.exe", "insights-tray.exe", "WebView2Loader.dll"] {
@@ -68,14 +68,14 @@ pub(crate) fn run_release() -> Result<()> {
     run(command(&["ls", "-l"]).arg(&dist))
 }
 
-/// A `CycloneDX` file, of the program that has everything in it.
+/// Writes a `CycloneDX` file for the tray program, which contains all components.
 fn bill_of_materials(dist: &Path) -> Result<()> {
     machine::cargo_program("cargo-cyclonedx")?;
     let name = format!("insights-agent-{VERSION}.cdx");
     let words =
         ["cargo", "cyclonedx", "--quiet", "--format", "json", "--all", "--target", "all", "--override-filename"];
     run(command(&words).arg(&name).arg("--manifest-path").arg(root().join("src-tauri/Cargo.toml")))?;
-    // It writes one beside every manifest of the workspace.
+    // cargo-cyclonedx writes a file beside every manifest of the workspace.
     for member in ["agent", "src-tauri", "tests", "xtask"] {
         let file = root().join(member).join(format!("{name}.json"));
         if member == "src-tauri" {
@@ -88,14 +88,14 @@ fn bill_of_materials(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The licence texts of everything that is built in, on any system, as the crates carry them.
+/// Returns the licence texts of all components, on any system, as the crates contain them.
 fn licences() -> Result<String> {
     let metadata =
         command(&["cargo", "metadata", "--locked", "--format-version", "1"]).stderr(Stdio::inherit()).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
     let words = ["cargo", "tree", "--locked", "--package", "insights-tray", "--edges", "normal", "--target", "all"];
     let tree = command(&[words.as_slice(), &["--prefix", "none", "--format", "{p}"]].concat()).output()?;
-    let tree = String::from_utf8(tree.stdout).context("cargo tree wrote no text")?;
+    let tree = String::from_utf8(tree.stdout).context("cargo tree did not write UTF-8")?;
     let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
     for line in tree.lines() {
         let mut words = line.split(' ');
@@ -103,7 +103,7 @@ fn licences() -> Result<String> {
             wanted.insert((name, version.trim_start_matches('v')));
         }
     }
-    let mut out = format!("What Insights Agent {VERSION} is built with, and under which terms.\n");
+    let mut out = format!("Third-party components of Insights Agent {VERSION}, and their licences.\n");
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let text = |field: &str| package[field].as_str().unwrap_or_default();
         if package["source"].is_null() || !wanted.contains(&(text("name"), text("version"))) {

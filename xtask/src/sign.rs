@@ -1,9 +1,9 @@
-//! Signatures of programs and installers (Authenticode). Who signs is said by the environment:
+//! Signs programs and installers (Authenticode). Environment variables choose the signer:
 //!
-//! - `SIGN_COMMAND`: a command line with `{file}` in it, for what signs with a key that is elsewhere: `signtool sign ... {file}`
-//!   on Windows with Azure's Trusted Signing, or a signing service's own program.
-//! - `SIGN_PKCS12` and `SIGN_PASSWORD_FILE`: a certificate with its key, used by osslsigncode. `SIGN_TIMESTAMP`, the address of
-//!   a timestamping service, lets signatures outlive the certificate.
+//! - `SIGN_COMMAND`: a command line with `{file}` in it, for keys that are stored elsewhere: `signtool sign ... {file}` on
+//!   Windows with Azure's Trusted Signing, or the program of a signing service.
+//! - `SIGN_PKCS12` and `SIGN_PASSWORD_FILE`: a certificate with its key, used by osslsigncode. With `SIGN_TIMESTAMP`, the
+//!   address of a timestamping service, signatures stay valid after the certificate has expired.
 
 use std::path::{Path, PathBuf};
 
@@ -12,23 +12,23 @@ use anyhow::{Context, Result, bail};
 use crate::machine;
 use crate::step::{command, run};
 
-/// Who signs.
+/// How files are signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signer {
-    /// A command line, as words; `{file}` stands for the file.
+    /// The words of a command line; `{file}` stands for the file.
     Command(Vec<String>),
     /// A certificate with its key.
     Pkcs12 { file: PathBuf, password_file: PathBuf, timestamp: Option<String> },
 }
 
 impl Signer {
-    /// Who the environment says. None if it says nothing.
+    /// Returns the signer from the environment variables, if they name one.
     pub(crate) fn from_environment() -> Result<Option<Self>> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(line) = variable("SIGN_COMMAND") {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
             if !words.iter().any(|word| word.contains("{file}")) {
-                bail!("SIGN_COMMAND has no {{file}} in it");
+                bail!("SIGN_COMMAND must contain {{file}}");
             }
             return Ok(Some(Self::Command(words)));
         }
@@ -41,7 +41,7 @@ impl Signer {
         }))
     }
 
-    /// Signs a program or an installer in its place.
+    /// Signs a program or an installer in place.
     pub(crate) fn sign(&self, file: &Path) -> Result<()> {
         match self {
             Self::Command(words) => {
@@ -59,7 +59,7 @@ impl Signer {
                 }
                 sign.arg("-in").arg(file).arg("-out").arg(&signed).stdout(std::process::Stdio::null());
                 run(&mut sign)?;
-                std::fs::rename(&signed, file).with_context(|| format!("{} cannot be replaced", file.display()))
+                std::fs::rename(&signed, file).with_context(|| format!("failed to replace {}", file.display()))
             }
         }
     }

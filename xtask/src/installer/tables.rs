@@ -1,4 +1,4 @@
-//! What wixl has no words for, as changes to the tables of the installer
+//! Features of the installer that wixl does not support, as changes to its tables
 //! (<https://learn.microsoft.com/windows/win32/msi/database-tables>).
 
 /// Components that are installed only under a condition.
@@ -10,11 +10,11 @@ const CONDITIONS: [(&str, &str); 6] = [
     ("ConfigUrl", "CONFIGURL"),
     ("Autostart", "AUTOSTART = \"1\""),
 ];
-/// `msidbComponentAttributesTransitive` and what wixl sets, 64 bit and a registry value as the key: the condition is asked
-/// anew at a repair.
+/// `msidbComponentAttributesTransitive`, so that a repair evaluates the condition again, with the attributes that wixl sets:
+/// 64 bit, and a registry value as the key path.
 const CONDITIONAL: i32 = 64 + 256 + 4;
 
-/// Properties that the user's side may hand to the part that runs elevated.
+/// Properties that are passed from the user's session to the elevated part of the installation.
 const SECURE: [&str; 15] = [
     "WIX_DOWNGRADE_DETECTED",
     "WIX_UPGRADE_DETECTED",
@@ -33,23 +33,23 @@ const SECURE: [&str; 15] = [
     "OLDCONFIGURL",
 ];
 
-/// Runs the installed console program for the user who installs, and waits for it: a program whose path a property has (50),
-/// whose failure does not matter (64).
-const ASK: i32 = 50 + 64;
-/// Has the same program delete the data of the user who removes it, where that is wanted, and not in an upgrade, which removes
-/// the old version, too.
+/// Custom action that runs the installed console program as the installing user and waits for it: the path is in a property
+/// (50), a failure is ignored (64).
+const RUN_AGENT: i32 = 50 + 64;
+/// Deletes the data of the uninstalling user with the same program, if requested. Not during an upgrade, which also removes the
+/// old version.
 const DELETE_AT: i32 = 1391;
 const DELETE_IF: &str = "OLDPROGRAM AND REMOVE ~= \"ALL\" AND REMOVEDATA = \"1\" AND NOT UPGRADINGPRODUCTCODE";
-/// Starts the tray program: a file that was installed (18), not waited for (128 + 64).
-const START: i32 = 18 + 128 + 64;
-/// Before files in use are looked for, and after everything is done.
+/// Custom action that starts the tray program: an installed file (18), without waiting for it (128 + 64).
+const START_TRAY: i32 = 18 + 128 + 64;
+/// Place in the sequence: stop before files in use are detected, start after everything is installed.
 const STOP_AT: i32 = 1390;
 const START_AT: i32 = 6650;
-/// Not in the session of the system, where nobody would see it, and where it would collect for nobody: there Windows starts
-/// those again that it has ended, and autostart does the rest.
+/// Not in the session of the system account, which no user sees. There Windows restarts the programs that it stopped, and
+/// autostart starts the others.
 const START_IF: &str = "NOT REMOVE AND AUTOSTART = \"1\" AND UserSID <> \"S-1-5-18\"";
 
-/// The changes, in the language of the database.
+/// Returns the changes as SQL statements of Windows Installer.
 pub(super) fn changes() -> Vec<String> {
     let mut changes: Vec<String> = CONDITIONS
         .iter()
@@ -63,15 +63,15 @@ pub(super) fn changes() -> Vec<String> {
         "UPDATE `Property` SET `Value` = '{}' WHERE `Property` = 'SecureCustomProperties'",
         SECURE.join(";")
     ));
-    // With headers in it, a log of the installation must not show them.
+    // Headers can hold credentials, so the installation log must not show them.
     changes.push(
         "INSERT INTO `Property` (`Property`, `Value`) VALUES ('MsiHiddenProperties', 'COLLECTORHEADERS;OLDHEADERS')"
             .to_owned(),
     );
     for (action, kind, source, target) in [
-        ("StopAgent", ASK, "OLDPROGRAM", "stop"),
-        ("DeleteData", ASK, "OLDPROGRAM", "delete-data"),
-        ("StartAgent", START, "TrayProgram", ""),
+        ("StopAgent", RUN_AGENT, "OLDPROGRAM", "stop"),
+        ("DeleteData", RUN_AGENT, "OLDPROGRAM", "delete-data"),
+        ("StartAgent", START_TRAY, "TrayProgram", ""),
     ] {
         changes.push(format!(
             "INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('{action}', {kind}, '{source}', '{target}')"
@@ -84,7 +84,7 @@ pub(super) fn changes() -> Vec<String> {
             "INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('{action}', '{condition}', {at})"
         ));
     }
-    // A long name has a short one before it.
+    // Each long file name needs a short (8.3) name before it.
     for (table, column, key, name) in [
         ("Directory", "DefaultDir", "INSTALLFOLDER", "INSIGH~1|Insights Agent"),
         ("File", "FileName", "AgentProgram", "INSAGENT.EXE|insights-agent.exe"),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::*;
 
-/// Runs a command that must succeed; returns what it said.
+/// Runs a command that must succeed, and returns its output.
 fn ok(words: &[&str], folder: &Path) -> String {
     let output = Command::new(words[0]).args(&words[1..]).current_dir(folder).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -13,11 +13,11 @@ fn ok(words: &[&str], folder: &Path) -> String {
     said
 }
 
-/// A program and an installer that are signed with a certificate made for this test verify against it, and no longer once a
-/// byte has changed.
+/// Guarantees: a signed program and a signed installer verify against the certificate, and fail to verify once a byte has
+/// changed.
 #[cfg(target_os = "linux")]
 #[test]
-fn signatures_verify_until_something_changes() {
+fn signature_of_changed_file_does_not_verify() {
     machine::installer().unwrap();
     machine::windows_std().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -76,10 +76,10 @@ fn signatures_verify_until_something_changes() {
     assert!(!changed.status.success(), "a changed program does not verify");
 }
 
-/// A signing program of one's own gets the file's name; its failure is an error.
+/// Guarantees: a custom signing command gets the name of the file, and its failure is an error.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_command_signs() {
+fn signing_command_gets_file_name_and_may_fail() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("program.exe");
     fs::write(&file, "unsigned").unwrap();
