@@ -1,115 +1,143 @@
-// Every text of the window. Whoever translates it translates this file; {names} in braces stay.
+// @ts-check
+// Every text that the window's own code shows. To translate the window, translate this file;
+// {names} in braces stay as they are.
+//
+// These sentences come ready-made from the agent, because the tray menu and the command line show
+// the same ones:
+//   - the sentence beside the state (`status.sentence`):        agent/src/status.rs
+//   - why a delivery failed, and answers of the connection test: agent/src/pipeline/exporter/
+//   - problems of the queue and of the settings:                agent/src/pipeline/queue/,
+//                                                               agent/src/config/
+//   - why the agent refused a request:                          agent/src/agent.rs
+//   - why the window could not do something itself:             src-tauri/src/window.rs
 
+/** @type {Record<string, string>} */
 const texts = {
   "page.overview": "Overview",
   "page.my-data": "My data",
   "page.logs": "Logs",
   "page.connection": "Connection",
   "page.help": "Help",
-  "gone": "The agent is not running. Nothing is collected or sent. This page goes on by itself when the agent is started again.",
+  "gone":
+    "Insights Agent is not running, so nothing is collected or sent. This page continues when it starts again.",
   "failed": "That did not work: {why}",
   "loading": "One moment…",
+  "more": "{count} more not shown.",
 
   "state.starting": "Starting",
-  "state.delivering": "Delivering",
+  "state.delivering": "Connected",
   "state.buffering": "Waiting",
-  "state.attention": "Attention",
+  "state.attention": "Needs attention",
   "state.paused": "Paused",
+
   "pause.hour": "Pause for 1 hour",
   "pause.tomorrow": "Pause until tomorrow",
-  "pause.resume": "Resume now",
-  "pause.what": "In a pause nothing is measured, read or sent. What waits is kept. Log lines that are written in a pause follow after it, if you share logs.",
-
-  "pause.none": "Your organisation has set that there are no pauses.",
+  "pause.resume": "Resume",
+  "pause.what":
+    "While paused, nothing is measured or sent. If you share logs, lines written during the pause are sent afterwards.",
+  "pause.none": "Your organisation has turned off pausing.",
 
   "policy.set": "Set by your organisation. You cannot change it here.",
 
-  "overview.title": "How it is",
-  "overview.hour": "The last hour on this machine",
-  "overview.machine": "This machine",
+  "overview.title": "Status",
+  "overview.hour": "The last hour",
+  "overview.machine": "This computer",
   "overview.connect": "io.Connect",
   "overview.cpu": "CPU",
   "overview.memory": "Memory",
-  "overview.no-minutes": "Nothing has been measured yet. The first values come within a minute.",
+  "overview.no-minutes": "Nothing measured yet. The first values appear within a minute.",
   "overview.delivery": "Deliveries",
-  "overview.signal": "Kind of data",
+  "overview.signal": "Data",
   "overview.last": "Last delivery",
   "overview.delivered": "Delivered",
-  "overview.waits": "Waits",
-  "overview.never": "Not yet",
-  "overview.since": "Counted since the agent was started at {time}.",
-  "chart.label": "{title} over the last hour. The arrow keys go through the minutes.",
+  "overview.waiting": "Waiting",
+  "overview.never": "None yet",
+  "overview.since": "Counted since {time}, when Insights Agent started.",
+
+  "chart.label": "{title} over the last hour. Use the arrow keys to move through the minutes.",
   "chart.hint": "Point at the chart to see values.",
   "chart.time": "Time",
 
   "today.title": "Your apps today",
-  "today.what": "Time that each app was in front while you were at work. All that is not io.Connect is one line, without names.",
-  "today.none": "Nothing is known of today yet.",
-  "today.active": "{time} at work",
-  "today.idle": "{time} without input",
+  "today.what":
+    "How long you worked in each app. Everything outside io.Connect is one line, without names.",
+  "today.none": "Nothing recorded today yet.",
+  "today.active": "{time} active",
+  "today.idle": "{time} idle",
   "today.locked": "{time} locked",
   "today.suspended": "{time} asleep",
   "today.disconnected": "{time} disconnected",
   "today.unknown": "{time} unknown",
   "today.app": "App",
-  "today.focus": "In front",
+  "today.focus": "Time in use",
   "today.switches": "Switches",
   "today.starts": "Starts",
   "today.other": "All other programs",
-  "today.platform": "io.Connect, app unknown",
+  "today.platform": "io.Connect, unknown app",
 
   "signal.metrics": "Measurements",
   "signal.traces": "Traces",
   "signal.logs": "Log records",
-  "signal.apps": "What apps report",
+  "signal.apps": "Data from apps",
 
-  "data.title": "What is sent",
-  "data.intro": "Your company runs a collector, which takes what this program sends. Here is what that is, first in words, then the data itself.",
-  "data.whose": "Each batch says which machine, which user and which session it comes from. Whether you are named in it by your name, by a code, or not at all, your company has set.",
-  "data.metrics": "Measurements of this machine and of io.Connect: CPU, memory, disk and network in total, and how many io.Connect processes run. How long each io.Connect app was in front, how often it was started, and how long the session was active, idle or locked. All other programs are one number together.",
-  "data.traces": "When io.Connect has ended: from when to when it ran, and when which of its apps was open and in front.",
-  "data.logs": "Lines of io.Connect's log files, only while you share them; and a note of each decision to share or not, and of the begin and end of a session.",
-  "data.apps": "What io.Connect and its apps report of their own work to this program: they decide what that is. Their log records are passed on only while you share the logs of applications.",
-  "data.last": "The last batches that were sent",
-  "data.none": "No batch of this kind has been sent since the agent was started.",
+  "data.title": "Your data",
+  "data.intro":
+    "This program sends data to a collector that your company runs. This page shows what it sends: first in words, then the data itself.",
+  "data.identity":
+    "Each batch says which computer, user and session it comes from. Your company decides whether this data contains your name, a code, or neither.",
+  "data.metrics":
+    "CPU, memory, disk and network use of this computer and of io.Connect, and the number of io.Connect processes. How long you used each io.Connect app and how often it started. How long your session was active, idle or locked. All other programs are counted together, without names.",
+  "data.traces":
+    "Sent when io.Connect closes: when it ran, and when each of its apps was open and in use.",
+  "data.logs":
+    "Lines from io.Connect's log files, only while you share them. Also a short record each time you change log sharing, and when a session starts or ends.",
+  "data.apps":
+    "io.Connect and its apps can report on their own work. They choose what they report. Their log records are sent only while you share application logs.",
+  "data.last": "Recently sent",
+  "data.none": "None sent since Insights Agent started.",
   "data.batch": "{time}: {items} items, {bytes}",
-  "data.resource": "With each of them: whose it is",
-  "data.more": "{count} more are not shown.",
-  "data.kept": "These copies are only in memory, and go when the agent ends. Batches above 64 KiB are not shown, and long lines are cut.",
-  "data.never": "What this program itself never sends",
-  "data.never.list": [
-    "What is on your screen, the titles of your windows, the addresses of pages",
-    "What you type, copy or click",
-    "Your files, apart from the log lines of io.Connect that you share",
-    "Log lines from before you shared them, unless your company has set that history is read",
-  ],
-  "data.history": "Kept on this machine",
-  "data.history.what": "The last hour of measurements and the last batches are kept in memory, and your time by app for seven days on the disk, for this window.",
-  "data.delete": "Delete them",
+  "data.resource": "Where this data comes from",
+  "data.kept":
+    "These copies exist only in memory and are gone when Insights Agent closes. Batches above 64 KiB are not shown, and long lines are shortened.",
+  "data.never": "What Insights Agent itself never sends",
+  "data.never.screen": "What is on your screen, window titles, or web addresses",
+  "data.never.input": "What you type, copy or click",
+  "data.never.files": "Your files, except io.Connect log lines that you share",
+  "data.never.history":
+    "Log lines from before you shared them, unless your company has set that older logs are included",
+  "data.history": "Stored on this computer",
+  "data.history.what":
+    "For this window, the last hour of measurements and the latest batches are kept in memory. Your time by app is kept on disk for seven days.",
+  "data.delete": "Delete",
   "data.deleted": "Deleted.",
-  "data.consent": "Your decisions on sharing logs",
-  "data.undecided": "Not decided: nothing is shared.",
+  "data.consent": "Your choices on sharing logs",
+  "data.undecided": "No choice yet, so nothing is shared.",
   "data.decision": "{what} on {when}, by {who}.",
   "data.shared": "Shared",
   "data.not-shared": "Not shared",
   "data.by.user": "you",
   "data.by.policy": "your organisation",
 
-  "logs.title": "Sharing of logs",
-  "logs.intro": "io.Connect and its applications write down what they do, in log files on this machine. When something fails, these lines help the people who support you to find out why. Nothing of them is read unless you share them, and you can stop at any time: what then still waits is deleted.",
-  "logs.platform": "Logs of the platform",
-  "logs.platform.what": "What io.Connect itself writes: which applications it starts, which connections it makes, what goes wrong.",
-  "logs.applications": "Logs of the applications",
-  "logs.applications.what": "What the applications in io.Connect write. What is in there depends on each application.",
-  "logs.turned-off": "Not shared any more. {count} records that waited were deleted.",
-  "logs.preview": "See what would be sent",
-  "logs.preview.what": "The last records of the files that were written last, read now because you asked. They are not kept and not sent. Coloured marks stand where something is hidden; a struck out record is left out by a filter.",
-  "logs.preview.none": "No log files were found. Looked in:",
-  "logs.rules": "What is hidden before anything is kept or sent",
-  "logs.rules.what": "In the place of each there is a mark:",
-  "logs.rules.limit": "Rules find what has a known form. A name in a sentence, or a number of your company's own, they cannot know.",
-  "logs.try": "Try it on a text of your own",
-  "logs.try.label": "Text",
+  "logs.title": "Share log files",
+  "logs.intro":
+    "io.Connect and its apps write log files on this computer. They help support find out why something failed. Nothing is read unless you share it. You can stop at any time; log lines not sent yet are then deleted.",
+  "logs.platform": "Platform logs",
+  "logs.platform.what":
+    "What io.Connect itself writes: which apps it starts, which connections it makes, what goes wrong.",
+  "logs.applications": "Application logs",
+  "logs.applications.what": "What the apps in io.Connect write. The content depends on each app.",
+  "logs.turned-off": "No longer shared. {count} waiting log records were deleted.",
+  "logs.preview": "Preview",
+  "logs.preview.what":
+    "The latest records of your newest log files, read just now for this preview. They are not stored or sent. Coloured marks replace removed text. Struck-out records are not sent at all.",
+  "logs.preview.none": "No log files found in:",
+  "logs.rules": "What is removed first",
+  "logs.rules.what":
+    "Before anything is stored or sent, sensitive text is replaced with one of these marks:",
+  "logs.rules.limit":
+    "These rules recognise known patterns. They cannot recognise a name in a sentence or your company's own numbers.",
+  "logs.try": "Try it yourself",
+  "logs.try.label": "Your text",
   "logs.try.example": "login of jane@example.com with password=s3cret failed",
   "logs.try.result": "What would be sent",
 
@@ -117,53 +145,68 @@ const texts = {
   "connection.collector": "Collector",
   "connection.protocol": "Protocol",
   "connection.last": "Last delivery",
-  "connection.problem": "What is wrong",
-  "connection.again": "Next try at {time}.",
-  "connection.test": "Test the connection",
-  "connection.testing": "Asking the collector…",
-  "connection.ok": "Good",
-  "connection.not-ok": "Not good",
+  "connection.problem": "Problem",
+  "connection.test": "Test connection",
+  "connection.testing": "Contacting the collector…",
+  "connection.ok": "OK",
+  "connection.not-ok": "Failed",
   "connection.took": "{ms} ms",
-  "connection.settings": "Settings in force",
-  "connection.search": "Search the settings",
+  "connection.settings": "Settings",
+  "connection.search": "Search settings",
   "connection.name": "Name",
   "connection.value": "Value",
-  "connection.origin": "Where it comes from",
+  "connection.origin": "Set by",
 
   "help.title": "Help",
   "help.version": "Version",
-  "help.data": "Folder with its data",
-  "help.process": "Process",
+  "help.data": "Data folder",
+  "help.process": "Process ID",
   "help.since": "Running since",
-  "help.autostart": "Start with my session",
-  "help.bundle": "Save a diagnostics bundle",
-  "help.bundle.look": "Look into it first",
-  "help.bundle.piece": "{name}, {size}",
-  "help.bundle.saving": "Putting it together…",
+  "help.autostart": "Start when I sign in",
+  "help.bundle": "Save support file",
+  "help.bundle.preview": "Preview",
+  "help.bundle.file": "{name}, {size}",
+  "help.bundle.collecting": "Collecting…",
   "help.bundle.saved": "Saved as {file}",
-  "help.bundle.what": "A ZIP file for support, which you can look into before you save it or give it away. In it: how the agent is, what a check of its surroundings found, its settings without passwords, what waits in figures, the names and sizes of io.Connect's log files, and the agent's own log. Your user name and what looks like a secret are hidden in it. Not in it: log lines of io.Connect, data that waits, your time by app.",
+  "help.bundle.what":
+    "Creates a ZIP file for support. You can preview it before you save or share it.",
+  "help.bundle.with":
+    "It contains: status, health checks, settings without passwords, queue figures, names and sizes of io.Connect's log files, and Insights Agent's own log. Your user name and anything that looks like a secret are removed.",
+  "help.bundle.without":
+    "It does not contain: io.Connect log lines, data waiting to be sent, or your time by app.",
   "help.licences": "Licences",
-  "help.licences.what": "This program is built with {count} open-source components, which are used under their licences, with thanks.",
-  "help.licences.show": "Show them",
+  "help.licences.what":
+    "Insights Agent is built with {count} open-source components, with thanks to their authors.",
+  "help.licences.none": "This is a development build. The release contains the list of components.",
+  "help.licences.show": "Show components",
   "help.name": "Name",
   "help.licence": "Licence",
   "help.source": "Source",
   "help.support": "For support",
-  "help.support.what": "These commands, in a terminal, print the same.",
+  "help.support.what": "These commands show the same in a terminal:",
 
-  "welcome.title": "This is Insights Agent",
-  "welcome.what": "Your company has put this small program on your machine. It measures how much of this machine io.Connect uses, and which of its apps are used for how long, and sends that to your company's collector, so that slow and failing desks are found and helped.",
-  "welcome.sent": "It sends measurements only: CPU, memory, disk and network in total, io.Connect's processes, how long its apps were in front, and what io.Connect and its apps report of their own work. Of itself it sends nothing of what is on your screen, nothing that you type, none of your files, and no names of other programs.",
-  "welcome.question": "May log files be sent too?",
-  "welcome.why": "They help to find out why something failed. Passwords, e-mail addresses, card and account numbers and your user name are hidden before anything is kept or sent. You can change your mind at any time, here or in the menu of the icon.",
-  "welcome.set-on": " Your organisation has set that these are shared.",
-  "welcome.set-off": " Your organisation has set that these are not shared.",
-  "welcome.share": "Share what I ticked",
+  "welcome.title": "Welcome to Insights Agent",
+  "welcome.what":
+    "Your company installed this small program. It measures how much of this computer io.Connect uses and how long you use each io.Connect app. Your company uses this to find and fix slow or failing computers.",
+  "welcome.sent":
+    "It sends measurements only: CPU, memory, disk and network use, io.Connect's processes, how long its apps were in use, and what io.Connect and its apps report. On its own, it never sends what is on your screen, what you type, your files, or the names of other programs.",
+  "welcome.question": "Share log files?",
+  "welcome.why":
+    "Logs help support find out why something failed. Passwords, e-mail addresses, card and account numbers and your user name are removed first. You can change this at any time, here or in the tray menu.",
+  "welcome.set-on": " Your organisation has turned this on.",
+  "welcome.set-off": " Your organisation has turned this off.",
+  "welcome.share": "Share selected",
   "welcome.later": "Not now",
 };
 
-/** A text, with its {names} filled in. */
+/**
+ * Returns a text with its {names} filled in.
+ *
+ * @param {string} key
+ * @param {Record<string, unknown>} values
+ * @returns {string}
+ */
 export function t(key, values = {}) {
   const text = texts[key] ?? key;
-  return Array.isArray(text) ? text : text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }

@@ -138,7 +138,10 @@ pub enum Health {
     Paused,
 }
 
-/// The health, and the sentence for it, of a snapshot.
+/// Returns the health of a snapshot, and the sentence for it that window, tray and command line show.
+///
+/// The first rule that applies wins: the user's choice, then what somebody has to repair, then
+/// what recovers by itself.
 #[must_use]
 pub fn judge(status: &Status) -> (Health, String) {
     let now = status.taken_unix_ms;
@@ -147,10 +150,7 @@ pub fn judge(status: &Status) -> (Health, String) {
 
     if let Some(until) = status.paused_until_unix_ms.and_then(|until| Timestamp::from_millisecond(until).ok()) {
         let until = until.to_zoned_datetime(TimeZone::system());
-        return (
-            Health::Paused,
-            format!("Paused until {}: nothing is measured, read or sent.", until.strftime("%H:%M")),
-        );
+        return (Health::Paused, format!("Paused until {}. Nothing is measured or sent.", until.strftime("%H:%M")));
     }
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
         return (Health::Attention, problem_of(delivery));
@@ -161,9 +161,9 @@ pub fn judge(status: &Status) -> (Health, String) {
     if let Some(problem) = status.problems.first() {
         return (Health::Attention, wrong_setting(problem));
     }
-    let waiting = || format!("{} {}", count(status.queue.batches(), "request"), wait(status.queue.batches()));
+    let waiting = || format!("{} waiting to be sent.", count(status.queue.items(), "item"));
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Retrying) {
-        return (Health::Buffering, format!("{} {}.", problem_of(delivery), waiting()));
+        return (Health::Buffering, format!("{} {}", problem_of(delivery), waiting()));
     }
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.problem.is_some()) {
         return (Health::Attention, problem_of(delivery));
@@ -173,18 +173,15 @@ pub fn judge(status: &Status) -> (Health, String) {
     let oldest = status.queue.oldest_unix_ms().unwrap_or(now);
     let patience = STANDSTILL_MS + status.saving.map_or(0, |_| status.saving_interval_ms);
     if now - oldest.max(last_sign) > patience {
-        return (
-            Health::Buffering,
-            format!("Nothing has been acknowledged for {}; {}.", ago(now - last_sign), waiting()),
-        );
+        return (Health::Buffering, format!("No delivery confirmed for {}. {}", elapsed(now - last_sign), waiting()));
     }
     match acknowledged {
-        None => (Health::Starting, "Nothing has been delivered yet.".to_owned()),
-        Some(at) => (Health::Delivering, format!("Delivering; the last data was acknowledged {} ago.", ago(now - at))),
+        None => (Health::Starting, "Starting. Nothing delivered yet.".to_owned()),
+        Some(at) => (Health::Delivering, format!("Connected. Last delivery {} ago.", elapsed(now - at))),
     }
 }
 
-/// What is wrong with a setting, and where, in a sentence.
+/// Returns a sentence that says what is wrong with a setting, and where it is set.
 fn wrong_setting(problem: &str) -> String {
     let mut lines = problem.lines();
     let what = lines.next().unwrap_or_default();
@@ -192,7 +189,7 @@ fn wrong_setting(problem: &str) -> String {
     format!("A setting is wrong: {what}{}.", place.unwrap_or_default())
 }
 
-/// The snapshot as a page of text.
+/// Returns the snapshot as the page of text that `insights-agent status` prints.
 #[must_use]
 pub fn page(status: &Status) -> String {
     let mut out = String::new();
@@ -206,29 +203,31 @@ pub fn page(status: &Status) -> String {
     for signal in Signal::ALL {
         let (delivery, queued) = (status.collector.of(signal), status.queue.of(signal));
         let last = delivery.acknowledged_unix_ms.map_or_else(
-            || "nothing acknowledged yet".to_owned(),
-            |at| format!("{} acknowledged, last {} ago", count(delivery.acknowledged_items, "item"), ago(now - at)),
+            || "nothing delivered yet".to_owned(),
+            |at| format!("{} delivered, last {} ago", count(delivery.acknowledged_items, "item"), elapsed(now - at)),
         );
         let rejected = match delivery.rejected_items {
             0 => String::new(),
-            rejected => format!(", {rejected} refused by the collector"),
+            rejected => format!(", {rejected} rejected by the collector"),
         };
         let waits = if queued.batches == 0 {
             String::new()
         } else {
             let (items, batches) = (count(queued.items, "item"), count(queued.batches, "request"));
-            format!(", {items} {} in {batches}", wait(queued.items))
+            format!(", {items} waiting in {batches}")
         };
         line(&format!("  {signal}"), format!("{last}{rejected}{waits}"));
         if let Some(problem) = &delivery.problem {
-            let again = problem.again_unix_ms.map(|at| format!(" Next try in {}.", ago((at - now).max(0))));
+            let again = problem.again_unix_ms.map(|at| format!(" Next try in {}.", elapsed((at - now).max(0))));
             line("", format!("{}{}", problem.sentence, again.unwrap_or_default()));
         }
     }
-    let age = status.queue.oldest_unix_ms().map(|at| format!(", oldest {} ago", ago(now - at))).unwrap_or_default();
+    let age =
+        status.queue.oldest_unix_ms().map(|at| format!(", oldest from {} ago", elapsed(now - at))).unwrap_or_default();
     let queue = format!("{}, {}{age}", count(status.queue.batches(), "request"), bytes(status.queue.bytes()));
     if let Some(saving) = status.saving {
-        line("Saving", format!("{}: what waits is sent every {}", saving.name(), ago(status.saving_interval_ms)));
+        let interval = elapsed(status.saving_interval_ms);
+        line("Saving", format!("{}: queued data is sent every {interval}", saving.name()));
     }
     line("Queue", if status.queue.batches() == 0 { "empty".to_owned() } else { queue });
     let told = |name: &str| name.starts_with("dropped.") || name.starts_with("set_aside");
@@ -236,16 +235,17 @@ pub fn page(status: &Status) -> String {
         line("", format!("{name}: {number}"));
     }
     for file in &status.queue.quarantined {
-        line("", format!("{}, {} ago: {}", file.reason.description(), ago(now - file.at_unix_ms), file.path.display()));
+        let age = elapsed(now - file.at_unix_ms);
+        line("", format!("{}, {age} ago: {}", file.reason.description(), file.path.display()));
     }
     let shared: Vec<&str> = status.logs.shared.iter().map(|kind| kind.name()).collect();
     let logs = if shared.is_empty() {
-        "not shared; `insights-agent logs share on` shares them".to_owned()
+        "not shared; to share them: `insights-agent logs share on`".to_owned()
     } else {
         let reading = &status.logs.reading;
-        let room = if reading.waiting_for_room { ", waiting for room in the queue" } else { "" };
+        let room = if reading.waiting_for_room { ", waiting for space in the queue" } else { "" };
         format!(
-            "sharing {}: {} followed, {} taken, {} behind{room}",
+            "sharing {}: following {}, {} read, {} behind{room}",
             shared.join(" and "),
             count(reading.files as u64, "file"),
             count(reading.records, "record"),
@@ -274,7 +274,7 @@ pub fn page(status: &Status) -> String {
     if let Some(of) = &status.receiver {
         line("Receiver", receiver(of));
         if let Some(origin) = &of.refused_origin {
-            line("", format!("pages of {origin} were refused: receiver.allowed_origins does not take them"));
+            line("", format!("rejected web pages of {origin}; to accept them, add it to receiver.allowed_origins"));
         }
         if let Some(problem) = &of.problem {
             line("", problem.clone());
@@ -285,7 +285,12 @@ pub fn page(status: &Status) -> String {
     }
     line(
         "Agent",
-        format!("{}, process {}, running for {}", status.version, status.process_id, ago(now - status.started_unix_ms)),
+        format!(
+            "{}, process {}, running for {}",
+            status.version,
+            status.process_id,
+            elapsed(now - status.started_unix_ms)
+        ),
     );
     line("Data", status.data_dir.clone());
     out
@@ -295,28 +300,28 @@ fn session(focus: &FocusFigures) -> String {
     if let Some(problem) = &focus.problem {
         return format!("unknown: {problem}");
     }
-    let Some(state) = focus.state else { return "not looked at".to_owned() };
-    let app = focus.app.as_ref().map(|app| format!(", {app} in front")).unwrap_or_default();
-    format!("{}{app}, active for {} today", state.name(), ago(focus.active_milliseconds_today))
+    let Some(state) = focus.state else { return "not measured yet".to_owned() };
+    let app = focus.app.as_ref().map(|app| format!(", using {app}")).unwrap_or_default();
+    format!("{}{app}, active for {} today", state.name(), elapsed(focus.active_milliseconds_today))
 }
 
 fn receiver(of: &ReceiverStatus) -> String {
-    let Some(http) = &of.http else { return "does not listen".to_owned() };
+    let Some(http) = &of.http else { return "not listening".to_owned() };
     let grpc = of.grpc.as_ref().map(|grpc| format!(", {grpc} (gRPC)")).unwrap_or_default();
     let taken: u64 = of.taken.values().sum();
     let refused = match of.refused.values().sum() {
         0 => String::new(),
-        refused => format!(", {} refused", count(refused, "request")),
+        refused => format!(", {} rejected", count(refused, "request")),
     };
     let not_shared = match of.not_shared {
         0 => String::new(),
-        records => format!(", {} not taken, for logs of applications are not shared", count(records, "log record")),
+        records => format!(", {} dropped because application logs are not shared", count(records, "log record")),
     };
     let sampled_out = match of.sampled_out {
         0 => String::new(),
-        spans => format!(", {} left out by sampling", count(spans, "span")),
+        spans => format!(", {} dropped by sampling", count(spans, "span")),
     };
-    format!("{http} (HTTP){grpc}: {} taken{not_shared}{sampled_out}{refused}", count(taken, "item"))
+    format!("{http} (HTTP){grpc}: {} accepted{not_shared}{sampled_out}{refused}", count(taken, "item"))
 }
 
 fn count(number: u64, thing: &str) -> String {
@@ -327,18 +332,14 @@ fn count(number: u64, thing: &str) -> String {
     }
 }
 
-/// The verb that fits the number.
-fn wait(number: u64) -> &'static str {
-    if number == 1 { "waits" } else { "wait" }
-}
-
-fn ago(milliseconds: i64) -> String {
-    let seconds = milliseconds.max(0) / 1000;
+/// Returns a time span in its largest unit of which there are at least two.
+fn elapsed(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0).unsigned_abs() / 1000;
     match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
+        0..120 => count(seconds, "second"),
+        120..7200 => count(seconds / 60, "minute"),
+        7200..172_800 => count(seconds / 3600, "hour"),
+        _ => count(seconds / 86_400, "day"),
     }
 }
 

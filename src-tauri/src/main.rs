@@ -1,15 +1,24 @@
 //! The agent with its icon in the system tray.
 //!
-//! The main thread belongs to the window system. The agent runs on a thread of its own, with a runtime of one thread, and
-//! ends first: when this program is asked to end, what is collected is on disk before the icon goes.
+//! The main thread belongs to the window system. The agent runs on a thread of its own with a
+//! single-threaded runtime. It stops first: when this program has to end, collected data is on disk
+//! before the icon disappears.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `model` | what the tray shows, as a pure function of the status |
+//! | `tray` | connects model and agent |
+//! | `tauri_tray` | draws the tray with Tauri |
+//! | `window_process` | starts the window in a process of its own |
+//! | `window` | the window: its pages are in `ui/` |
 
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 mod model;
-mod opener;
+mod tauri_tray;
 mod tray;
-mod view;
 mod window;
+mod window_process;
 
 use std::thread::JoinHandle;
 
@@ -27,13 +36,12 @@ use tauri::RunEvent;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::model::Action;
-use crate::opener::Opener;
-use crate::view::TauriTray;
+use crate::tauri_tray::TauriTray;
 use crate::window::Page;
+use crate::window_process::WindowProcess;
 
-/// What to say where nothing can be drawn.
-const NO_DISPLAY: &str =
-    "there is no display, or none that this program can use; `insights-agent run` collects and delivers without one";
+/// The error without a usable display.
+const NO_DISPLAY: &str = "no usable display; `insights-agent run` collects and delivers without one";
 
 /// Insights Agent with its icon in the system tray.
 #[derive(Debug, Parser)]
@@ -47,9 +55,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Only the window, for an agent that runs.
+    /// Opens the window of the running agent.
     Window {
-        /// Another window, that shows this first; without it, one that is open comes to the front.
+        /// Opens another window at this page. Without it, a window that is already open comes to
+        /// the front.
         #[arg(long, value_enum)]
         page: Option<Page>,
     },
@@ -66,55 +75,57 @@ fn main() -> Result<()> {
     priority::lower();
     let data = options.data()?;
     let loaded = options.settings(true)?;
-    // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    // Before the log is opened, the data folder is locked and released: a second agent must not
+    // rotate the log of the first one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if runtime.block_on(is_running(&data)) {
         return show_running(&options, &data);
     }
     match data.take() {
         Ok(lock) => drop(lock),
-        // Whoever starts the program a second time wants to see something.
+        // Users who start the program a second time expect to see something.
         Err(LockError::Taken(_)) => return show_running(&options, &data),
         Err(error) => return Err(error.into()),
     }
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
-        tracing::error!(%error, "the agent's log cannot be opened");
+        tracing::error!("failed to open the agent's log: {error:#}");
     }
-    // Tauri would panic.
+    // Without a display Tauri panics, GTK reports an error.
     #[cfg(target_os = "linux")]
     gtk::init().context(NO_DISPLAY)?;
     #[cfg(windows)]
     if options == CommonArgs::default()
         && let Err(error) = insights_agent::shutdown::register_restart_after_update()
     {
-        tracing::debug!(%error, "Windows will not start this program again after an update");
+        tracing::debug!("failed to register for a restart after an update of Windows: {error:#}");
     }
-    let (choose, actions) = unbounded_channel();
+    let (action_sender, actions) = unbounded_channel();
     let app = tauri::Builder::default()
         .on_menu_event({
-            let choose = choose.clone();
+            let sender = action_sender.clone();
             move |_, event| {
                 if let Some(action) = Action::from_id(event.id().as_ref()) {
-                    // Nobody listens any more: the end has begun.
-                    let _ = choose.send(action);
+                    // An error means that the agent is stopping.
+                    let _ = sender.send(action);
                 }
             }
         })
         .build(tauri::generate_context!())
         .context(NO_DISPLAY)?;
-    let view = TauriTray::new(app.handle().clone(), Opener::new(&options));
+    let view = TauriTray::new(app.handle().clone(), WindowProcess::new(&options));
     let agent = start(options, loaded, data, view, actions)?;
-    let mut running = Running { agent: Mutex::new(Some(agent)), choose };
+    let mut agent = AgentThread { thread: Mutex::new(Some(agent)), actions: action_sender };
     let code = app.run_return(move |_, event| match event {
-        // There is no window, and none is needed.
+        // Tauri exits when no window is open, but this program runs without one.
         RunEvent::ExitRequested { api, code: None, .. } => api.prevent_exit(),
-        RunEvent::Exit => running.end(),
+        RunEvent::Exit => agent.stop(),
         _ => {}
     });
     std::process::exit(code)
 }
 
-/// The agent that runs shows its window; if it is one without, this program does.
+/// Asks the running agent to show its window. An agent without a tray cannot: then this program
+/// shows it.
 fn show_running(options: &CommonArgs, data: &DataDir) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(ask(data, &Request::OpenWindow)) {
@@ -123,23 +134,24 @@ fn show_running(options: &CommonArgs, data: &DataDir) -> Result<()> {
     }
 }
 
-/// The agent's thread, and how to end it.
-struct Running {
-    agent: Mutex<Option<JoinHandle<()>>>,
-    choose: UnboundedSender<Action>,
+/// The agent's thread, and the channel that stops it.
+struct AgentThread {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    actions: UnboundedSender<Action>,
 }
 
-impl Running {
-    fn end(&mut self) {
-        let _ = self.choose.send(Action::Quit);
-        let agent = self.agent.get_mut().take();
-        if agent.is_some_and(|agent| agent.join().is_err()) {
-            tracing::error!("the agent ended by a panic");
+impl AgentThread {
+    /// Stops the agent and waits until its data is on disk.
+    fn stop(&mut self) {
+        let _ = self.actions.send(Action::Quit);
+        let thread = self.thread.get_mut().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("agent thread panicked");
         }
     }
 }
 
-/// Starts the agent on a thread of its own, which ends the program when it is done.
+/// Starts the agent on a thread of its own, which exits the program when the agent has stopped.
 fn start(
     options: CommonArgs,
     loaded: Loaded,
@@ -161,7 +173,7 @@ fn start(
         }
         app.exit(0);
     })?;
-    wait.recv().map_err(|_| anyhow!("the agent's thread ended before it began"))??;
+    wait.recv().map_err(|_| anyhow!("the agent's thread ended during its start"))??;
     Ok(thread)
 }
 

@@ -1,7 +1,9 @@
-//! What the tray shows: a plain function of the agent's status, without any window system.
+//! What the tray shows: a pure function of the agent's status, independent of the window system.
 //!
-//! The menu always has the same items in the same order; only their texts, marks and whether they can be chosen change.
-//! So the view can keep an open menu open.
+//! **Invariant:** the menu always has the same items in the same order. Only texts, check marks and
+//! the enabled state change, so `tauri_tray` can change an open menu without closing it.
+//!
+//! All texts of the tray are here, except for the sentence of the status (agent/src/status.rs).
 
 use insights_agent::consent::LogKind;
 use insights_agent::pause::PauseFor;
@@ -10,54 +12,55 @@ use insights_agent::units::bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Longest tooltip that Windows shows (`NOTIFYICONDATAW::szTip`, 128 UTF-16 units with the end).
-const LONGEST_TOOLTIP: usize = 127;
-/// Longest line of the menu: beyond, menus become wider than what they hide.
-const LONGEST_LINE: usize = 80;
+/// Maximum length of a tooltip on Windows (`NOTIFYICONDATAW::szTip`: 128 UTF-16 units with the
+/// terminating null).
+const MAX_TOOLTIP_UTF16: usize = 127;
+/// Maximum length of a menu line. Longer lines make the menu wider than most windows below it.
+const MAX_LINE_UTF16: usize = 80;
 
-/// Behind what the user cannot change.
-const SET: &str = "set by your organisation";
+/// Follows the text of an item that the user cannot change.
+const SET_BY_ORGANISATION: &str = "set by your organisation";
 
-/// All that the tray shows.
+/// Everything that the tray shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TrayModel {
     pub(crate) icon: Icon,
-    /// One true sentence.
+    /// The program and the sentence of its status.
     pub(crate) tooltip: String,
     pub(crate) menu: Vec<Item>,
 }
 
-/// The picture.
+/// The picture in the system tray.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Icon {
     pub(crate) health: Health,
-    /// Whether logs are shared.
+    /// Adds a mark to the picture while any logs are shared.
     pub(crate) shared: bool,
 }
 
 /// A line of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// Something to read.
+    /// Information that cannot be chosen.
     Text { id: &'static str, text: String },
-    /// Something that is so or not.
+    /// An option that is on or off.
     Check { action: Action, text: String, checked: bool, enabled: bool },
-    /// Something to do.
+    /// A command.
     Button { action: Action, text: String, enabled: bool },
-    /// A line between.
+    /// A separator line.
     Separator,
 }
 
-/// What can be chosen.
+/// What the user can choose in the menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Share these logs, or stop it.
+    /// Start or stop sharing a kind of logs.
     Share(LogKind),
-    /// Pause, or go on.
+    /// Pause or resume.
     Pause(PauseFor),
-    /// Show the window.
+    /// Open the window.
     Open,
-    /// End the program.
+    /// Quit the program.
     Quit,
 }
 
@@ -72,7 +75,7 @@ impl Action {
         Self::Quit,
     ];
 
-    /// Its name in the menu's events.
+    /// Returns the name of the action in menu events.
     pub(crate) const fn id(self) -> &'static str {
         match self {
             Self::Share(LogKind::Platform) => "share-platform",
@@ -85,14 +88,14 @@ impl Action {
         }
     }
 
-    /// The action of a name.
+    /// Returns the action with a name.
     pub(crate) fn from_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.id() == id)
     }
 }
 
 impl TrayModel {
-    /// What the tray shows of a status, with times in a zone.
+    /// Creates the model for a status, with times in `zone`.
     pub(crate) fn of(status: &Status, zone: &TimeZone) -> Self {
         let clock = |unix_ms: i64| {
             let time = Timestamp::from_millisecond(unix_ms).unwrap_or_default().to_zoned_datetime(zone.clone());
@@ -104,19 +107,19 @@ impl TrayModel {
         let delivery = status
             .collector
             .acknowledged_unix_ms()
-            .map_or_else(|| "Nothing delivered yet".to_owned(), |at| format!("Last delivery {}", clock(at)));
-        let queue = match status.queue.batches() {
-            0 => "Nothing waits".to_owned(),
-            1 => format!("1 request waits ({})", bytes(status.queue.bytes())),
-            batches => format!("{batches} requests wait ({})", bytes(status.queue.bytes())),
+            .map_or_else(|| "No delivery yet".to_owned(), |at| format!("Last delivery {}", clock(at)));
+        let queue = match status.queue.items() {
+            0 => "Nothing waiting to be sent".to_owned(),
+            1 => format!("1 item waiting to be sent ({})", bytes(status.queue.bytes())),
+            items => format!("{items} items waiting to be sent ({})", bytes(status.queue.bytes())),
         };
         let share = |kind, text: &str| {
-            let is_set = status.policy.shares(kind).is_some();
+            let is_fixed = status.policy.shares(kind).is_some();
             Item::Check {
                 action: Action::Share(kind),
-                text: if is_set { format!("{text} ({SET})") } else { text.to_owned() },
+                text: if is_fixed { format!("{text} ({SET_BY_ORGANISATION})") } else { text.to_owned() },
                 checked: status.logs.shared.contains(&kind),
-                enabled: !is_set,
+                enabled: !is_fixed,
             }
         };
         let paused = status.paused_until_unix_ms;
@@ -125,7 +128,7 @@ impl TrayModel {
         let resume =
             paused.map_or_else(|| "Resume".to_owned(), |until| format!("Resume (paused until {})", clock(until)));
         let menu = vec![
-            Item::Text { id: "status", text: shortened(&status.sentence, LONGEST_LINE) },
+            Item::Text { id: "status", text: shortened(&status.sentence, MAX_LINE_UTF16) },
             Item::Text { id: "delivery", text: delivery },
             Item::Text { id: "queue", text: queue },
             Item::Separator,
@@ -141,18 +144,18 @@ impl TrayModel {
         ];
         Self {
             icon: Icon { health: status.health, shared: !status.logs.shared.is_empty() },
-            tooltip: shortened(&format!("Insights Agent: {}", status.sentence), LONGEST_TOOLTIP),
+            tooltip: shortened(&format!("Insights Agent: {}", status.sentence), MAX_TOOLTIP_UTF16),
             menu,
         }
     }
 }
 
-/// A text of at most so many UTF-16 units, with dots where it was cut.
-fn shortened(text: &str, most: usize) -> String {
-    if text.encode_utf16().count() <= most {
+/// Returns the text, cut to `max` UTF-16 units with an ellipsis at the end if it is longer.
+fn shortened(text: &str, max: usize) -> String {
+    if text.encode_utf16().count() <= max {
         return text.to_owned();
     }
-    let mut room = most - 1;
+    let mut room = max - 1;
     let fits = text.chars().take_while(|c| {
         let takes = c.len_utf16() <= room;
         room = room.saturating_sub(c.len_utf16());

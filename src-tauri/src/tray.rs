@@ -1,4 +1,4 @@
-//! The agent, and the tray over it: one task that looks at the status, shows it, and carries out what the user chooses.
+//! Connects the tray to the agent: one task shows the status and carries out what the user chooses.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ use tokio::time::MissedTickBehavior;
 use crate::model::{Action, TrayModel};
 use crate::window::Page;
 
-/// How often the status is looked at: what the tray shows is never older.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the status is read. What the tray shows is never older.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What draws the tray.
+/// Draws the tray.
 pub(crate) trait TrayView {
-    /// Shows this from now on.
+    /// Replaces what the tray shows.
     fn show(&mut self, model: &TrayModel);
     /// Opens the window at a page, or brings it to the front.
     fn open(&mut self, page: Page);
 }
 
-/// Whom the tray is about.
-pub(crate) trait Asked {
-    /// How it is.
+/// The agent, as the tray needs it.
+pub(crate) trait ControlledAgent {
+    /// Returns the current status.
     fn status(&self) -> Status;
-    /// Does something.
+    /// Carries out a request.
     fn ask(&self, request: Request) -> impl Future<Output = Reply>;
 }
 
-impl Asked for Agent {
+impl ControlledAgent for Agent {
     fn status(&self) -> Status {
         Self::status(self)
     }
@@ -43,27 +43,27 @@ impl Asked for Agent {
     }
 }
 
-/// Asks a user who was never asked.
-pub(crate) fn welcome(agent: &impl Asked, view: &mut impl TrayView) {
+/// Opens the welcome page for a user who has neither answered it nor decided on any logs.
+pub(crate) fn welcome(agent: &impl ControlledAgent, view: &mut impl TrayView) {
     let consent = agent.status().consent;
     if !consent.asked && LogKind::ALL.iter().all(|kind| consent.decision(*kind).is_none()) {
         view.open(Page::Welcome);
     }
 }
 
-/// Shows the status until the user quits, or nobody can choose anything any more.
+/// Shows the status until the user quits or the sender of `actions` is gone.
 ///
-/// `wanted` changes when the window is wanted.
+/// `window_wanted` changes when another program asks for the window.
 pub(crate) async fn run(
-    agent: &impl Asked,
+    agent: &impl ControlledAgent,
     view: &mut impl TrayView,
     actions: &mut UnboundedReceiver<Action>,
-    mut wanted: watch::Receiver<u64>,
+    mut window_wanted: watch::Receiver<u64>,
 ) {
     let zone = TimeZone::system();
     let mut shown = None;
-    let mut look = tokio::time::interval(LOOK_INTERVAL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut update = tokio::time::interval(UPDATE_INTERVAL);
+    update.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let model = TrayModel::of(&agent.status(), &zone);
         if shown.as_ref() != Some(&model) {
@@ -71,9 +71,9 @@ pub(crate) async fn run(
             shown = Some(model);
         }
         let action = tokio::select! {
-            _ = look.tick() => continue,
+            _ = update.tick() => continue,
             action = actions.recv() => action,
-            Ok(()) = wanted.changed() => Some(Action::Open),
+            Ok(()) = window_wanted.changed() => Some(Action::Open),
         };
         let request = match action {
             None | Some(Action::Quit) => return,
@@ -87,9 +87,10 @@ pub(crate) async fn run(
             }
         };
         if let Reply::Failed { why } = agent.ask(request).await {
-            tracing::error!(why, "what was chosen in the tray could not be done");
+            tracing::error!(?action, "failed to carry out a choice in the tray: {why}");
         }
-        // A system may have changed the check mark by itself.
+        // Some desktops change the check mark themselves, before the agent has answered: draw it
+        // again.
         shown = None;
     }
 }

@@ -1,7 +1,8 @@
-//! The window: a client of the running agent, and of nothing else.
+//! The window: a client of the running agent.
 //!
-//! Its pages are the files of `ui/`, built into the program. They can call the commands below and nothing more; what they
-//! send is checked here (types, lengths) and once more by the agent.
+//! Its pages are the files of `ui/`, which are built into the program. They can only call the
+//! commands below. Everything they send is checked here (types, lengths) and again by the agent.
+//! `ui/agent.js` is the other side of these commands.
 
 #![allow(clippy::needless_pass_by_value, reason = "Tauri hands values over")]
 
@@ -12,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use insights_agent::config::Loaded;
 use insights_agent::consent::LogKind;
-use insights_agent::control::{Reply, Request, ask};
+use insights_agent::control::{AskError, Reply, Request, ask};
 use insights_agent::paths::DataDir;
 use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::preview::{self, Latest};
@@ -22,36 +23,37 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
-/// Longest text to try the rules on.
-const LONGEST_TEXT: usize = 64 << 10;
-/// Size that shows every page without scrolling sideways, and the smallest that still can be used.
+/// Maximum length of a text to try the redaction rules on, in bytes.
+const MAX_REDACTION_BYTES: usize = 64 << 10;
+/// Initial size of the window: no page scrolls sideways.
 const SIZE: (f64, f64) = (960.0, 680.0);
-const LEAST: (f64, f64) = (640.0, 480.0);
+/// Minimum size at which every page can still be used.
+const MIN_SIZE: (f64, f64) = (640.0, 480.0);
 
 /// Pages of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Page {
-    /// How it is.
+    /// State, charts of the last hour, today's apps.
     Overview,
-    /// What this is, and whether logs may be shared.
+    /// What the program does, and the question about log files.
     Welcome,
-    /// What is sent.
+    /// The data that is sent and stored.
     MyData,
     /// Sharing of logs.
     Logs,
     /// The collector and the settings.
     Connection,
-    /// Versions.
+    /// Version, autostart, support file, licences.
     Help,
 }
 
-/// What the commands work on.
-struct Desk {
+/// What the commands need.
+struct WindowState {
     options: CommonArgs,
     data: DataDir,
     loaded: Loaded,
     redactor: Redactor,
-    /// What the user has looked at, and would save.
+    /// The bundle that the user has previewed: saving must write the same files.
     bundle: Mutex<Vec<Piece>>,
 }
 
@@ -61,10 +63,11 @@ pub(crate) fn run(options: &CommonArgs, page: Page) -> Result<()> {
     gtk::init().context(crate::NO_DISPLAY)?;
     let loaded = options.settings(true)?;
     let redactor = Redactor::new(&loaded.settings.logs.redaction, &UserIdentity::current());
-    let desk = Desk { options: options.clone(), data: options.data()?, loaded, redactor, bundle: Mutex::default() };
+    let state =
+        WindowState { options: options.clone(), data: options.data()?, loaded, redactor, bundle: Mutex::default() };
     let first = page.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     tauri::Builder::default()
-        .manage(desk)
+        .manage(state)
         .invoke_handler(tauri::generate_handler![
             ask_agent,
             preview_logs,
@@ -79,20 +82,20 @@ pub(crate) fn run(options: &CommonArgs, page: Page) -> Result<()> {
             let window = WebviewWindowBuilder::new(app, "main", WebviewUrl::App(format!("index.html#{first}").into()))
                 .title("Insights Agent")
                 .inner_size(SIZE.0, SIZE.1)
-                .min_inner_size(LEAST.0, LEAST.1)
+                .min_inner_size(MIN_SIZE.0, MIN_SIZE.1)
                 .on_navigation(|url| {
                     matches!((url.scheme(), url.host_str()), ("tauri", _) | ("http", Some("tauri.localhost")))
                 })
                 .build()?;
-            std::thread::Builder::new().name("orders".to_owned()).spawn(move || obey(&window))?;
+            std::thread::Builder::new().name("tray-commands".to_owned()).spawn(move || follow_tray(&window))?;
             Ok(())
         })
         .run(tauri::generate_context!())
         .context(crate::NO_DISPLAY)
 }
 
-/// Does what the tray says, as long as it says something.
-fn obey(window: &WebviewWindow) {
+/// Carries out the commands of the tray (see `window_process`) until its end of the pipe is closed.
+fn follow_tray(window: &WebviewWindow) {
     for line in std::io::stdin().lock().lines() {
         let done = match line.as_deref() {
             Ok("show") => window.unminimize().and_then(|()| window.set_focus()),
@@ -105,92 +108,106 @@ fn obey(window: &WebviewWindow) {
     }
 }
 
-/// Asks the running agent; what cannot be done is said in a sentence.
+/// Why the agent did not do what was asked.
+#[derive(Debug, Serialize)]
+struct AskFailure {
+    /// `not_running` if there is no agent, otherwise `failed`.
+    code: &'static str,
+    /// A sentence for the user.
+    message: String,
+}
+
+/// Sends a request to the running agent.
 #[tauri::command]
-async fn ask_agent(desk: State<'_, Desk>, request: Request) -> Result<Reply, String> {
-    match ask(&desk.data, &request).await {
-        Ok(Reply::Failed { why }) => Err(why),
+async fn ask_agent(state: State<'_, WindowState>, request: Request) -> Result<Reply, AskFailure> {
+    match ask(&state.data, &request).await {
+        Ok(Reply::Failed { why }) => Err(AskFailure { code: "failed", message: why }),
         Ok(reply) => Ok(reply),
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            let code = if matches!(error, AskError::NotRunning(_)) { "not_running" } else { "failed" };
+            Err(AskFailure { code, message: error.to_string() })
+        }
     }
 }
 
-/// The last log records of a kind as they would be sent, read because the user wants to see them.
+/// Reads the latest log records of a kind and returns them as they would be sent.
 #[tauri::command]
 async fn preview_logs(app: tauri::AppHandle, kind: LogKind) -> Result<Latest, String> {
     let read = move || {
-        let desk = app.state::<Desk>();
-        preview::latest(kind, &desk.loaded.settings, &desk.redactor)
+        let state = app.state::<WindowState>();
+        preview::latest(kind, &state.loaded.settings, &state.redactor)
     };
-    tauri::async_runtime::spawn_blocking(read)
-        .await
-        .map_err(|error| format!("the log files could not be read: {error}"))
+    tauri::async_runtime::spawn_blocking(read).await.map_err(|error| format!("the log files cannot be read: {error}"))
 }
 
-/// A text with everything hidden that the rules find.
+/// A text after redaction, and how often each rule matched.
 #[derive(Debug, Serialize)]
 struct Redacted {
     text: String,
     hidden: BTreeMap<String, u64>,
 }
 
+/// Applies the redaction rules to a text.
 #[tauri::command]
-fn redact(desk: State<'_, Desk>, text: &str) -> Result<Redacted, String> {
-    if text.len() > LONGEST_TEXT {
-        return Err(format!("The text is longer than {} KiB.", LONGEST_TEXT >> 10));
+fn redact(state: State<'_, WindowState>, text: &str) -> Result<Redacted, String> {
+    if text.len() > MAX_REDACTION_BYTES {
+        return Err(format!("the text is longer than {} KiB", MAX_REDACTION_BYTES >> 10));
     }
     let mut hidden = BTreeMap::new();
-    let text = desk.redactor.redact_counting(text, &mut hidden).into_owned();
+    let text = state.redactor.redact_counting(text, &mut hidden).into_owned();
     Ok(Redacted { text, hidden })
 }
 
-/// Puts a diagnostics bundle together, for a look into it before it is saved.
+/// Collects a support bundle and returns its files, so that the user can read them before saving.
 #[tauri::command]
-async fn preview_bundle(desk: State<'_, Desk>) -> Result<Vec<Piece>, String> {
-    let pieces = support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?;
-    desk.bundle.lock().clone_from(&pieces);
+async fn preview_bundle(state: State<'_, WindowState>) -> Result<Vec<Piece>, String> {
+    let pieces = support_bundle::collect(&state.options).await.map_err(|error| error.to_string())?;
+    state.bundle.lock().clone_from(&pieces);
     Ok(pieces)
 }
 
-/// Saves the diagnostics bundle that was looked at, or a new one, among the user's downloads; returns where.
+/// Saves the support bundle that was previewed, or a new one, in the user's downloads folder.
+/// Returns the path.
 #[tauri::command]
-async fn save_bundle(desk: State<'_, Desk>) -> Result<String, String> {
-    let looked_at = std::mem::take(&mut *desk.bundle.lock());
-    let pieces = if looked_at.is_empty() {
-        support_bundle::collect(&desk.options).await.map_err(|error| error.to_string())?
+async fn save_bundle(state: State<'_, WindowState>) -> Result<String, String> {
+    let previewed = std::mem::take(&mut *state.bundle.lock());
+    let pieces = if previewed.is_empty() {
+        support_bundle::collect(&state.options).await.map_err(|error| error.to_string())?
     } else {
-        looked_at
+        previewed
     };
-    let dirs = directories::UserDirs::new().ok_or("This user has no home folder.")?;
+    let dirs = directories::UserDirs::new().ok_or("this user has no home folder")?;
     let folder = dirs.download_dir().filter(|folder| folder.is_dir()).unwrap_or_else(|| dirs.home_dir());
     let file = folder.join(support_bundle::file_name());
     support_bundle::write(&file, &pieces).map_err(|error| error.to_string())?;
     Ok(file.display().to_string())
 }
 
-/// Whether the program starts with the session, and whether the organisation has decided that.
+/// Whether the program starts when the user signs in, and whether the organisation has set that.
 #[derive(Debug, Serialize)]
 struct Autostart {
     is_on: bool,
     is_set: bool,
 }
 
+/// Returns the state of autostart.
 #[tauri::command]
-fn autostart(desk: State<'_, Desk>) -> Result<Autostart, String> {
+fn autostart(state: State<'_, WindowState>) -> Result<Autostart, String> {
     let is_on = insights_agent::autostart::is_on().map_err(|error| error.to_string())?;
-    Ok(Autostart { is_on, is_set: desk.loaded.settings.policy.autostart.is_some() })
+    Ok(Autostart { is_on, is_set: state.loaded.settings.policy.autostart.is_some() })
 }
 
+/// Turns autostart on or off.
 #[tauri::command]
-fn set_autostart(desk: State<'_, Desk>, on: bool) -> Result<(), String> {
-    if desk.loaded.settings.policy.autostart.is_some() {
-        return Err("Your organisation has set this.".to_owned());
+fn set_autostart(state: State<'_, WindowState>, on: bool) -> Result<(), String> {
+    if state.loaded.settings.policy.autostart.is_some() {
+        return Err("your organisation has set this".to_owned());
     }
     insights_agent::autostart::set(on).map_err(|error| error.to_string())
 }
 
-/// Marks of the rules in force.
+/// Returns the marks that the active redaction rules put in place of removed text.
 #[tauri::command]
-fn redaction_rules(desk: State<'_, Desk>) -> BTreeSet<String> {
-    desk.redactor.rules().iter().map(|rule| rule.placeholder.clone()).collect()
+fn redaction_rules(state: State<'_, WindowState>) -> BTreeSet<String> {
+    state.redactor.rules().iter().map(|rule| rule.placeholder.clone()).collect()
 }

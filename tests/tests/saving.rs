@@ -31,7 +31,7 @@ fn metrics_wait_while_network_is_metered() {
     let status = env.wait_for_status("some requests", |status| queued(status) >= 4);
     assert!(["starting", "delivering"].iter().any(|health| status["health"] == *health), "{status}");
     let page = env.ok(&["status"]);
-    assert!(page.contains("on a metered link: what waits is sent every 2 h"), "{page}");
+    assert!(page.contains("on a metered link: queued data is sent every 2 hours"), "{page}");
     network.set_unmetered();
     let status = env.wait_for_status("all of them", |status| queued(status) == 0);
     assert_eq!(status["saving"], Value::Null);

@@ -15,6 +15,9 @@ use test_support::{output, wait_for};
 /// Maximum duration of a shutdown: what a logoff allows, plus a margin for a busy machine.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
+/// Where the panel shows the first icon.
+const ICON: (i16, i16) = (16, 16);
+
 fn start(env: &TestEnv, desktop: &Desktop) -> Running {
     let mut command: Command = env.command_of(&tray_program(), &[]);
     env.answer_first_question();
@@ -29,10 +32,11 @@ fn menu_clicks_change_agent_and_icon() {
     env.set(format!("collector.endpoint={}", receiver.endpoint()));
     let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
-    let _ = icon.line("Delivering;");
+    let _ = icon.line("Connected.");
     let _ = icon.line("Last delivery");
     let delivering = icon.picture();
     desktop.screenshot("tray-delivering");
+    User::at(&desktop).with_menu_at(ICON.0, ICON.1, || desktop.screenshot("tray-menu"));
 
     assert!(!icon.line("Share platform logs").checked);
     icon.click("Share platform logs");
@@ -57,7 +61,7 @@ fn menu_clicks_change_agent_and_icon() {
     wait_for("no second pause", || (!icon.line("Pause for 1 hour").enabled).then_some(()));
     desktop.screenshot("tray-paused");
     icon.click("Resume");
-    let _ = icon.line("Delivering;");
+    let _ = icon.line("Connected.");
     wait_for("nothing to resume", || (!icon.line("Resume").enabled).then_some(()));
 
     icon.click("Share platform logs");
@@ -81,7 +85,7 @@ fn menu_shows_unreachable_collector() {
     let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("No program answers at 127.0.0.1:1");
-    wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("wait (")).then_some(()));
+    wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("waiting to be sent (")).then_some(()));
     desktop.screenshot("tray-buffering");
     let begun = Instant::now();
     assert!(program.stop(), "it exits with success");
@@ -100,7 +104,7 @@ fn menu_shows_starting_policy_and_wrong_setting() {
     env.set("policy.share_platform_logs=true");
     let program = start(&env, &desktop);
     let icon = TrayIcon::wait(&desktop);
-    let _ = icon.line("Nothing has been delivered yet.");
+    let _ = icon.line("Starting. Nothing delivered yet.");
     let set = icon.line("Share platform logs (set by your organisation)");
     assert!(set.checked && !set.enabled, "{set:?}");
     desktop.screenshot("tray-starting-policy");

@@ -1,60 +1,118 @@
+// @ts-check
+// What is sent: in words, then the latest batches themselves, and what is stored on this computer.
+
 import * as agent from "../agent.js";
 import { h, marked, replace } from "../dom.js";
 import * as format from "../format.js";
+import { action, card, LOG_KINDS, note, SIGNALS } from "../parts.js";
 import { t } from "../texts.js";
 
-const SIGNALS = ["metrics", "traces", "logs"];
+const NEVER_SENT = ["screen", "input", "files", "history"];
 
+/** @param {HTMLElement} body */
 export function make(body) {
   const batches = h("div", { id: "batches" });
-  const consent = h("div", { id: "consent" });
-  const done = h("p", { role: "status" });
+  const choices = h("div", { id: "consent" });
+  const load = async () => batches.replaceChildren(...(await recentBatches()));
   body.replaceChildren(
-    h("h1", {}, t("data.title")), h("p", {}, t("data.intro")), h("p", {}, t("data.whose")),
-    h("section", { class: "card" }, SIGNALS.map((signal) => [h("h2", {}, t(`signal.${signal}`)), h("p", {}, t(`data.${signal}`))]),
-      h("h2", {}, t("signal.apps")), h("p", {}, t("data.apps"))),
-    h("section", { class: "card" }, h("h2", {}, t("data.last")), batches, h("p", { class: "quiet" }, t("data.kept"))),
-    h("section", { class: "card" }, h("h2", {}, t("data.never")), h("ul", {}, t("data.never.list").map((line) => h("li", {}, line)))),
-    h("section", { class: "card" }, h("h2", {}, t("data.consent")), consent),
-    h("section", { class: "card" }, h("h2", {}, t("data.history")), h("p", {}, t("data.history.what")),
-      h("button", { id: "delete-history", onclick: async () => {
-        try {
-          await agent.deleteHistory();
-          done.textContent = t("data.deleted");
-          await load();
-        } catch (why) {
-          done.textContent = t("failed", { why });
-        }
-      } }, t("data.delete")), done));
+    h("h1", {}, t("data.title")),
+    h("p", {}, t("data.intro")),
+    h("p", {}, t("data.identity")),
+    kindsOfData(),
+    card(t("data.last"), batches, note(t("data.kept"))),
+    card(t("data.never"), neverSent()),
+    card(t("data.consent"), choices),
+    storedHistory(load),
+  );
 
-  async function load() {
-    const [marks, ...sent] = await Promise.all([agent.marks(), ...SIGNALS.map(agent.sent)]);
-    batches.replaceChildren(...SIGNALS.map((signal, index) => h("section", { id: `sent-${signal}` }, h("h3", {}, t(`signal.${signal}`)),
-      sent[index].length === 0 ? h("p", { class: "quiet" }, t("data.none")) : sent[index].map((one) => batch(one, marks)))));
-  }
-
-  let of = null;
+  // An agent that was started again has other batches.
+  /** @type {number | null} */
+  let loadedFrom = null;
+  /** @param {agent.Status} status */
   async function update(status) {
-    replace(consent, ["platform", "applications"].map((kind) => h("p", {}, h("strong", {}, t(`logs.${kind}`)), ": ", decision(status.consent[kind]))));
-    if (of !== status.process_id) {
-      of = status.process_id;
-      await load();
-    }
+    replace(choices, ...LOG_KINDS.map((kind) => choice(kind, status)));
+    if (loadedFrom === status.process_id) return;
+    loadedFrom = status.process_id;
+    await load();
   }
   return { update };
 }
 
-function batch(one, marks) {
-  const title = t("data.batch", { time: format.moment(one.acknowledged_unix_ms), items: format.count(one.items), bytes: format.bytes(one.bytes) });
-  return h("details", {}, h("summary", {}, title),
-    h("pre", { tabindex: "0" }, marked(one.lines.join("\n"), marks)),
-    one.left_out > 0 ? h("p", { class: "quiet" }, t("data.more", { count: format.count(one.left_out) })) : null,
-    h("h3", {}, t("data.resource")),
-    h("pre", { tabindex: "0" }, one.resource.map(([key, value]) => `${key} = ${value}`).join("\n")));
+function kindsOfData() {
+  /** @param {string} kind */
+  const inWords = (kind) => [h("h2", {}, t(`signal.${kind}`)), h("p", {}, t(`data.${kind}`))];
+  return h("section", { class: "card" }, [...SIGNALS, "apps"].map(inWords));
 }
 
-function decision(made) {
-  if (!made) return t("data.undecided");
-  const what = t(made.shared ? "data.shared" : "data.not-shared");
-  return t("data.decision", { what, when: format.dateTime(made.at), who: t(`data.by.${made.by}`) });
+const neverSent = () =>
+  h(
+    "ul",
+    {},
+    NEVER_SENT.map((name) => h("li", {}, t(`data.never.${name}`))),
+  );
+
+/** @param {() => Promise<unknown>} reload */
+function storedHistory(reload) {
+  const done = h("p", { role: "status" });
+  const deleteAll = action(done, async () => {
+    await agent.deleteHistory();
+    done.textContent = t("data.deleted");
+    await reload();
+  });
+  return card(
+    t("data.history"),
+    h("p", {}, t("data.history.what")),
+    h("button", { id: "delete-history", onclick: deleteAll }, t("data.delete")),
+    done,
+  );
+}
+
+async function recentBatches() {
+  const [marks, ...bySignal] = await Promise.all([
+    agent.redactionMarks(),
+    ...SIGNALS.map(agent.sentBatches),
+  ]);
+  return SIGNALS.map((signal, index) => {
+    const sent = bySignal[index];
+    const shown = sent.length === 0 ? note(t("data.none")) : sent.map((one) => batch(one, marks));
+    return h("section", { id: `sent-${signal}` }, h("h3", {}, t(`signal.${signal}`)), shown);
+  });
+}
+
+/**
+ * @param {agent.SentBatch} sent
+ * @param {string[]} marks
+ */
+function batch(sent, marks) {
+  const title = t("data.batch", {
+    time: format.moment(sent.acknowledged_unix_ms),
+    items: format.count(sent.items),
+    bytes: format.bytes(sent.bytes),
+  });
+  const resource = sent.resource.map(([key, value]) => `${key} = ${value}`);
+  return h(
+    "details",
+    {},
+    h("summary", {}, title),
+    h("pre", { tabindex: "0" }, marked(sent.lines.join("\n"), marks)),
+    sent.left_out > 0 ? note(t("more", { count: format.count(sent.left_out) })) : null,
+    h("h3", {}, t("data.resource")),
+    h("pre", { tabindex: "0" }, resource.join("\n")),
+  );
+}
+
+/**
+ * @param {agent.LogKind} kind
+ * @param {agent.Status} status
+ */
+function choice(kind, { consent }) {
+  const made = consent[kind];
+  const inWords = !made
+    ? t("data.undecided")
+    : t("data.decision", {
+        what: t(made.shared ? "data.shared" : "data.not-shared"),
+        when: format.dateTime(made.at),
+        who: t(`data.by.${made.by}`),
+      });
+  return h("p", {}, h("strong", {}, t(`logs.${kind}`)), ": ", inWords);
 }

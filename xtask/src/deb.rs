@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::machine;
 use crate::step::{command, root, run, step, target};
 use crate::windows::Profile;
+use crate::{licences, machine};
 
 /// JSON Schema of the settings file, below the root of the repository.
 pub(crate) const SCHEMA: &str = "installer/settings.schema.json";
@@ -18,6 +18,7 @@ const DEPENDS: &str = "libc6, libgtk-3-0 | libgtk-3-0t64, libwebkit2gtk-4.1-0, l
 /// `cargo xtask deb`.
 pub(crate) fn show() -> Result<()> {
     machine::webview()?;
+    licences::write()?;
     step("Build for Linux", || {
         let build =
             ["cargo", "build", "--quiet", "--release", "--package", "insights-agent", "--package", "insights-tray"];
@@ -52,7 +53,7 @@ pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
     ];
     for (from, to, mode) in &files {
         let to = stage.join(to);
-        fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
+        fs::create_dir_all(to.parent().context("every file of the package has a folder")?)?;
         run(command(&["install", "-m", mode]).arg(from).arg(&to))?;
     }
     let control = stage.join("DEBIAN");
@@ -64,8 +65,8 @@ pub(crate) fn make(profile: Profile, into: &Path) -> Result<PathBuf> {
             "Package: insights-agent\nVersion: {version}\nArchitecture: amd64\nSection: utils\nPriority: optional\n\
              Maintainer: Insights Agent\nInstalled-Size: {size}\nDepends: {DEPENDS}\n\
              Description: desktop observability for io.Connect\n \
-             Samples CPU and memory of the machine and of io.Connect's processes, follows its log\n \
-             files once they are shared, and delivers it all as OTLP through a durable queue.\n"
+             Measures CPU and memory of the computer and of io.Connect, follows its log files\n \
+             once the user shares them, and sends everything as OTLP through a durable queue.\n"
         ),
     )?;
     fs::write(control.join("conffiles"), "/etc/xdg/autostart/Insights Agent.desktop\n")?;

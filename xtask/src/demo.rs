@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::machine;
 use crate::step::{command, program, root, run as run_command, step};
+use crate::{licences, machine};
 
 /// Set by Ctrl-C.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -29,6 +29,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
         if cfg!(target_os = "linux") {
             machine::webview()?;
         }
+        licences::write()?;
         packages.extend(["--package", "insights-tray"]);
     }
     step("Build the agent", || run_command(&mut command(&packages)))?;

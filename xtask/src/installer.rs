@@ -21,7 +21,7 @@ const LATER: &str = "99.0.0";
 pub(crate) enum Scope {
     /// For all users. Needs an administrator.
     Machine,
-    /// For the user who starts it.
+    /// Only the user who installs.
     User,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn show() -> Result<()> {
 /// Makes this version and a later one, for both scopes, and returns their folder.
 pub(crate) fn for_tests(programs: &Path) -> Result<PathBuf> {
     let folder = target().join("installers");
-    step("Make installers", || {
+    step("Build installers", || {
         for scope in Scope::ALL {
             for version in [VERSION, LATER] {
                 make(programs, version, scope, &folder)?;
@@ -71,7 +71,7 @@ pub(crate) fn make(programs: &Path, version: &str, scope: Scope, into: &Path) ->
     fs::create_dir_all(&stage)?;
     let copy = |from: &Path| -> Result<()> {
         let name = from.file_name().context("a file has a name")?;
-        fs::copy(from, stage.join(name)).with_context(|| format!("{} is missing", from.display()))?;
+        fs::copy(from, stage.join(name)).with_context(|| format!("failed to copy {}", from.display()))?;
         Ok(())
     };
     for name in ["insights-agent.exe", "insights-tray.exe"] {

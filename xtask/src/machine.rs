@@ -213,6 +213,11 @@ pub(crate) fn wine() -> Result<Vec<(&'static str, String)>> {
     Ok(environment)
 }
 
+/// Installs what makes small pictures.
+pub(crate) fn pictures() -> Result<()> {
+    packages(&[("convert", "imagemagick"), ("pngquant", "pngquant"), ("optipng", "optipng")])
+}
+
 /// Installs the programs that make and sign the Windows installers.
 pub(crate) fn installer() -> Result<()> {
     packages(&INSTALLER)

@@ -13,6 +13,7 @@ mod installer;
 mod licences;
 mod machine;
 mod mutants;
+mod pictures;
 mod release;
 mod sign;
 mod soak;
@@ -52,6 +53,8 @@ enum Command {
     Docs,
     /// Write the list of components for the window.
     Licences,
+    /// Write the pictures of README and docs from the screenshots of the tests.
+    Pictures,
     /// Run the lints for Windows.
     WindowsCheck,
     /// Build both programs for Windows, for shipping.
@@ -99,6 +102,7 @@ fn main() -> anyhow::Result<()> {
         Command::House => house::check(),
         Command::Docs => docs::write(),
         Command::Licences => licences::write(),
+        Command::Pictures => pictures::write(),
         Command::WindowsCheck => suite::windows_check(),
         Command::Windows => windows::show(),
         Command::WindowsTest => windows::test(),

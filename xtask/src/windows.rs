@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::step::{command, run, step, target};
-use crate::{installer, machine, suite};
+use crate::{installer, licences, machine, suite};
 
 /// Target of the cross-compiler: programs that MinGW-w64 links.
 const TARGET: &str = "x86_64-pc-windows-gnu";
@@ -56,6 +56,7 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     if profile == Profile::Debug {
         environment.extend(suite::lints());
     }
+    licences::write()?;
     step(name, || run(command(&["cargo", "build", "--quiet"]).args(PACKAGES).args(targets).envs(environment)))?;
     let target = if cfg!(windows) { target() } else { target().join(TARGET) };
     Ok(target.join(if profile == Profile::Release { "release" } else { "debug" }))

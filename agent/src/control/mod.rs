@@ -136,3 +136,6 @@ fn socket_name(data: &DataDir) -> io::Result<Name<'static>> {
     let short = digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     format!("insights-agent-{short:016x}").to_ns_name::<GenericNamespaced>()
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,11 +67,11 @@ fn health_follows_what_arrived() {
     assert_eq!(judge(&status).0, Health::Starting);
 
     status.collector.metrics = acknowledged(4_000);
-    assert_eq!(judge(&status), (Health::Delivering, "Delivering; the last data was acknowledged 4 s ago.".to_owned()));
+    assert_eq!(judge(&status), (Health::Delivering, "Connected. Last delivery 4 seconds ago.".to_owned()));
 
     status.collector.logs = troubled(LaneState::Retrying);
-    status.queue.logs.batches = 3;
-    assert_eq!(judge(&status), (Health::Buffering, "It is broken. 3 requests wait.".to_owned()));
+    (status.queue.logs.batches, status.queue.logs.items) = (1, 3);
+    assert_eq!(judge(&status), (Health::Buffering, "It is broken. 3 items waiting to be sent.".to_owned()));
 
     status.collector.traces = troubled(LaneState::Held);
     assert_eq!(judge(&status), (Health::Attention, "It is broken.".to_owned()), "wrong settings come first");
@@ -159,5 +159,5 @@ fn a_pause_comes_first() {
     status.paused_until_unix_ms = Some(NOW + 3_600_000);
     let (health, sentence) = judge(&status);
     assert_eq!(health, Health::Paused);
-    assert!(sentence.starts_with("Paused until ") && sentence.ends_with(": nothing is measured, read or sent."));
+    assert!(sentence.starts_with("Paused until ") && sentence.ends_with(". Nothing is measured or sent."));
 }

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// A status as the agent writes it, at 12:00:05 in Greenwich.
+/// Returns a status as the agent writes it, taken at 12:00:05 UTC.
 fn status() -> Status {
     let delivery = |at: Option<i64>| serde_json::json!({ "state": "working", "acknowledged_unix_ms": at, "acknowledged_items": 1, "rejected_items": 0, "problem": null });
     serde_json::from_value(serde_json::json!({
         "version": "1.2.3", "process_id": 1, "started_unix_ms": 0, "taken_unix_ms": 43_205_000, "data_dir": "",
-        "health": "delivering", "sentence": "Delivering; the last data was acknowledged 5 s ago.",
+        "health": "delivering", "sentence": "Connected. Last delivery 5 seconds ago.",
         "collector": { "endpoint": "", "protocol": "grpc",
             "metrics": delivery(Some(43_200_000)), "traces": delivery(None), "logs": delivery(None) },
         "queue": insights_agent::pipeline::queue::QueueStats::default(),
@@ -31,11 +31,11 @@ fn shown(status: &Status) -> Vec<String> {
 }
 
 #[test]
-fn the_menu_while_all_is_well() {
+fn menu_while_delivering_shows_every_item() {
     let expected = [
-        "Delivering; the last data was acknowledged 5 s ago.",
+        "Connected. Last delivery 5 seconds ago.",
         "Last delivery 12:00:00",
-        "Nothing waits",
+        "Nothing waiting to be sent",
         "---",
         "[ ] Share platform logs",
         "[ ] Share application logs",
@@ -50,12 +50,13 @@ fn the_menu_while_all_is_well() {
     assert_eq!(shown(&status()), expected);
     let model = TrayModel::of(&status(), &TimeZone::UTC);
     assert_eq!(model.icon, Icon { health: Health::Delivering, shared: false });
-    assert_eq!(model.tooltip, "Insights Agent: Delivering; the last data was acknowledged 5 s ago.");
+    assert_eq!(model.tooltip, "Insights Agent: Connected. Last delivery 5 seconds ago.");
 }
 
-/// While paused only going on can be chosen; what is shared is marked, in the menu and on the icon.
+/// Guarantees: while paused, the only pause item enabled is Resume; shared logs have a mark in the
+/// menu and on the icon.
 #[test]
-fn the_menu_of_a_pause_with_shared_logs() {
+fn menu_while_paused_enables_resume_only() {
     let mut status = status();
     status.health = Health::Paused;
     status.paused_until_unix_ms = Some(46_800_000);
@@ -73,9 +74,9 @@ fn the_menu_of_a_pause_with_shared_logs() {
     assert_eq!(icon, Icon { health: Health::Paused, shared: true });
 }
 
-/// The view keeps its items: whatever the status, the same ones come in the same order.
+/// Guarantees: whatever the status, the menu has the same items in the same order.
 #[test]
-fn items_are_always_the_same() {
+fn menu_items_never_change_their_order() {
     let ids = |status: &Status| -> Vec<&'static str> {
         let id = |item: &Item| match item {
             Item::Text { id, .. } => id,
@@ -93,20 +94,20 @@ fn items_are_always_the_same() {
     }
 }
 
-/// Windows cuts what is longer, in the middle of a character if need be.
+/// Windows would cut a longer tooltip, even in the middle of a character.
 #[test]
-fn the_tooltip_is_never_longer_than_windows_shows() {
+fn tooltip_of_a_long_sentence_fits_windows() {
     for sentence in ["x".repeat(500), "🙂".repeat(200), "ü ".repeat(300)] {
         let mut status = status();
         status.sentence = sentence;
         let tooltip = TrayModel::of(&status, &TimeZone::UTC).tooltip;
-        assert!(tooltip.encode_utf16().count() <= LONGEST_TOOLTIP && tooltip.ends_with('…'), "{tooltip}");
+        assert!(tooltip.encode_utf16().count() <= MAX_TOOLTIP_UTF16 && tooltip.ends_with('…'), "{tooltip}");
     }
 }
 
-/// What the organisation has decided is shown as it is, and cannot be chosen.
+/// Guarantees: items that a policy decides show its decision and are disabled.
 #[test]
-fn the_menu_under_a_policy() {
+fn menu_under_a_policy_is_disabled() {
     let mut status = status();
     status.policy.share_platform_logs = Some(true);
     status.policy.allow_pause = false;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 
-/// Remembers what was shown.
+/// Records what was shown and which pages were opened.
 #[derive(Clone, Default)]
 struct Fake(Rc<RefCell<Vec<TrayModel>>>, Rc<RefCell<Vec<Page>>>);
 
@@ -27,18 +27,21 @@ impl TrayView for Fake {
 
 impl Fake {
     async fn shows(&self, what: impl Fn(&TrayModel) -> bool) {
-        let look = async {
+        let poll = async {
             while !self.0.borrow().last().is_some_and(&what) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(20), look).await.is_ok(), "{:#?}", self.0.borrow().last());
+        assert!(tokio::time::timeout(Duration::from_secs(20), poll).await.is_ok(), "{:#?}", self.0.borrow().last());
     }
 }
 
-/// What is chosen in the menu really changes the agent, and the tray shows it.
+/// Scenario: a new user shares logs, stops sharing, pauses, resumes, opens the window and quits in
+/// the menu.
+/// Guarantees: each choice changes the agent, the tray shows the change, and the welcome page opens
+/// first.
 #[tokio::test]
-async fn what_is_chosen_is_done_and_shown() {
+async fn tray_choices_change_agent_and_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         file: FileChoice::Default(folder.path().join("config.json")),
@@ -68,6 +71,6 @@ async fn what_is_chosen_is_done_and_shown() {
     let mut shown = view.clone();
     welcome(&agent, &mut shown);
     tokio::join!(run(&agent, &mut shown, &mut actions, agent.window_requests()), user);
-    assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "a user who was never asked is asked first");
+    assert_eq!(*view.1.borrow(), [Page::Welcome, Page::Overview], "the welcome page comes first");
     agent.stop().await;
 }

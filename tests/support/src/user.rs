@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, KEY_PRESS_EVENT,
-    KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode, ScreenSaver, WindowClass,
+    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConnectionExt as _, CreateWindowAux,
+    EventMask, ImageFormat, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode, ScreenSaver,
+    WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -17,10 +18,15 @@ use crate::desktop::Desktop;
 use crate::wait_for;
 
 /// Pause between two inputs of a user at work.
+/// Time for a menu to be drawn.
+const MENU: Duration = Duration::from_millis(700);
 const TYPING: Duration = Duration::from_millis(150);
 
-/// The left shift key, by its number on every keyboard of a PC under X.
-const SHIFT: u8 = 50;
+/// Keys, by their numbers on every keyboard of a PC under X.
+const LEFT_SHIFT: u8 = 50;
+const ESCAPE: u8 = 9;
+/// The right mouse button under X.
+const RIGHT_BUTTON: u8 = 3;
 
 x11rb::atom_manager! {
     /// Atoms of properties and messages.
@@ -213,10 +219,25 @@ impl User {
     pub fn press(&self) -> When {
         let began = Instant::now();
         for event in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
-            let pressed = self.connection.xtest_fake_input(event, SHIFT, 0, self.root, 0, 0, 0);
+            let pressed = self.connection.xtest_fake_input(event, LEFT_SHIFT, 0, self.root, 0, 0, 0);
             pressed.expect("XTEST").check().expect("XTEST");
         }
         (began, Instant::now())
+    }
+
+    /// Opens a menu with the right mouse button, and closes it again when `look` is done.
+    pub fn with_menu_at(&self, x: i16, y: i16, look: impl FnOnce()) {
+        let input = |event, detail, x, y| {
+            let sent = self.connection.xtest_fake_input(event, detail, 0, self.root, x, y, 0);
+            sent.expect("XTEST").check().expect("XTEST");
+        };
+        input(MOTION_NOTIFY_EVENT, 0, x, y);
+        input(BUTTON_PRESS_EVENT, RIGHT_BUTTON, 0, 0);
+        input(BUTTON_RELEASE_EVENT, RIGHT_BUTTON, 0, 0);
+        std::thread::sleep(MENU);
+        look();
+        input(KEY_PRESS_EVENT, ESCAPE, 0, 0);
+        input(KEY_RELEASE_EVENT, ESCAPE, 0, 0);
     }
 
     /// Types for a while.

@@ -12,7 +12,7 @@ const CONDITIONS: [(&str, &str); 6] = [
 ];
 /// `msidbComponentAttributesTransitive`, so that a repair evaluates the condition again, with the attributes that wixl sets:
 /// 64 bit, and a registry value as the key path.
-const CONDITIONAL: i32 = 64 + 256 + 4;
+const CONDITIONAL_ATTRIBUTES: i32 = 64 + 256 + 4;
 
 /// Properties that are passed from the user's session to the elevated part of the installation.
 const SECURE: [&str; 15] = [
@@ -55,7 +55,7 @@ pub(super) fn changes() -> Vec<String> {
         .iter()
         .map(|(component, condition)| {
             format!(
-                "UPDATE `Component` SET `Condition` = '{condition}', `Attributes` = {CONDITIONAL} WHERE `Component` = '{component}'"
+                "UPDATE `Component` SET `Condition` = '{condition}', `Attributes` = {CONDITIONAL_ATTRIBUTES} WHERE `Component` = '{component}'"
             )
         })
         .collect();

@@ -289,7 +289,7 @@ fn tray_and_window() {
     let user = User::at(&desktop);
     let tray = env.start_as(command);
     let icon = TrayIcon::wait(&desktop);
-    let _ = icon.line("Delivering;");
+    let _ = icon.line("Connected.");
     let before = proportional(tray.id());
     let begun = Instant::now();
     icon.click("Open Insights Agent");

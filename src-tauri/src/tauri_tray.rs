@@ -1,4 +1,4 @@
-//! The tray in Tauri: the only place that knows it.
+//! Draws the tray with Tauri. No other module knows how the tray is drawn.
 
 use anyhow::Result;
 use insights_agent::status::Health;
@@ -8,14 +8,14 @@ use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Wry};
 
 use crate::model::{Icon, Item, TrayModel};
-use crate::opener::Opener;
 use crate::tray::TrayView;
 use crate::window::Page;
+use crate::window_process::WindowProcess;
 
-/// Side of the pictures that build.rs draws.
+/// Side of the pictures that build.rs draws, in pixels.
 const SIDE: u32 = 32;
 
-/// A picture that build.rs has drawn.
+/// Includes a picture that build.rs has drawn.
 macro_rules! picture {
     ($name:literal) => {
         include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".rgba"))
@@ -38,19 +38,22 @@ fn picture(icon: Icon) -> Image<'static> {
     Image::new(rgba, SIDE, SIDE)
 }
 
-/// The icon and its menu. Tauri carries out each call on the main thread.
+/// The icon and its menu, created at the first [`TrayView::show`]. Tauri runs each call on the main
+/// thread.
 pub(crate) struct TauriTray {
     app: AppHandle,
     shown: Option<Shown>,
-    window: Opener,
+    window: WindowProcess,
 }
 
+/// What is on the screen.
 struct Shown {
     icon: TrayIcon,
     model: TrayModel,
     lines: Vec<Line>,
 }
 
+/// A line of the menu on the screen.
 enum Line {
     Text(MenuItem<Wry>),
     Check(CheckMenuItem<Wry>),
@@ -58,7 +61,7 @@ enum Line {
 }
 
 impl TauriTray {
-    pub(crate) const fn new(app: AppHandle, window: Opener) -> Self {
+    pub(crate) const fn new(app: AppHandle, window: WindowProcess) -> Self {
         Self { app, shown: None, window }
     }
 
@@ -66,7 +69,8 @@ impl TauriTray {
         self.app.clone()
     }
 
-    fn make(&self, model: &TrayModel) -> Result<Shown> {
+    /// Creates icon and menu.
+    fn create(&self, model: &TrayModel) -> Result<Shown> {
         let app = &self.app;
         let menu = Menu::new(app)?;
         let mut lines = Vec::new();
@@ -100,6 +104,8 @@ impl TauriTray {
 }
 
 impl Shown {
+    /// Changes what differs from the last model. Lines stay the same objects, so an open menu stays
+    /// open.
     fn change(&mut self, model: &TrayModel) -> Result<()> {
         if self.model.icon != model.icon {
             self.icon.set_icon(Some(picture(model.icon)))?;
@@ -130,10 +136,10 @@ impl TrayView for TauriTray {
     fn show(&mut self, model: &TrayModel) {
         let done = match &mut self.shown {
             Some(shown) => shown.change(model),
-            None => self.make(model).map(|shown| self.shown = Some(shown)),
+            None => self.create(model).map(|shown| self.shown = Some(shown)),
         };
         if let Err(error) = done {
-            tracing::error!(%error, "the tray cannot be drawn");
+            tracing::error!("failed to draw the tray: {error:#}");
         }
     }
 
