@@ -29,6 +29,7 @@ fn main() -> Result<()> {
     let icons = Path::new("../icons");
     println!("cargo:rerun-if-changed=../icons/layers");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../ui/licences.js");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is set by cargo")?);
     for (state, colour, glyph) in STATES {
         fs::write(out.join(format!("{state}.rgba")), draw(icons, colour, &["disc", glyph], TRAY_SIDE)?.data())?;
