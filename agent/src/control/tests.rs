@@ -60,17 +60,16 @@ fn type_of(samples: &[&Value], field: &str, depth: usize) -> String {
         for (name, value) in objects.iter().flat_map(|object| object.iter()) {
             fields.entry(name).or_default().push(value);
         }
-        add(if MAPS.contains(&field) {
-            let values: Vec<&Value> = fields.into_values().flatten().collect();
-            format!("Record<string, {}>", type_of(&values, "", depth))
-        } else {
-            let indent = "  ".repeat(depth + 1);
-            let line = |(name, values): (&str, Vec<&Value>)| {
-                let optional = if values.len() < objects.len() { "?" } else { "" };
-                format!("{indent}{name}{optional}: {};\n", type_of(&values, name, depth + 1))
-            };
-            format!("{{\n{}{}}}", fields.into_iter().map(line).collect::<String>(), "  ".repeat(depth))
-        });
+        if MAPS.contains(&field) {
+            fields = BTreeMap::from([("[name: string]", fields.into_values().flatten().collect())]);
+        }
+        let indent = "  ".repeat(depth + 1);
+        let line = |(name, values): (&str, Vec<&Value>)| {
+            let is_optional = !MAPS.contains(&field) && values.len() < objects.len();
+            let optional = if is_optional { "?" } else { "" };
+            format!("{indent}{name}{optional}: {};\n", type_of(&values, name, depth + 1))
+        };
+        add(format!("{{\n{}{}}}", fields.into_iter().map(line).collect::<String>(), "  ".repeat(depth)));
     }
     let items: Vec<&Value> = samples.iter().filter_map(|sample| sample.as_array()).flatten().collect();
     if samples.iter().any(|sample| sample.is_array()) {

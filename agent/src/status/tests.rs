@@ -132,21 +132,21 @@ fn the_page_is_readable() {
     insta::assert_snapshot!(page(&status), @r#"
     Insights    The disk is full.
     Collector   https://collector.example.com:4317 (grpc)
-      metrics   12 items acknowledged, last 4 s ago
-      traces    nothing acknowledged yet
-      logs      nothing acknowledged yet, 2 refused by the collector, 310 items wait in 2 requests
-                It is broken. Next try in 30 s.
-    Queue       2 requests, 46.9 KiB, oldest 3 min ago
+      metrics   12 items delivered, last 4 seconds ago
+      traces    nothing delivered yet
+      logs      nothing delivered yet, 2 rejected by the collector, 310 items waiting in 2 requests
+                It is broken. Next try in 30 seconds.
+    Queue       2 requests, 46.9 KiB, oldest from 3 minutes ago
                 dropped.metrics.full: 5
-                a damaged queue file was quarantined, 60 min ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
-    Logs        sharing platform and applications: 3 files followed, 310 records taken, 0 B behind
+                a damaged queue file was quarantined, 60 minutes ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
+    Logs        sharing platform and applications: following 3 files, 310 records read, 0 B behind
     Machine     CPU 21 %, memory 9.0 GiB of 16.0 GiB
     io.Connect  running, 9 processes, memory 1.0 GiB
-    Session     active, orders in front, active for 62 min today
-    Receiver    http://127.0.0.1:4318 (HTTP), http://127.0.0.1:4317 (gRPC): 3 items taken, 2 log records not taken, for logs of applications are not shared, 1 request refused
-                pages of https://example.com were refused: receiver.allowed_origins does not take them
+    Session     active, using orders, active for 62 minutes today
+    Receiver    http://127.0.0.1:4318 (HTTP), http://127.0.0.1:4317 (gRPC): 3 items accepted, 2 log records dropped because application logs are not shared, 1 request rejected
+                rejected web pages of https://example.com; to accept them, add it to receiver.allowed_origins
     Problem     The disk is full.
-    Agent       1.2.3, process 4711, running for 60 min
+    Agent       1.2.3, process 4711, running for 60 minutes
     Data        /home/desk/.local/share/insights-agent
     "#);
 }
