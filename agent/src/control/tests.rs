@@ -11,7 +11,7 @@ use crate::config::SettingLine;
 use crate::consent::{Consent, Decider, Decision, LogKind};
 use crate::otlp::Signal;
 use crate::pipeline::exporter::{Delivery, Probe, Problem, SentBatch};
-use crate::recent_load::{Hour, Minute};
+use crate::recent_load::{LastHour, Minute};
 use crate::session::SessionState;
 use crate::status::tests::snapshot;
 use crate::usage::{AppUsage, Day};
@@ -99,7 +99,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
     let none = Minute { unix_ms: 0, cpu: None, memory: None, connect_cpu: None, connect_memory: None };
     let some =
         Minute { unix_ms: 0, cpu: Some(0.5), memory: Some(0.5), connect_cpu: Some(0.5), connect_memory: Some(1) };
-    let hour = |memory_total| json!(Hour { minutes: vec![none, some], memory_total });
+    let hour = |memory_total| json!(LastHour { minutes: vec![none, some], memory_total });
     let mut day = Day::default();
     day.states.insert(SessionState::Active, 1.5);
     day.apps.insert("app".to_owned(), AppUsage { focus_seconds: 1.5, switches: 1, starts: 1 });

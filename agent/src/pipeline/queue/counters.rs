@@ -108,7 +108,8 @@ impl QueueStats {
     }
 
     /// Returns the number of queued items.
-    pub(super) fn items(&self) -> u64 {
+    #[must_use]
+    pub fn items(&self) -> u64 {
         Signal::ALL.iter().map(|signal| self.of(*signal).items).sum()
     }
 
