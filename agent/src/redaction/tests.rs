@@ -198,7 +198,7 @@ fn each_rule_redacts_its_examples() {
             let mut counts = BTreeMap::new();
             assert_eq!(only(rule).redact_counting(text, &mut counts), *hidden, "{rule}");
             assert_eq!(counts.keys().collect::<Vec<_>>(), [rule], "{text}");
-            assert_eq!(redactor().redact(text), *hidden, "all rules together: {text}");
+            assert_eq!(redactor().redact(text), *hidden, "with all rules: {text}");
         }
     }
 }

@@ -170,7 +170,7 @@ fn line(message: &str) -> String {
 fn body(record: &LogRecord) -> String {
     match record.body.as_ref().and_then(|body| body.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
-        other => panic!("a body that is no text: {other:?}"),
+        other => panic!("body is not text: {other:?}"),
     }
 }
 

@@ -23,7 +23,7 @@ fn fates(name: &str, settings: &LogSettings, file: &str) -> String {
             Some(LogCounter::Filtered) => 'f',
             Some(LogCounter::Sampled) => 's',
             Some(LogCounter::RateLimited) => 'r',
-            Some(other) => panic!("{other:?} is no reason"),
+            Some(other) => panic!("{other:?} is not a drop reason"),
         })
         .collect()
 }

@@ -166,9 +166,9 @@ fn lines_before_first_header_are_records_and_later_lines_belong_to_it() {
 fn record_is_complete_at_next_header_or_silence() {
     let (layout, file) = (layout(), format!("{HEADER}b\nmore\n{HEADER}unfin"));
     let waiting = |bytes: &str, end| Framer::new(bytes.as_bytes(), &layout, false, false, end).count();
-    assert_eq!(waiting(&file[..file.len() - 6], End::MoreMayCome), 0, "half a header says nothing");
-    assert_eq!(waiting(&file, End::MoreMayCome), 0, "a line without its end may still become anything");
-    assert_eq!(waiting(&file, End::Idle), 1, "silence makes whole lines final, the unfinished one waits");
+    assert_eq!(waiting(&file[..file.len() - 6], End::MoreMayCome), 0, "an incomplete header is not classified");
+    assert_eq!(waiting(&file, End::MoreMayCome), 0, "an unfinished line is not classified");
+    assert_eq!(waiting(&file, End::Idle), 1, "after silence complete lines are final, the unfinished one waits");
     assert_eq!(waiting(&file, End::Closed), 2);
     assert_eq!(waiting(&format!("{file}ished\n"), End::MoreMayCome), 1);
     assert_eq!(waiting("unfinished plain text", End::Idle), 0);
