@@ -41,7 +41,7 @@ enum Command {
     },
     /// Run all checks and tests: format, lints, licences, Windows, tests.
     Test {
-        /// Leave out Wine, the real collector, VictoriaMetrics and the Python decoder.
+        /// Leave out Windows, the real collector, VictoriaMetrics and the Python decoder.
         #[arg(long)]
         quick: bool,
     },
