@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 600 << 10;
 struct Picture {
     /// Name of the screenshot, and of the picture.
     name: &'static str,
-    /// The part of the screenshot that is shown, as ImageMagick writes it (`WIDTHxHEIGHT+X+Y`).
+    /// The part of the screenshot that is shown, as `ImageMagick` writes it (`WIDTHxHEIGHT+X+Y`).
     /// None: all of it.
     crop: Option<&'static str>,
 }
