@@ -23,7 +23,7 @@
 //! | format | [`signals`], [`otlp`] | what is exported, and how it looks on the wire |
 //! | records | [`consent`], [`pause`], [`usage`] | one small file of the data folder each |
 //! | settings | [`config`], [`program_log`], [`autostart`] | what the company and the user want |
-//! | rules | [`ioconnect`], [`launch`], [`redaction`], [`resource`] | how data is found, hidden and attributed |
+//! | rules | [`ioconnect`], [`startup`], [`redaction`], [`resource`] | how data is found, hidden and attributed |
 //! | data | [`pipeline`], [`sources`] | sources write to the pipeline, which knows none of them |
 //! | reports | [`recent_load`], [`status`] | what the parts say about themselves, for people |
 //! | control | [`control`] | the protocol by which other programs of the user ask a running agent |

@@ -1,6 +1,6 @@
-//! `cargo xtask stack`: the Collector with the shipped configuration, VictoriaMetrics, vmagent and Prometheus with the
-//! shipped rules on this machine, without containers; simulated desks fill them. What cannot be had as a package (Grafana,
-//! Loki, Tempo) is in dashboards/compose.yaml; here the Collector writes logs and spans to a file.
+//! `cargo xtask stack`: starts the Collector, VictoriaMetrics, vmagent and Prometheus with the shipped configuration and rules on
+//! this machine, without containers, and fills them with simulated desks. Grafana, Loki and Tempo are not available as Debian
+//! packages: dashboards/compose.yaml starts them. Here the Collector writes logs and spans to a file.
 
 use std::fs;
 use std::net::TcpStream;
@@ -15,43 +15,43 @@ use clap::Args;
 use crate::step::{self, root};
 use crate::{fleet, machine};
 
-/// How often it is looked whether the Collector answers, which takes it a second.
+/// How often the Collector is checked for an answer. It takes about a second to start.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many times.
+/// Number of checks.
 const LOOKS: u32 = 300;
 
-/// With what it begins.
+/// What to start with.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Fill it with so many simulated desks on yesterday.
+    /// Number of simulated desks that fill it with the data of yesterday.
     #[arg(long, default_value_t = 10)]
     desks: u32,
 }
 
-/// A program that ends with us.
+/// A child process that is stopped together with this program.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Ended already, if these fail.
+        // These fail only if it has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Starts everything; ends with Ctrl-C.
+/// Starts everything. Ends on Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let programs = machine::receivers()?;
     let program = |name: &str| {
         let found = programs.iter().find(|(variable, _)| *variable == name).map(|(_, program)| program.as_str());
-        found.with_context(|| format!("{name} is not there"))
+        found.with_context(|| format!("{name} is missing"))
     };
     let folder = root().join("target/stack");
     fs::create_dir_all(&folder)?;
     let dashboards = root().join("dashboards");
     let rules = dashboards.join("rules");
     let prometheus = folder.join("prometheus.yaml");
-    // Desks of a simulation send one after the other.
+    // Simulated desks send one after the other, so samples arrive out of order.
     let settings = format!(
         "rule_files: ['{}', '{}']\nstorage: {{tsdb: {{out_of_order_time_window: 96h}}}}\n",
         rules.join("recording.yaml").display(),
@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ];
     let (end, ended) = channel();
     ctrlc::set_handler(move || {
-        // Nobody waits any more, if this fails.
+        // Fails only if nothing waits for it any more.
         let _ = end.send(());
     })?;
     println!("OTLP for agents:   http://127.0.0.1:4317 (gRPC), http://127.0.0.1:4318 (HTTP)");
@@ -105,16 +105,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         std::thread::sleep(LOOK);
         TcpStream::connect(("127.0.0.1", 4317)).is_ok()
     });
-    ensure!(reached, "the collector does not answer; why is in {}", folder.display());
+    ensure!(reached, "the collector does not answer; see its log in {}", folder.display());
     let values = vec![format!("--desks={}", arguments.desks), "--collector=http://127.0.0.1:4317".to_owned()];
     fleet::run(&step::Arguments { values })?;
-    println!("Ctrl-C ends it; what it has stays in {}.", folder.display());
+    println!("Ctrl-C stops everything; the data stays in {}.", folder.display());
     ended.recv()?;
     drop(running);
     Ok(())
 }
 
-/// What the Collector does with logs and spans, for want of their databases.
+/// Settings by which the Collector writes logs and spans to its log, because their databases are missing here.
 const BESIDE: &str = "exporters:
   debug: {verbosity: detailed}
   otlp_http/metrics: {metrics_endpoint: 'http://127.0.0.1:8429/opentelemetry/v1/metrics'}
@@ -126,11 +126,11 @@ service:
     traces: {exporters: [debug]}
 ";
 
-/// Starts a program in the folder; what it says goes to a file there.
+/// Starts a program in the folder, with its output in a file there.
 fn start(folder: &Path, program: &str, arguments: &[&str]) -> Result<Running> {
     let name = Path::new(program).file_name().context("a program")?.to_string_lossy().into_owned();
     let log = fs::File::create(folder.join(format!("{name}.log")))?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    Ok(Running(command.spawn().with_context(|| format!("{name} does not start"))?))
+    Ok(Running(command.spawn().with_context(|| format!("failed to start {name}"))?))
 }
