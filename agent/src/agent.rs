@@ -39,7 +39,7 @@ use crate::pipeline::queue::{QueueThread, StoreError};
 use crate::pipeline::spans::Spans;
 use crate::recent_load::LoadRecorder;
 use crate::sources::Sources;
-use crate::sources::power_saving::SavingSource;
+use crate::sources::power_saving::PowerSavingMonitor;
 use crate::status::Status;
 use crate::time::now_unix_ms;
 
@@ -85,7 +85,7 @@ pub struct Agent {
     provider: SdkMeterProvider,
     exporter: Exporter,
     /// Watched by the exporter's lanes.
-    _power_saving: SavingSource,
+    _power_saving: PowerSavingMonitor,
     queue: QueueThread,
     lock: Option<File>,
     /// Report sessions, and record the load of the last hour.
@@ -222,7 +222,7 @@ fn control(
         consent,
         sessions: Arc::new(sessions),
         clients: telemetry.clients.clone(),
-        sent: telemetry.exporter.sent(),
+        recent_batches: telemetry.exporter.recent_batches(),
         load: Mutex::new(LoadRecorder::default()),
         window_requests: watch::Sender::default(),
         shutdown: Notify::new(),

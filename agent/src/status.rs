@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::PolicySettings;
 use crate::consent::{Consent, LogKind};
 use crate::otlp::Signal;
-use crate::pipeline::exporter::{Delivery, LaneState, Saving};
+use crate::pipeline::exporter::{Delivery, LaneState, PowerSaving};
 use crate::pipeline::queue::QueueStats;
 use crate::sources::focus::FocusFigures;
 use crate::sources::host::HostFigures;
@@ -51,7 +51,7 @@ pub struct Status {
     pub queue_is_known: bool,
     /// Why what waits is sent rarely; none if it is sent as soon as it is there.
     #[serde(default)]
-    pub saving: Option<Saving>,
+    pub saving: Option<PowerSaving>,
     /// How often it is sent then, milliseconds.
     #[serde(default)]
     pub saving_interval_ms: i64,

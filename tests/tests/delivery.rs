@@ -177,7 +177,7 @@ fn status_names_fault_of_server_certificate() {
     authority.certificate("expired", &["localhost"], 2021);
     authority.certificate("other", &["elsewhere.example.com"], 2100);
     stranger.certificate("unknown", &["localhost"], 2100);
-    let cases = [("expired", "has expired"), ("other", "is for another name"), ("unknown", "does not trust")];
+    let cases = [("expired", "has expired"), ("other", "for a different name"), ("unknown", "does not trust")];
     let ports = cases.map(|_| free_port());
     let server = |(name, port): (&str, u16)| {
         let (certificate, key) = (authority.file(&format!("{name}.pem")), authority.file(&format!("{name}.key")));
@@ -267,7 +267,7 @@ fn data_passes_forward_proxy_with_password() {
         env.set(format!("resource.attributes.department={department}"));
         let agent = env.start();
         let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
-        assert!(problem(&status).contains("wants a user and password"), "{}", problem(&status));
+        assert!(problem(&status).contains("requires a user name and password"), "{}", problem(&status));
         assert!(agent.stop());
         env.set("collector.proxy.user=desks");
         if protocol == "grpc" {
@@ -365,7 +365,7 @@ fn oauth2_token_is_renewed_when_gateway_rejects_it() {
     env.set("collector.oauth2.parameters.audience=collector");
     let agent = env.start();
     let status = env.wait_for_status("the refusal", |status| !problem(status).is_empty());
-    assert!(problem(&status).contains("gives no token: invalid_client: who are you"), "{}", problem(&status));
+    assert!(problem(&status).contains("did not issue a token: invalid_client: who are you"), "{}", problem(&status));
     assert!(agent.stop());
 
     let secret = folder.path().join("secret");
@@ -432,10 +432,11 @@ fn fallback_receives_data_when_collector_is_unreachable() {
     env.set("collector.fallback.protocol=http/protobuf");
     let agent = env.start();
     wait_for_metrics(&backend, "fallback");
-    let status = env.wait_for_status("the detour", |status| problem(status).contains("Meanwhile"));
+    let status = env.wait_for_status("the failover", |status| problem(status).contains("Meanwhile"));
     let sentence = problem(&status);
     assert!(
-        sentence.contains("127.0.0.1:1") && sentence.contains(&format!("Meanwhile 127.0.0.1:{} takes", backend.http)),
+        sentence.contains("127.0.0.1:1")
+            && sentence.contains(&format!("Meanwhile, metrics are sent to 127.0.0.1:{}", backend.http)),
         "{sentence}"
     );
     assert!(status["collector"]["metrics"]["acknowledged_items"].as_u64().unwrap() > 0, "{status}");

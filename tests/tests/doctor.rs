@@ -47,7 +47,7 @@ fn doctor_reports_ok_when_everything_works() {
     ] {
         let _ = good(topic, part);
     }
-    assert_eq!(good("collector", "takes logs"), 3);
+    assert_eq!(good("collector", "accepts logs"), 3);
     let people = text(&env.run(&["doctor"]).stdout);
     assert!(people.contains("good  collector    "), "{people}");
     assert!(agent.stop());

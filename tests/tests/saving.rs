@@ -13,8 +13,9 @@ fn queued(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()
 }
 
-/// Guarantees: on a metered link, as `NetworkManager` tells it, what waits is kept for the next moment of sending, which the status says and
-/// nobody calls a fault; when the link is not metered any more, it goes at once.
+/// Guarantees: on a metered network, as reported by `NetworkManager`, queued data is kept until the next
+/// send slot. The status says so and reports no fault. When the network is no longer metered, the data
+/// is sent immediately.
 ///
 /// Settings: `collector.saving_interval`.
 #[test]
@@ -31,7 +32,7 @@ fn metrics_wait_while_network_is_metered() {
     let status = env.wait_for_status("some requests", |status| queued(status) >= 4);
     assert!(["starting", "delivering"].iter().any(|health| status["health"] == *health), "{status}");
     let page = env.ok(&["status"]);
-    assert!(page.contains("on a metered link: queued data is sent every 2 hours"), "{page}");
+    assert!(page.contains("on a metered network: queued data is sent every 2 hours"), "{page}");
     network.set_unmetered();
     let status = env.wait_for_status("all of them", |status| queued(status) == 0);
     assert_eq!(status["saving"], Value::Null);

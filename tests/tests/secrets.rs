@@ -117,12 +117,12 @@ fn header_values_come_from_variable_file_and_store() {
 
     let agent = start(&env);
     env.wait_for_status("the missing variable", |status| {
-        status.to_string().contains("there is no variable OTLP_SECRET")
+        status.to_string().contains("the environment variable OTLP_SECRET")
     });
     assert!(agent.stop());
     env.set("collector.headers_from={\"x-store\":\"store:another\"}");
     let agent = start(&env);
-    env.wait_for_status("the missing entry", |status| status.to_string().contains("no insights-agent/another"));
+    env.wait_for_status("the missing entry", |status| status.to_string().contains("no entry insights-agent/another"));
     assert!(agent.stop());
 }
 
@@ -197,7 +197,7 @@ fn secrets_never_appear_in_files_or_output() {
     other.set("collector.oauth2.client_id=desks");
     other.set("collector.oauth2.client_secret=s3cret-of-the-client");
     let second = other.start();
-    let status = other.wait_for_status("its refusal", |status| status.to_string().contains("gives no token"));
+    let status = other.wait_for_status("its refusal", |status| status.to_string().contains("did not issue a token"));
     assert!(second.stop() && agent.stop());
 
     let unpacked = env.folder().join("unpacked");

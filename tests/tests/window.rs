@@ -239,7 +239,7 @@ fn connection_page_follows_collector_and_agent() {
         window.wait("no banner", "document.getElementById('banner').innerText === ''").await;
         window.click("#test").await;
         window.wait("two good answers", "document.querySelectorAll('#answers .ok').length === 2").await;
-        window.shows("takes no traces").await;
+        window.shows("does not accept traces").await;
         window
             .wait("its settings", &format!("document.body.innerText.split({}).length > 2", json!(receiver.endpoint())))
             .await;

@@ -10,7 +10,7 @@ use super::session_reporting::SessionReporter;
 use super::status_assembler::StatusAssembler;
 use crate::control::{Answer, Reply, Request};
 use crate::pause::PauseFor;
-use crate::pipeline::exporter::{Clients, Sent, probe};
+use crate::pipeline::exporter::{Clients, RecentBatches, probe};
 use crate::recent_load::{LoadRecorder, SAMPLE_INTERVAL};
 use crate::sources::host::logical_cpus;
 use crate::time::now_unix_ms;
@@ -25,7 +25,7 @@ pub(super) struct ControlHandler {
     pub(super) consent: Arc<ConsentService>,
     pub(super) sessions: Arc<SessionReporter>,
     pub(super) clients: Clients,
-    pub(super) sent: Sent,
+    pub(super) recent_batches: RecentBatches,
     pub(super) load: Mutex<LoadRecorder>,
     /// How often a user has asked for the window.
     pub(super) window_requests: watch::Sender<u64>,
@@ -67,7 +67,7 @@ impl ControlHandler {
     }
 
     async fn delete_history(&self) -> Reply {
-        self.sent.forget();
+        self.recent_batches.clear();
         *self.load.lock() = LoadRecorder::default();
         self.sessions.delete_history().await;
         Reply::Done
@@ -84,7 +84,7 @@ impl Answer for ControlHandler {
             },
             Request::Pause { until } => self.pause_for(until),
             Request::RecentLoad => Reply::RecentLoad(self.load.lock().last_hour()),
-            Request::RecentBatches { signal } => Reply::RecentBatches { batches: self.sent.of(signal) },
+            Request::RecentBatches { signal } => Reply::RecentBatches { batches: self.recent_batches.of(signal) },
             Request::DeleteHistory => self.delete_history().await,
             Request::Usage { days } => Reply::Usage(self.sessions.usage(days)),
             Request::TestConnection => Reply::Tested { probes: probe(&self.clients).await },

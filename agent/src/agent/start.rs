@@ -11,14 +11,14 @@ use crate::config::Settings;
 use crate::consent::{Consent, LogKind};
 use crate::paths::DataDir;
 use crate::pause::Pause;
-use crate::pipeline::exporter::{Clients, Exporter, Operations, Pace};
+use crate::pipeline::exporter::{Clients, ExportDuration, Exporter, SendSchedule};
 use crate::pipeline::metrics;
 use crate::pipeline::queue::{Queue, QueueThread};
 use crate::redaction::{LazyRedactor, UserIdentity};
 use crate::resource::Resource;
 use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
 use crate::sources::SourceContext;
-use crate::sources::power_saving::SavingSource;
+use crate::sources::power_saving::PowerSavingMonitor;
 
 /// Phase 1: the data folder is locked, the consent record and the pause are loaded, the queue is open.
 pub(super) struct Storage {
@@ -50,7 +50,7 @@ pub(super) struct Telemetry {
     pub(super) provider: SdkMeterProvider,
     pub(super) clients: Clients,
     pub(super) exporter: Exporter,
-    pub(super) power_saving: SavingSource,
+    pub(super) power_saving: PowerSavingMonitor,
 }
 
 impl Telemetry {
@@ -64,14 +64,14 @@ impl Telemetry {
         let resource = Resource::detect(&settings.resource, data);
         let interval = settings.host.export_interval.get();
         let provider = metrics::provider(queue.clone(), resource.to_sdk(), interval, pause)?;
-        let power_saving = SavingSource::start().map_err(StartError::Thread)?;
+        let power_saving = PowerSavingMonitor::start().map_err(StartError::Thread)?;
         // Desktops that are copies of one image have the same host id.
         let machine = format!("{} {}", resource.get(HOST_ID), resource.get(HOST_NAME));
-        let pace = Pace::new(settings, &machine, power_saving.watch());
+        let schedule = SendSchedule::new(settings, &machine, power_saving.watch());
         let durations = settings.internal_metrics.enabled;
         let durations = durations.then(|| EXPORT_DURATION.histogram(&meter(&provider, INTERNAL_SCOPE)));
-        let exporter = Exporter::start(queue, &clients, pause, &pace, |signal| {
-            let of = |durations| Operations::new(durations, self_telemetry::exporter(&settings.collector, signal));
+        let exporter = Exporter::start(queue, &clients, pause, &schedule, |signal| {
+            let of = |durations| ExportDuration::new(durations, self_telemetry::exporter(&settings.collector, signal));
             durations.clone().map(of).unwrap_or_default()
         });
         Ok(Self { resource, provider, clients, exporter, power_saving })

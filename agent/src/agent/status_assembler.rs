@@ -11,7 +11,7 @@ use crate::config::{CollectorSettings, Loaded, PolicySettings, SettingLine};
 use crate::consent::LogKind;
 use crate::otlp::Signal;
 use crate::pause::Pause;
-use crate::pipeline::exporter::{Delivery, Saving};
+use crate::pipeline::exporter::{Delivery, PowerSaving};
 use crate::pipeline::queue::Queue;
 use crate::sources::{SourceReports, Sources};
 use crate::status::{CollectorStatus, Health, LogsStatus, Status, judge};
@@ -28,7 +28,7 @@ pub(super) struct StatusAssembler {
     pub(super) sources: Arc<Sources>,
     pub(super) deliveries: Vec<(Signal, watch::Receiver<Delivery>)>,
     pub(super) queue: Queue,
-    pub(super) power_saving: watch::Receiver<Option<Saving>>,
+    pub(super) power_saving: watch::Receiver<Option<PowerSaving>>,
     pub(super) pause: Pause,
     pub(super) settings: Mutex<SettingsReport>,
 }

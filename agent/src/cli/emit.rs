@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use insights_agent::control::{Reply, Request, ask};
 use insights_agent::otlp::Signal;
-use insights_agent::pipeline::exporter::choose_cryptography;
+use insights_agent::pipeline::exporter::install_crypto_provider;
 use insights_agent::startup::CommonArgs;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -108,7 +108,7 @@ pub(super) fn emit(common: &CommonArgs, emit: &Emit) -> anyhow::Result<ExitCode>
         let Some(address) = status.receiver.and_then(|receiver| receiver.http) else {
             bail!("the agent takes nothing: its receiver is off (receiver.enabled) or cannot listen");
         };
-        choose_cryptography();
+        install_crypto_provider();
         // A proxy is for other machines.
         let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         let post = client.post(format!("{address}{}", signal.http_path()));

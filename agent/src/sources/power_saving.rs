@@ -1,4 +1,5 @@
-//! Whether the machine is to be spared: it runs on battery, or its link to the network is metered.
+//! Detects when the machine should save power or network traffic: on battery, or on a metered
+//! network.
 
 use std::io;
 use std::time::Duration;
@@ -7,50 +8,54 @@ use tokio::sync::watch;
 
 use super::host::runs_on_battery;
 use super::sampler::Sampler;
-use crate::pipeline::exporter::Saving;
+use crate::pipeline::exporter::PowerSaving;
 
-/// How often it is looked: nobody minds some requests more or less.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval of the check. A change that is noticed late only means a few requests more or less.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Looks until it is dropped.
+/// Checks the power supply and the network until it is dropped.
 #[derive(Debug)]
-pub struct SavingSource {
-    saving: watch::Receiver<Option<Saving>>,
+pub struct PowerSavingMonitor {
+    power_saving: watch::Receiver<Option<PowerSaving>>,
     _sampler: Sampler,
 }
 
-impl SavingSource {
-    /// Begins.
+impl PowerSavingMonitor {
+    /// Starts the monitor.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be started.
     pub fn start() -> io::Result<Self> {
-        let (tell, saving) = watch::channel(None);
+        let (publish, power_saving) = watch::channel(None);
         let mut is_metered = metered();
-        let sampler = Sampler::start("saving", LOOK_INTERVAL, move || {
-            let now = if is_metered() { Some(Saving::Metered) } else { runs_on_battery().then_some(Saving::Battery) };
-            tell.send_if_modified(|told| std::mem::replace(told, now) != now);
+        let sampler = Sampler::start("saving", CHECK_INTERVAL, move || {
+            let reason = if is_metered() {
+                Some(PowerSaving::Metered)
+            } else {
+                runs_on_battery().then_some(PowerSaving::Battery)
+            };
+            publish.send_if_modified(|published| std::mem::replace(published, reason) != reason);
         })?;
-        Ok(Self { saving, _sampler: sampler })
+        Ok(Self { power_saving, _sampler: sampler })
     }
 
-    /// Why the machine is spared, now and after every change; none if it is not.
+    /// Returns a receiver for the reason to save power; none if there is none.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Option<Saving>> {
-        self.saving.clone()
+    pub fn watch(&self) -> watch::Receiver<Option<PowerSaving>> {
+        self.power_saving.clone()
     }
 }
 
-/// Tells whether the link to the network is metered, as `NetworkManager` knows it (property `Metered` of
-/// `org.freedesktop.NetworkManager`, `NMMetered`). It is not started for that: a machine whose network is somebody else's has it
-/// installed at most.
+/// Creates a check for a metered network, as reported by `NetworkManager` (property `Metered` of
+/// `org.freedesktop.NetworkManager`, type `NMMetered`). The check does not start the service: on a
+/// machine whose network is managed by another program, it may be installed but not in use.
 #[cfg(target_os = "linux")]
 fn metered() -> impl FnMut() -> bool + Send {
-    /// Answers of `NMMetered`: it is, or most likely so.
+    /// Values of `NMMetered` that mean metered: `YES` and `GUESS_YES`.
     const METERED: [u32; 2] = [1, 3];
     const NAME: &str = "org.freedesktop.NetworkManager";
 
-    async fn ask() -> zbus::Result<u32> {
+    async fn query() -> zbus::Result<u32> {
         let connection = zbus::Connection::system().await?;
         let bus = zbus::fdo::DBusProxy::new(&connection).await?;
         if !bus.name_has_owner(NAME.try_into()?).await? {
@@ -64,12 +69,13 @@ fn metered() -> impl FnMut() -> bool + Send {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok();
     move || {
-        let answer = runtime.as_ref().and_then(|runtime| runtime.block_on(ask()).ok());
+        let answer = runtime.as_ref().and_then(|runtime| runtime.block_on(query()).ok());
         answer.is_some_and(|answer| METERED.contains(&answer))
     }
 }
 
-/// Tells whether the link to the network is metered, as Windows knows it (`INetworkCostManager`, `NLM_CONNECTION_COST`).
+/// Creates a check for a metered network, as reported by Windows (`INetworkCostManager`,
+/// `NLM_CONNECTION_COST`).
 #[cfg(windows)]
 #[allow(unsafe_code)]
 fn metered() -> impl FnMut() -> bool + Send {
@@ -84,13 +90,14 @@ fn metered() -> impl FnMut() -> bool + Send {
         | NLM_CONNECTION_COST_ROAMING.0;
     || {
         let mut cost = 0_u32;
-        // SAFETY: the object is made, used and released on this thread, which enters COM's apartment before and leaves it only
-        // by its end; `cost` lives through the call. Without an address the cost of the machine's own link is asked for.
-        let asked = unsafe {
+        // SAFETY: the object is created, used and released on this thread, which enters a COM
+        // apartment first and leaves it only when the thread ends; `cost` outlives the call. A null
+        // address queries the cost of the machine's own connection.
+        let result = unsafe {
             let _ = CoInitializeEx(None, COINIT_MULTITHREADED);
             CoCreateInstance::<_, INetworkCostManager>(&NetworkListManager, None, CLSCTX_ALL)
-                .and_then(|link| link.GetCost(&raw mut cost, std::ptr::null()))
+                .and_then(|manager| manager.GetCost(&raw mut cost, std::ptr::null()))
         };
-        asked.is_ok() && cost & METERED.cast_unsigned() != 0
+        result.is_ok() && cost & METERED.cast_unsigned() != 0
     }
 }

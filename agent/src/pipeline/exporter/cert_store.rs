@@ -1,5 +1,6 @@
-//! The certificate of this machine out of Windows' certificate store, found by its thumbprint: "Personal" of the user, then of the
-//! machine. Its key stays where it is, and signs there, so that it need not be exportable.
+//! The client certificate from the certificate store of Windows, found by its thumbprint: in the
+//! store "Personal" of the user, then of the machine. The store signs with the private key, so the
+//! key does not have to be exportable.
 
 use std::sync::Arc;
 
@@ -16,11 +17,12 @@ use rustls_platform_verifier::Verifier;
 use super::error::ClientError;
 use crate::config::{CollectorSettings, Thumbprint, TlsVersion};
 
-/// Name of the store that people know as "Personal".
+/// Internal name of the store that Windows shows as "Personal".
 const PERSONAL: &str = "my";
 
-/// Lets a client show this machine's certificate. What else the settings say of TLS is in it, too.
-pub(super) fn identify(
+/// Configures TLS with the client certificate. As this replaces the whole TLS configuration of the
+/// builder, it also applies the other TLS settings.
+pub(super) fn with_store_identity(
     builder: ClientBuilder,
     settings: &CollectorSettings,
     thumbprint: &Thumbprint,
@@ -48,7 +50,7 @@ pub(super) fn identify(
         let verifier = Verifier::new(provider).map_err(failed)?;
         config.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
     };
-    let mut config = config.with_client_cert_resolver(Arc::new(Own(Arc::new(own))));
+    let mut config = config.with_client_cert_resolver(Arc::new(SingleCertificate(Arc::new(own))));
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(builder.tls_backend_preconfigured(config))
 }
@@ -59,18 +61,18 @@ fn find(thumbprint: &Thumbprint) -> Result<CertifiedKey, String> {
         store.find_by_sha1(thumbprint.bytes()).ok()?.into_iter().next()
     };
     let found = of(CertStoreType::CurrentUser).or_else(|| of(CertStoreType::LocalMachine));
-    let context = found.ok_or("is no certificate of the store \"Personal\" of this user or machine")?;
+    let context = found.ok_or("is not in the certificate store \"Personal\" of this user or machine")?;
     let key = context.acquire_key(true).and_then(CngSigningKey::new);
-    let key = key.map_err(|error| format!("has no private key that this user can use: {error}"))?;
-    let chain = context.as_chain_der().map_err(|error| format!("has no chain of certificates: {error}"))?;
+    let key = key.map_err(|error| format!("has no private key that this user may use: {error}"))?;
+    let chain = context.as_chain_der().map_err(|error| format!("has no certificate chain: {error}"))?;
     Ok(CertifiedKey::new(chain.into_iter().map(CertificateDer::from).collect(), Arc::new(key)))
 }
 
-/// Shows the one certificate, if the collector takes a signature that its key can make.
+/// Presents one certificate, if its key supports a signature scheme that the collector accepts.
 #[derive(Debug)]
-struct Own(Arc<CertifiedKey>);
+struct SingleCertificate(Arc<CertifiedKey>);
 
-impl ResolvesClientCert for Own {
+impl ResolvesClientCert for SingleCertificate {
     fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.key.choose_scheme(schemes).map(|_| Arc::clone(&self.0))
     }

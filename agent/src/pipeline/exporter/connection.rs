@@ -1,8 +1,10 @@
-//! Connections to a destination: how they are made, and when they are not trusted any more.
+//! The HTTP client of a destination, and when it is replaced.
 //!
-//! A machine that wakes up has connections that nobody at the other end knows of. A connection is therefore made anew after
-//! sleep, after a long rest, and after a request that was not answered; files of certificates are read again then, so that a
-//! renewed one is found.
+//! After a machine wakes up from sleep, its connections look open, but the server and the firewalls
+//! in between may have dropped them; a request on such a connection fails only after a timeout. The
+//! HTTP client, with all its connections, is therefore rebuilt after sleep, after a long time
+//! without requests, and after a request without an answer. Certificate files are read again at
+//! that time, so that a renewed certificate takes effect.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,112 +17,118 @@ use super::error::ClientError;
 use super::secrets;
 use crate::config::{CollectorSettings, Protocol, ProxyChoice, Thumbprint, TlsVersion};
 
-/// A dead connection is noticed by HTTP/2 pings after this time, and closed this much later.
-const PING: Duration = Duration::from_secs(20);
-/// The clock of the day has gone on by so much more than the clock of the machine's work: the machine has slept.
-const SLEPT: Duration = Duration::from_secs(5);
-/// A connection that nobody used for so long may have been forgotten by whatever stands between.
-const LONGEST_REST: Duration = Duration::from_mins(5);
+/// Interval of HTTP/2 pings and TCP keep-alives, which detect a dead connection. HTTP/2 closes it
+/// if a ping is not answered within `collector.timeout`.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Minimum difference between elapsed wall-clock time and elapsed monotonic time that counts as
+/// sleep: a monotonic clock that stops during sleep falls behind the wall clock.
+const MIN_SLEEP: Duration = Duration::from_secs(5);
+/// Maximum time without requests. Firewalls and proxies may drop a connection that is idle for
+/// longer.
+const MAX_IDLE: Duration = Duration::from_mins(5);
 
-/// Chooses ring for all of TLS. Without it no HTTP client can be made, not even one that never uses TLS.
-pub fn choose_cryptography() {
-    // Fails only if a provider has been chosen already.
+/// Installs ring as the cryptography provider for TLS. Without a provider no HTTP client can be
+/// created, not even one that never uses TLS.
+pub fn install_crypto_provider() {
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// What speaks to a destination.
+/// The HTTP version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speaks {
-    /// As the protocol of the settings wants it.
-    Otlp,
-    /// Whatever the server offers.
-    Http,
+pub(super) enum HttpVersion {
+    /// HTTP/2 for gRPC, HTTP/1.1 for OTLP/HTTP.
+    ByProtocol,
+    /// Negotiated with the server.
+    Negotiated,
 }
 
-/// Connections that are made anew when they are not trusted any more.
+/// An HTTP client that is replaced when its connections may be stale.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     settings: Arc<CollectorSettings>,
-    speaks: Speaks,
-    open: Arc<Mutex<Open>>,
+    version: HttpVersion,
+    current: Arc<Mutex<Current>>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct Current {
     client: reqwest::Client,
-    used: (SystemTime, Instant),
+    last_used: (SystemTime, Instant),
 }
 
 impl Connection {
-    pub(super) fn new(settings: Arc<CollectorSettings>, speaks: Speaks) -> Result<Self, ClientError> {
-        let client = build(&settings, speaks)?;
-        let open = Open { client, used: (SystemTime::now(), Instant::now()) };
-        Ok(Self { settings, speaks, open: Arc::new(Mutex::new(open)) })
+    pub(super) fn new(settings: Arc<CollectorSettings>, version: HttpVersion) -> Result<Self, ClientError> {
+        let client = build(&settings, version)?;
+        let current = Current { client, last_used: (SystemTime::now(), Instant::now()) };
+        Ok(Self { settings, version, current: Arc::new(Mutex::new(current)) })
     }
 
-    /// The client for one request.
+    /// Returns the client for one request, replaced if its connections may be stale.
     pub(super) fn client(&self) -> reqwest::Client {
-        let mut open = self.open.lock();
+        let mut current = self.current.lock();
         let now = (SystemTime::now(), Instant::now());
-        let worked = now.1.duration_since(open.used.1);
-        let passed = now.0.duration_since(open.used.0).unwrap_or_default();
-        open.used = now;
-        if is_doubtful(worked, passed) {
-            self.renew_in(&mut open);
+        let monotonic = now.1.duration_since(current.last_used.1);
+        let wall_clock = now.0.duration_since(current.last_used.0).unwrap_or_default();
+        current.last_used = now;
+        if may_be_stale(monotonic, wall_clock) {
+            self.replace_client(&mut current);
         }
-        open.client.clone()
+        current.client.clone()
     }
 
-    /// The last request was not answered: the next one has a connection of its own.
+    /// Replaces the client after a request without an answer, so that the next one uses a new
+    /// connection.
     pub(super) fn renew(&self) {
-        self.renew_in(&mut self.open.lock());
+        self.replace_client(&mut self.current.lock());
     }
 
-    fn renew_in(&self, open: &mut Open) {
-        match build(&self.settings, self.speaks) {
-            Ok(client) => open.client = client,
-            Err(error) => tracing::warn!(%error, "the connection stays as it was"),
+    fn replace_client(&self, current: &mut Current) {
+        match build(&self.settings, self.version) {
+            Ok(client) => current.client = client,
+            Err(error) => tracing::warn!("failed to replace the HTTP client: {error:#}; keeping the current one"),
         }
     }
 }
 
-/// Whether the other end may have forgotten a connection that was used last so much time of the machine's work, and of the clock of the
-/// day, ago.
-fn is_doubtful(worked: Duration, passed: Duration) -> bool {
-    worked >= LONGEST_REST || passed > worked + SLEPT
+/// Returns whether connections may have been dropped at the other end. Takes the time since the
+/// last request, on the monotonic clock and on the wall clock.
+fn may_be_stale(monotonic: Duration, wall_clock: Duration) -> bool {
+    monotonic >= MAX_IDLE || wall_clock > monotonic + MIN_SLEEP
 }
 
-fn build(settings: &CollectorSettings, speaks: Speaks) -> Result<reqwest::Client, ClientError> {
-    choose_cryptography();
+/// Builds an HTTP client from the settings.
+fn build(settings: &CollectorSettings, version: HttpVersion) -> Result<reqwest::Client, ClientError> {
+    install_crypto_provider();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("insights-agent/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .timeout(settings.timeout.get())
-        .tcp_keepalive(PING)
+        .tcp_keepalive(KEEP_ALIVE_INTERVAL)
         .tls_version_min(match settings.min_tls_version {
             TlsVersion::Tls12 => tls::Version::TLS_1_2,
             TlsVersion::Tls13 => tls::Version::TLS_1_3,
         });
-    builder = match (speaks, settings.protocol) {
-        (Speaks::Otlp, Protocol::Grpc) => builder
+    builder = match (version, settings.protocol) {
+        (HttpVersion::ByProtocol, Protocol::Grpc) => builder
             .http2_prior_knowledge()
-            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .http2_keep_alive_timeout(settings.timeout.get()),
-        (Speaks::Otlp, Protocol::HttpProtobuf | Protocol::HttpJson) => builder.http1_only(),
-        (Speaks::Http, _) => builder,
+        (HttpVersion::ByProtocol, Protocol::HttpProtobuf | Protocol::HttpJson) => builder.http1_only(),
+        (HttpVersion::Negotiated, _) => builder,
     };
-    builder = through_proxy(builder, settings)?;
+    builder = with_proxy(builder, settings)?;
     if let Some(thumbprint) = &settings.client_certificate_thumbprint {
-        return Ok(from_store(builder, settings, thumbprint, speaks)?.build()?);
+        return Ok(with_store_identity(builder, settings, thumbprint, version)?.build()?);
     }
-    builder = authorities(builder, settings)?;
-    if let Some(identity) = identity(settings)? {
+    builder = with_authorities(builder, settings)?;
+    if let Some(identity) = client_identity(settings)? {
         builder = builder.identity(identity);
     }
     Ok(builder.build()?)
 }
 
-fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
+fn with_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
     match &settings.proxy.address {
         ProxyChoice::None => Ok(builder.no_proxy()),
         _ if settings.endpoint.is_loopback() => Ok(builder.no_proxy()),
@@ -128,9 +136,9 @@ fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result
         ProxyChoice::Address(address) => {
             let mut proxy = Proxy::all(address.as_str())?.no_proxy(NoProxy::from_env());
             if let Some(user) = &settings.proxy.user {
-                let elsewhere = settings.proxy.password_from.as_ref().map(secrets::read).transpose();
-                let elsewhere = elsewhere.map_err(ClientError::ProxyPassword)?;
-                let password = elsewhere.as_ref().or(settings.proxy.password.as_ref());
+                let external = settings.proxy.password_from.as_ref().map(secrets::read).transpose();
+                let external = external.map_err(ClientError::ProxyPassword)?;
+                let password = external.as_ref().or(settings.proxy.password.as_ref());
                 proxy = proxy.basic_auth(user, password.map_or("", |password| password.reveal()));
             }
             Ok(builder.proxy(proxy))
@@ -138,56 +146,55 @@ fn through_proxy(builder: ClientBuilder, settings: &CollectorSettings) -> Result
     }
 }
 
-/// This machine's certificate out of the system's store.
+/// Adds the client certificate from the certificate store of Windows.
 #[cfg(windows)]
-fn from_store(
+fn with_store_identity(
     builder: ClientBuilder,
     settings: &CollectorSettings,
     thumbprint: &Thumbprint,
-    speaks: Speaks,
+    version: HttpVersion,
 ) -> Result<ClientBuilder, ClientError> {
-    let protocols: &[&[u8]] = match (speaks, settings.protocol) {
-        (Speaks::Otlp, Protocol::Grpc) => &[b"h2"],
-        (Speaks::Otlp, Protocol::HttpProtobuf | Protocol::HttpJson) => &[b"http/1.1"],
-        (Speaks::Http, _) => &[b"h2", b"http/1.1"],
+    let protocols: &[&[u8]] = match (version, settings.protocol) {
+        (HttpVersion::ByProtocol, Protocol::Grpc) => &[b"h2"],
+        (HttpVersion::ByProtocol, Protocol::HttpProtobuf | Protocol::HttpJson) => &[b"http/1.1"],
+        (HttpVersion::Negotiated, _) => &[b"h2", b"http/1.1"],
     };
-    super::cert_store::identify(builder, settings, thumbprint, protocols)
+    super::cert_store::with_store_identity(builder, settings, thumbprint, protocols)
 }
 
-/// There is no such store here.
+/// Returns an error: only Windows has a certificate store.
 #[cfg(not(windows))]
-fn from_store(
+fn with_store_identity(
     _: ClientBuilder,
     _: &CollectorSettings,
     thumbprint: &Thumbprint,
-    _: Speaks,
+    _: HttpVersion,
 ) -> Result<ClientBuilder, ClientError> {
-    let help = "names a certificate of Windows' store; here it is a file (collector.client_certificate)";
+    let help =
+        "is a certificate of the Windows certificate store; on this system set collector.client_certificate to a file";
     Err(ClientError::ClientCertificate(format!("{thumbprint} {help}")))
 }
 
-fn authorities(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
+fn with_authorities(builder: ClientBuilder, settings: &CollectorSettings) -> Result<ClientBuilder, ClientError> {
     let Some(file) = &settings.certificate else { return Ok(builder) };
     let problem = |problem: String| ClientError::Certificate { file: file.display().to_string(), problem };
     let pem = std::fs::read(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem)
         .map_err(|error| problem(format!("is not a PEM file with certificates: {error}")))?;
     if certificates.is_empty() {
-        return Err(problem("holds no certificate (a PEM file has lines `-----BEGIN CERTIFICATE-----`)".to_owned()));
+        return Err(problem("contains no certificate (a PEM file has lines `-----BEGIN CERTIFICATE-----`)".to_owned()));
     }
     Ok(builder.tls_certs_only(certificates))
 }
 
-/// The certificate by which the collector knows this machine.
-fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, ClientError> {
+/// Returns the client certificate of this machine with its private key; none if none is configured.
+fn client_identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, ClientError> {
     let wrong = ClientError::ClientCertificate;
     let read =
         |file: &Path| std::fs::read(file).map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())));
     let Some(file) = &settings.client_certificate else {
         return match &settings.client_key {
-            Some(_) => {
-                Err(wrong("collector.client_key is set, and the certificate that it belongs to is not".to_owned()))
-            }
+            Some(_) => Err(wrong("collector.client_key is set, but its certificate is not".to_owned())),
             None => Ok(None),
         };
     };
@@ -197,7 +204,7 @@ fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, C
         pem.extend(read(key)?);
     }
     let what =
-        "holds no certificate with its private key in PEM; the key can be in a file of its own (collector.client_key)";
+        "contains no certificate with its private key in PEM; the key can be in a separate file (collector.client_key)";
     reqwest::Identity::from_pem(&pem).map(Some).map_err(|error| wrong(format!("{} {what}: {error}", file.display())))
 }
 
@@ -205,12 +212,12 @@ fn identity(settings: &CollectorSettings) -> Result<Option<reqwest::Identity>, C
 mod tests {
     use super::*;
 
-    /// Guarantees: a connection is made anew after sleep, however short, and after a long rest; not in the course of work, nor because
-    /// the clock was corrected a little.
+    /// Guarantees: connections are replaced after sleep, however short, and after a long time
+    /// without requests; not during normal work, nor after a small correction of the clock.
     #[test]
-    fn what_may_have_been_forgotten_is_not_used() {
+    fn connection_after_sleep_or_long_idle_is_stale() {
         let seconds = Duration::from_secs;
-        for (worked, passed, doubtful) in [
+        for (monotonic, wall_clock, stale) in [
             (1, 1, false),
             (290, 290, false),
             (60, 64, false),
@@ -219,7 +226,7 @@ mod tests {
             (2, 28_800, true),
             (300, 300, true),
         ] {
-            assert_eq!(is_doubtful(seconds(worked), seconds(passed)), doubtful, "{worked} s of {passed} s");
+            assert_eq!(may_be_stale(seconds(monotonic), seconds(wall_clock)), stale, "{monotonic} s of {wall_clock} s");
         }
     }
 }

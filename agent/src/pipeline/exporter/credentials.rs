@@ -1,4 +1,5 @@
-//! Who sends: headers from the settings, from the environment and files, and a token that is fetched.
+//! Authentication headers: from the settings, from the environment, files and the credential store,
+//! and from an OAuth 2.0 token.
 
 use std::sync::Arc;
 
@@ -6,16 +7,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::error::ClientError;
 use super::failure::Failure;
-use super::oauth2::Tokens;
+use super::oauth2::TokenCache;
 use super::secrets;
 use crate::config::{CollectorSettings, SecretSource};
 
-/// The headers of each request.
+/// The configured headers of each request.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials {
     fixed: HeaderMap,
     from: Vec<(HeaderName, SecretSource)>,
-    tokens: Option<Arc<Tokens>>,
+    tokens: Option<Arc<TokenCache>>,
 }
 
 impl Credentials {
@@ -29,11 +30,11 @@ impl Credentials {
         }
         let from = settings.headers_from.iter().map(|(key, source)| Ok((name(key)?, source.clone())));
         let from = from.collect::<Result<_, ClientError>>()?;
-        let tokens = Tokens::new(settings)?.map(Arc::new);
+        let tokens = TokenCache::new(settings)?.map(Arc::new);
         Ok(Self { fixed, from, tokens })
     }
 
-    /// The headers as they are now.
+    /// Returns the headers with their current values. Reads external secrets for every request.
     pub(super) async fn headers(&self) -> Result<HeaderMap, Failure> {
         let mut headers = self.fixed.clone();
         for (name, source) in &self.from {
@@ -45,21 +46,22 @@ impl Credentials {
         Ok(headers)
     }
 
-    /// These were not good enough. Says whether others can be had at once.
-    pub(super) async fn refused(&self, headers: &HeaderMap) -> bool {
+    /// Discards the token in `headers` after a server rejected it. Returns whether a retry with a
+    /// new token makes sense.
+    pub(super) async fn discard_rejected(&self, headers: &HeaderMap) -> bool {
         let (Some(tokens), Some(used)) = (&self.tokens, headers.get(header::AUTHORIZATION)) else { return false };
-        tokens.forget(used).await;
+        tokens.discard(used).await;
         true
     }
 }
 
 async fn value(name: &HeaderName, source: &SecretSource) -> Result<HeaderValue, Failure> {
     let missing = |why: String| Failure::Credential { header: name.to_string(), why };
-    let secret = secrets::read_soon(source).await.map_err(missing)?;
+    let secret = secrets::read_async(source).await.map_err(missing)?;
     let mut value = HeaderValue::try_from(secret.reveal())
         .ok()
         .filter(|_| secret.reveal().is_ascii())
-        .ok_or_else(|| missing(format!("what stands in {source} is no line of printable ASCII")))?;
+        .ok_or_else(|| missing(format!("the value of {source} is not one line of printable ASCII")))?;
     value.set_sensitive(true);
     Ok(value)
 }

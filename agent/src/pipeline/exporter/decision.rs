@@ -1,8 +1,9 @@
-//! What an answer of the collector means for the batch that was sent: plain functions, no clock, no network.
+//! Decides what the outcome of a request means for the batch: pure functions, no clock, no network.
 //!
-//! The table is that of the OTLP specification (sections "OTLP/gRPC Response", "OTLP/HTTP Response"), with deviations
-//! that are stated in docs/intended-behaviour.md: answers which say that our settings are wrong, not the data, hold the
-//! queue instead of dropping it; a request that is too large is halved once.
+//! The table is that of the OTLP specification (sections "OTLP/gRPC Response" and "OTLP/HTTP
+//! Response"), with the deviations listed in docs/intended-behaviour.md: answers that mean that the
+//! settings are wrong, not the data, hold the queue instead of dropping the batch; and a request
+//! that is too large is split once.
 
 use std::time::Duration;
 
@@ -12,49 +13,51 @@ use tonic::Code;
 use super::failure::Failure;
 use crate::config::Secret;
 
-/// First backoff; doubled with every failure.
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// Longest backoff: a collector that is back is found within a minute.
-const BACKOFF_LONGEST: Duration = Duration::from_mins(1);
-/// Longest wait that a collector may ask for, so that a wrong clock at its side cannot silence us for days.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
+/// Maximum delay after the first failure; doubled with every further failure.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+/// Maximum delay of all: a collector that is available again is found within a minute.
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
+/// Maximum delay that a collector can request, so that a wrong clock on its side cannot stop
+/// exports for days.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What came back for a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The collector has it; `rejected` items of it were refused for good, `message` says why, or warns.
+    /// The collector accepted the request, possibly without some items (a partial success).
     Accepted {
-        /// Items refused.
+        /// Number of items that were permanently rejected.
         rejected: u64,
-        /// In the collector's words; empty if it said nothing.
+        /// The reason, or a warning, from the collector; may be empty.
         message: String,
     },
     /// An HTTP status other than 200 to 299.
     Http {
         /// The status code.
         status: u16,
-        /// `Retry-After`, as a delay from now.
+        /// The header `Retry-After`, as a delay from now.
         retry_after: Option<Duration>,
-        /// What the answer says.
+        /// The message in the response; may be empty.
         message: String,
     },
     /// A gRPC status other than OK.
     Grpc {
         /// The status code.
         code: Code,
-        /// `google.rpc.RetryInfo` of its details.
+        /// The delay in the `google.rpc.RetryInfo` of the status details.
         retry_delay: Option<Duration>,
-        /// What the answer says.
+        /// The message in the response; may be empty.
         message: String,
     },
-    /// There was no answer, or none of a collector.
-    None(Failure),
-    /// It was not sent: what the queue holds cannot be read any more.
-    Damaged(String),
+    /// No collector answered.
+    NoResponse(Failure),
+    /// The request was not sent, because the queued payload is not readable.
+    Unreadable(String),
 }
 
 impl Outcome {
-    /// Hides our own secrets in what the collector says: some repeat what they were asked with.
+    /// Masks the secrets of the request headers in the message, because some servers repeat the
+    /// request.
     pub(super) fn mask(&mut self, headers: &HeaderMap) {
         let (Self::Accepted { message, .. } | Self::Http { message, .. } | Self::Grpc { message, .. }) = self else {
             return;
@@ -62,7 +65,7 @@ impl Outcome {
         let values = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
         for value in values.filter(|value| !value.trim().is_empty()) {
             *message = message.replace(value, Secret::MASK);
-            // A scheme stands before the secret, as in `Bearer`.
+            // The secret may follow a scheme such as `Bearer`.
             if let Some(secret) = value.split_whitespace().last() {
                 *message = message.replace(secret, Secret::MASK);
             }
@@ -70,25 +73,25 @@ impl Outcome {
     }
 }
 
-/// What to do with the batch.
+/// What to do with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Delivered: take it out of the queue.
+    /// Delivered: remove it from the queue.
     Done,
-    /// Send it again, after backoff and not before `at_least`.
+    /// Send it again, after the backoff and not before `at_least`.
     Retry {
-        /// What the collector asked for.
+        /// The delay that the collector requested.
         at_least: Option<Duration>,
     },
-    /// Our settings are wrong, not the data: keep it, say so, try again slowly.
+    /// The settings are wrong, not the data: keep it, report the problem, and retry slowly.
     Hold,
-    /// Too large: halve it.
+    /// Too large: split it in half.
     Split,
-    /// Refused for good: drop it and count.
+    /// Permanently rejected: drop and count it.
     Drop,
 }
 
-/// The retry table.
+/// Returns what to do with the batch of a request. This is the retry table.
 #[must_use]
 pub fn decide(outcome: &Outcome) -> Decision {
     match outcome {
@@ -118,34 +121,38 @@ pub fn decide(outcome: &Outcome) -> Decision {
             | Code::FailedPrecondition
             | Code::Internal => Decision::Drop,
         },
-        Outcome::Damaged(_) => Decision::Drop,
-        Outcome::None(failure) if failure.is_of_settings() => Decision::Hold,
-        Outcome::None(_) => Decision::Retry { at_least: None },
+        Outcome::Unreadable(_) => Decision::Drop,
+        Outcome::NoResponse(failure) if failure.is_configuration_error() => Decision::Hold,
+        Outcome::NoResponse(_) => Decision::Retry { at_least: None },
     }
 }
 
-/// Whether the text of a `RESOURCE_EXHAUSTED` speaks of the message's size, as gRPC's own libraries write it:
-/// "received message larger than max" (Go, Java, C++), "message length too large" (Rust).
+/// Returns whether the message of a `RESOURCE_EXHAUSTED` is about the size of the request. gRPC
+/// libraries write "received message larger than max" (Go, Java, C++) or "message length too large"
+/// (Rust).
 fn is_too_large(message: &str) -> bool {
     message.contains("larger than max") || message.contains("too large")
 }
 
-/// How long to wait after the `failures`-th failure in a row (1 is the first): full jitter, `random` is from 0 to 1.
+/// Returns the delay after a number of failures in a row (at least 1): exponential backoff with
+/// full jitter. `random` is between 0 and 1.
 #[must_use]
 pub(super) fn backoff(failures: u32, at_least: Option<Duration>, random: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let ceiling = BACKOFF_FIRST.saturating_mul(1 << doublings).min(BACKOFF_LONGEST);
-    // The wait that was asked for is obeyed, and spread beyond it: a fleet must not come back in one instant.
-    at_least.unwrap_or_default().min(LONGEST_ASKED) + ceiling.mul_f64(random.clamp(0.0, 1.0))
+    let ceiling = INITIAL_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
+    // The jitter is added to the requested delay: the agents of a fleet must not all return at the
+    // same moment.
+    at_least.unwrap_or_default().min(MAX_RETRY_AFTER) + ceiling.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// How long to wait when the settings are wrong: half a minute to a minute.
+/// Returns the delay while the settings are wrong: 30 to 60 seconds.
 #[must_use]
 pub(super) fn hold(random: f64) -> Duration {
-    BACKOFF_LONGEST.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    MAX_BACKOFF.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
-/// The delay of a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date.
+/// Parses a `Retry-After` header (RFC 9110, section 10.2.3), which contains seconds or a date, into
+/// a delay from `now`. A date in the past gives no delay.
 #[must_use]
 pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {

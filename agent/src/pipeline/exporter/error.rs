@@ -1,9 +1,9 @@
-//! Why there is no client for some settings.
+//! Errors in the settings that prevent the creation of a client.
 
-/// Why there is no client for these settings.
+/// Why no client can be created from the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file with certificates.
+    /// The file with the trusted certificates.
     #[error("collector.certificate: {file} {problem}")]
     Certificate {
         /// The file.
@@ -11,16 +11,16 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The certificate of this machine, or its key.
+    /// The client certificate of this machine, or its key.
     #[error("collector.client_certificate: {0}")]
     ClientCertificate(String),
-    /// A header.
-    #[error("collector.headers: `{0}` is not a header that HTTP can carry")]
+    /// A header name or value.
+    #[error("collector.headers: `{0}` is not a valid HTTP header")]
     Header(String),
     /// The password of the proxy.
     #[error("collector.proxy.password_from: {0}")]
     ProxyPassword(String),
     /// The HTTP client itself.
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error("failed to create the HTTP client: {0}")]
     Http(#[from] reqwest::Error),
 }

@@ -1,4 +1,7 @@
-//! Why there was no answer, told from the chain of errors, and in words for people: what is wrong, where, what to do.
+//! Sentences about requests that no collector answered, for people: what is wrong, where, what to
+//! do.
+//!
+//! [`Failure::from_error`] finds the cause in the error chain of the HTTP client.
 
 use std::error::Error;
 use std::io;
@@ -7,96 +10,102 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::config::Endpoint;
 
-/// Why no collector answered.
+/// Why no collector answered a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Nobody listens there.
+    /// The connection was refused: no program listens on the port.
     #[error(
         "No program answers at {address}: the connection was refused. Start the collector there, or correct `collector.endpoint`."
     )]
-    Refused {
+    ConnectionRefused {
         /// Host and port.
         address: String,
     },
-    /// The host's name has no address.
-    #[error("The name of the collector, {host}, cannot be found. Check `collector.endpoint`, the network and the VPN.")]
+    /// The host name has no address.
+    #[error(
+        "The host name of the collector, {host}, cannot be resolved. Check `collector.endpoint`, the network and the VPN."
+    )]
     UnknownHost {
-        /// The host.
+        /// The host name.
         host: String,
     },
-    /// No way to the host.
-    #[error("There is no way to {address} through the network. Check the network, the VPN and the firewall.")]
+    /// The network has no route to the host.
+    #[error("{address} cannot be reached over the network. Check the network, the VPN and the firewall.")]
     Unreachable {
         /// Host and port.
         address: String,
     },
-    /// No answer in time.
+    /// The request took longer than `collector.timeout`.
     #[error(
-        "{address} did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall swallows the data."
+        "{address} did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall drops the data."
     )]
     Timeout {
         /// Host and port.
         address: String,
     },
-    /// The connection ended before the answer.
-    #[error("{address} closed the connection before it answered.")]
+    /// The connection was closed before the answer.
+    #[error("{address} closed the connection before it answered. If this continues, check the log of the collector.")]
     Closed {
         /// Host and port.
         address: String,
     },
-    /// The certificate's time is over.
+    /// The server certificate has expired.
     #[error(
-        "The certificate of {address} has expired. Renew it at the collector; if it is valid, correct this machine's clock."
+        "The certificate of {address} has expired. Renew it at the collector. If it is still valid, correct the clock of this computer."
     )]
     CertificateExpired {
         /// Host and port.
         address: String,
     },
-    /// The certificate's time has not come.
-    #[error("The certificate of {address} is not valid yet: most likely this machine's clock is wrong.")]
+    /// The server certificate is not valid yet.
+    #[error(
+        "The certificate of {address} is not valid yet. Most likely the clock of this computer is wrong; correct it."
+    )]
     CertificateNotYetValid {
         /// Host and port.
         address: String,
     },
-    /// The certificate comes from an authority that is not trusted here.
+    /// The server certificate was issued by an authority that is not trusted.
     #[error(
-        "The certificate of {address} was issued by an authority that this machine does not trust. Install the authority's certificate on this machine, or name its file in `collector.certificate`."
+        "The certificate of {address} was issued by an authority that this computer does not trust. Install the authority's certificate on this computer, or set `collector.certificate` to its file."
     )]
     UnknownIssuer {
         /// Host and port.
         address: String,
     },
-    /// The certificate is for other names.
+    /// The server certificate does not contain the host name.
     #[error(
-        "The certificate of {address} is for another name. Write the name that stands in the certificate into `collector.endpoint`."
+        "The certificate of {address} was issued for a different name. Set `collector.endpoint` to a name that the certificate contains."
     )]
     WrongName {
         /// Host and port.
         address: String,
     },
-    /// The collector wants to know this machine by its certificate.
+    /// The collector requires a client certificate, and did not accept ours or got none.
     #[error(
-        "{address} takes only machines that it knows by their certificate, and it did not take ours. Name the file in `collector.client_certificate`; if it is named, have it renewed or accepted at the collector."
+        "{address} requires a client certificate that it trusts. Set `collector.client_certificate`. If it is set, renew the certificate, or make the collector trust it."
     )]
     ClientCertificate {
         /// Host and port.
         address: String,
     },
-    /// Another fault of the TLS handshake.
-    #[error("No secure connection to {address}: {detail}.")]
+    /// The TLS handshake failed for another reason.
+    #[error(
+        "No secure connection to {address}: {detail}. Check the TLS settings of the collector and `collector.min_tls_version`."
+    )]
     Tls {
         /// Host and port.
         address: String,
-        /// In the TLS library's words.
+        /// The message of the TLS library.
         detail: String,
     },
-    /// `https` to a port without TLS.
-    #[error("{address} does not speak TLS. Write `http://` in `collector.endpoint`, or use the collector's TLS port.")]
+    /// `https` was used for a port without TLS.
+    #[error("{address} does not use TLS. Use `http://` in `collector.endpoint`, or the TLS port of the collector.")]
     NoTls {
         /// Host and port.
         address: String,
     },
-    /// gRPC to a port for HTTP.
+    /// gRPC was sent to an HTTP/1.1 port.
     #[error(
         "{address} does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317)."
     )]
@@ -104,7 +113,7 @@ pub enum Failure {
         /// Host and port.
         address: String,
     },
-    /// HTTP to a port for gRPC.
+    /// HTTP/1.1 was sent to a gRPC port.
     #[error(
         "{address} does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318)."
     )]
@@ -112,70 +121,70 @@ pub enum Failure {
         /// Host and port.
         address: String,
     },
-    /// A web page came back, as from the sign-in page of a hotel's network.
+    /// The answer is a web page, such as the sign-in page of a hotel network.
     #[error(
-        "{address} answered with a web page, not as a collector. Check `collector.endpoint`; a proxy or a network's sign-in page may stand between."
+        "{address} answered with a web page, so it is not a collector. Check `collector.endpoint`, and whether a proxy or a network sign-in page intercepts the request."
     )]
     NotACollector {
         /// Host and port.
         address: String,
     },
-    /// The data would go to another machine in the clear.
+    /// The data would be sent to another machine unencrypted.
     #[error(
-        "{address} is another machine, and data would go there without encryption. Write `https://`, or, if that is really wanted, set `collector.allow_plain_http`."
+        "{address} is another computer, and the data would be sent there unencrypted. Use `https://`. To send unencrypted data anyway, set `collector.allow_plain_http`."
     )]
     PlainHttp {
         /// Host and port.
         address: String,
     },
-    /// A header's value is not where the settings say.
-    #[error("The value of the header `{header}` cannot be had: {why}. Check `collector.headers_from`.")]
+    /// The value of a header is not available at the configured place.
+    #[error("The value of the header `{header}` is not available: {why}. Check `collector.headers_from`.")]
     Credential {
         /// The header.
         header: String,
-        /// What is wrong.
+        /// Why it is not available.
         why: String,
     },
-    /// The authorization server gave no token.
-    #[error("The authorization server {address} gives no token: {detail}. Check `collector.oauth2`.")]
+    /// The authorization server did not issue a token.
+    #[error("The authorization server {address} did not issue a token: {detail}. Check `collector.oauth2`.")]
     TokenRefused {
         /// Host and port of the authorization server.
         address: String,
-        /// In its words.
+        /// The server's message, or what is wrong with the request.
         detail: String,
     },
-    /// The proxy wants to know who asks.
+    /// The proxy requires credentials, and did not accept ours or got none.
     #[error(
-        "The proxy on the way to {address} wants a user and password, others than it was given. Set `collector.proxy.user` and `collector.proxy.password`."
+        "The proxy for {address} requires a user name and password, and did not accept those of the settings. Set `collector.proxy.user` and `collector.proxy.password`."
     )]
     ProxyCredentials {
         /// Host and port of the collector.
         address: String,
     },
-    /// The proxy did not connect us.
+    /// The proxy did not open a connection to the collector.
     #[error(
-        "The proxy on the way to {address} makes no connection ({detail}). Check `collector.proxy`, and whether the proxy lets us there."
+        "The proxy for {address} did not open a connection ({detail}). Check `collector.proxy`, and that the proxy allows connections to the collector."
     )]
     Proxy {
         /// Host and port of the collector.
         address: String,
-        /// In the words of the HTTP library.
+        /// The message of the HTTP library.
         detail: String,
     },
-    /// Anything else.
+    /// Any other cause.
     #[error("Sending to {address} failed: {detail}.")]
     Other {
         /// Host and port.
         address: String,
-        /// The chain of errors.
+        /// The messages of the error chain.
         detail: String,
     },
 }
 
 impl Failure {
-    /// Whether it will stay until somebody changes a setting or a certificate.
+    /// Returns whether the failure lasts until somebody changes a setting or a certificate.
     #[must_use]
-    pub fn is_of_settings(&self) -> bool {
+    pub fn is_configuration_error(&self) -> bool {
         match self {
             Self::CertificateExpired { .. }
             | Self::CertificateNotYetValid { .. }
@@ -191,7 +200,7 @@ impl Failure {
             | Self::Credential { .. }
             | Self::TokenRefused { .. }
             | Self::ProxyCredentials { .. } => true,
-            Self::Refused { .. }
+            Self::ConnectionRefused { .. }
             | Self::UnknownHost { .. }
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
@@ -201,21 +210,21 @@ impl Failure {
         }
     }
 
-    /// Tells from an error of the HTTP client, or of reading the answer's body, what happened. `grpc` says which
-    /// protocol was spoken.
-    pub(super) fn of(error: &(dyn Error + 'static), host: &str, address: &str, grpc: bool) -> Self {
+    /// Finds the cause of an error from the HTTP client or from reading the response body. `grpc`
+    /// says which protocol was used.
+    pub(super) fn from_error(error: &(dyn Error + 'static), host: &str, address: &str, grpc: bool) -> Self {
         let address = address.to_owned();
         let chain: Vec<&(dyn Error + 'static)> = chain(error).collect();
         if let Some(tls) = chain.iter().find_map(|error| error.downcast_ref::<rustls::Error>()) {
-            return Self::of_tls(tls, address);
+            return Self::from_tls_error(tls, address);
         }
         let any = |test: &dyn Fn(&(dyn Error + 'static)) -> bool| chain.iter().any(|error| test(*error));
         if any(&|error| error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)) {
             return Self::Timeout { address };
         }
         let detail = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        if let Some((_, of_proxy)) = detail.split_once("tunnel error: ") {
-            return match of_proxy {
+        if let Some((_, proxy_message)) = detail.split_once("tunnel error: ") {
+            return match proxy_message {
                 "proxy authorization required" => Self::ProxyCredentials { address },
                 other => Self::Proxy { address, detail: other.to_owned() },
             };
@@ -225,7 +234,7 @@ impl Failure {
         }
         for kind in chain.iter().filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind) {
             match kind {
-                io::ErrorKind::ConnectionRefused => return Self::Refused { address },
+                io::ErrorKind::ConnectionRefused => return Self::ConnectionRefused { address },
                 io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown => {
                     return Self::Unreachable { address };
                 }
@@ -233,12 +242,13 @@ impl Failure {
                 _ => {}
             }
         }
-        // An HTTP/1 server answers HTTP/2's preface with text, which is no frame: h2 calls it an invalid size or a
-        // protocol error.
+        // An HTTP/1 server answers the HTTP/2 preface with text, which is not a valid frame: h2
+        // reports an invalid size or a protocol error.
         if grpc && (detail.contains("frame with invalid size") || detail.contains("FRAME_SIZE_ERROR")) {
             return Self::SpeaksHttp1 { address };
         }
-        // An HTTP/2 server speaks first: before our request that is an unexpected message, after it no HTTP/1 answer.
+        // An HTTP/2 server sends first. hyper reports that as an unexpected message if it arrives
+        // before our request, and as a parse error if it arrives after.
         let not_http1 =
             |error: &(dyn Error + 'static)| error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
         if !grpc && (any(&not_http1) || detail.contains("received unexpected message")) {
@@ -264,7 +274,7 @@ impl Failure {
         Self::Other { address, detail }
     }
 
-    fn of_tls(error: &rustls::Error, address: String) -> Self {
+    fn from_tls_error(error: &rustls::Error, address: String) -> Self {
         match error {
             rustls::Error::InvalidCertificate(certificate) => match certificate {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -294,14 +304,14 @@ impl Failure {
     }
 }
 
-/// Host and port, for messages.
+/// Returns host and port of an endpoint, for messages.
 pub(super) fn address(endpoint: &Endpoint) -> String {
     let url = endpoint.url();
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// An error, its sources, and what an `io::Error` on the way wraps.
+/// Iterates over an error and its sources, including the errors that an `io::Error` wraps.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;

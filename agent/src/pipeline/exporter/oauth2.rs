@@ -1,4 +1,5 @@
-//! A token from an authorization server: OAuth 2.0, grant "client credentials" (RFC 6749, section 4.4), by the crate oauth2.
+//! Fetches and caches access tokens from an OAuth 2.0 authorization server (grant "client
+//! credentials", RFC 6749, section 4.4).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,27 +9,28 @@ use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use tokio::sync::Mutex;
 
-use super::connection::{Connection, Speaks};
+use super::connection::{Connection, HttpVersion};
 use super::error::ClientError;
 use super::failure::{Failure, address};
 use super::secrets;
 use crate::config::{CollectorSettings, Endpoint, OAuth2Settings, Secret};
 
-/// How long a token is used that does not say how long it is good for.
-const USUAL_LIFE: Duration = Duration::from_mins(5);
-/// A token is renewed so long before its end, for clocks differ and requests take time; at most half its life before.
-const BEFORE_END: Duration = Duration::from_mins(1);
-/// Largest answer of an authorization server.
-const LARGEST_ANSWER: usize = 1 << 20;
+/// Lifetime of a token for which the server does not give one.
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
+/// How long before its expiry a token is renewed, because clocks differ and requests take time.
+/// Limited to half the lifetime of the token.
+const RENEWAL_MARGIN: Duration = Duration::from_mins(1);
+/// Maximum size of an authorization server's response.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Fetches tokens, and keeps the last one as long as it is good.
+/// Fetches tokens, and caches the last one until shortly before it expires.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(super) struct TokenCache {
     connection: Connection,
     settings: OAuth2Settings,
     url: Endpoint,
-    /// Why none is fetched.
-    refused: Option<Failure>,
+    /// Why no token may be fetched.
+    forbidden: Option<Failure>,
     current: Mutex<Option<Token>>,
 }
 
@@ -43,33 +45,34 @@ struct Token {
 enum ExchangeError {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    #[error("the answer is too long")]
-    TooLong,
+    #[error("the response is too large")]
+    TooLarge,
 }
 
-impl Tokens {
-    /// None if the settings want none.
+impl TokenCache {
+    /// Creates the cache; none if OAuth 2.0 is not configured.
     pub(super) fn new(settings: &Arc<CollectorSettings>) -> Result<Option<Self>, ClientError> {
         let Some(url) = settings.oauth2.token_url.clone() else { return Ok(None) };
-        // The same machine, proxy and certificates, but another server.
+        // Proxy and certificates are those of the collector; only the server differs.
         let mut own = CollectorSettings::clone(settings);
         own.endpoint = url.clone();
-        let connection = Connection::new(Arc::new(own), Speaks::Http)?;
-        let in_clear = url.url().scheme() == "http" && !url.is_loopback() && !settings.allow_plain_http;
-        let nobody = settings.oauth2.client_id.is_empty();
-        let nobody = nobody.then(|| "`collector.oauth2.client_id` says nobody who asks".to_owned());
-        let refused = if in_clear {
+        let connection = Connection::new(Arc::new(own), HttpVersion::Negotiated)?;
+        let is_unencrypted = url.url().scheme() == "http" && !url.is_loopback() && !settings.allow_plain_http;
+        let forbidden = if is_unencrypted {
             Some(Failure::PlainHttp { address: address(&url) })
+        } else if settings.oauth2.client_id.is_empty() {
+            let detail = "`collector.oauth2.client_id` is not set".to_owned();
+            Some(Failure::TokenRefused { address: address(&url), detail })
         } else {
-            nobody.map(|detail| Failure::TokenRefused { address: address(&url), detail })
+            None
         };
-        Ok(Some(Self { connection, settings: settings.oauth2.clone(), url, refused, current: Mutex::new(None) }))
+        Ok(Some(Self { connection, settings: settings.oauth2.clone(), url, forbidden, current: Mutex::new(None) }))
     }
 
-    /// A token that is good now, as the header `authorization`.
+    /// Returns a valid token as the value of the header `authorization`. Fetches one if necessary.
     pub(super) async fn current(&self) -> Result<HeaderValue, Failure> {
-        if let Some(refused) = &self.refused {
-            return Err(refused.clone());
+        if let Some(forbidden) = &self.forbidden {
+            return Err(forbidden.clone());
         }
         let mut current = self.current.lock().await;
         if let Some(token) = current.as_ref().filter(|token| Instant::now() < token.renew_at) {
@@ -81,69 +84,71 @@ impl Tokens {
         Ok(header)
     }
 
-    /// Forgets a token that was not taken, unless another one has come meanwhile.
-    pub(super) async fn forget(&self, refused: &HeaderValue) {
+    /// Removes a rejected token from the cache. Does nothing if another lane has replaced it
+    /// already.
+    pub(super) async fn discard(&self, rejected: &HeaderValue) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|token| token.header == *refused) {
+        if current.as_ref().is_some_and(|token| token.header == *rejected) {
             *current = None;
         }
     }
 
     async fn fetch(&self) -> Result<Token, Failure> {
-        let of = &self.settings;
-        let wrong = |detail: String| Failure::TokenRefused { address: address(&self.url), detail };
-        let url = TokenUrl::new(self.url.url().to_string()).map_err(|error| wrong(error.to_string()))?;
-        let mut client = BasicClient::new(ClientId::new(of.client_id.clone())).set_token_uri(url);
-        let elsewhere = match &of.client_secret_from {
-            Some(source) => Some(secrets::read_soon(source).await.map_err(&wrong)?),
+        let settings = &self.settings;
+        let refused = |detail: String| Failure::TokenRefused { address: address(&self.url), detail };
+        let url = TokenUrl::new(self.url.url().to_string()).map_err(|error| refused(error.to_string()))?;
+        let mut client = BasicClient::new(ClientId::new(settings.client_id.clone())).set_token_uri(url);
+        let external = match &settings.client_secret_from {
+            Some(source) => Some(secrets::read_async(source).await.map_err(&refused)?),
             None => None,
         };
-        let secret = elsewhere.as_ref().or(of.client_secret.as_ref()).filter(|secret| !secret.reveal().is_empty());
+        let secret = external.as_ref().or(settings.client_secret.as_ref()).filter(|secret| !secret.reveal().is_empty());
         if let Some(secret) = secret {
             client = client.set_client_secret(ClientSecret::new(secret.reveal().to_owned()));
         }
         let mut request = client.exchange_client_credentials();
-        for scope in &of.scopes {
+        for scope in &settings.scopes {
             request = request.add_scope(Scope::new(scope.clone()));
         }
-        for (name, value) in &of.parameters {
+        for (name, value) in &settings.parameters {
             request = request.add_extra_param(name, value);
         }
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let http = |request: HttpRequest| exchange(self.connection.client(), request);
         let answer = request.request_async(&http).await.map_err(|error| match error {
             RequestTokenError::Request(ExchangeError::Http(error)) => {
                 self.connection.renew();
                 let host = self.url.url().host_str().unwrap_or_default();
-                Failure::of(&error, host, &address(&self.url), false)
+                Failure::from_error(&error, host, &address(&self.url), false)
             }
-            // Some repeat what they were asked with.
-            RequestTokenError::ServerResponse(answer) => wrong(match secret {
+            // Some servers repeat the request in the error, including the secret.
+            RequestTokenError::ServerResponse(answer) => refused(match secret {
                 Some(secret) => answer.to_string().replace(secret.reveal(), Secret::MASK),
                 None => answer.to_string(),
             }),
-            RequestTokenError::Request(error @ ExchangeError::TooLong) => wrong(error.to_string()),
+            RequestTokenError::Request(error @ ExchangeError::TooLarge) => refused(error.to_string()),
             RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                wrong("its answer is no token; check `collector.oauth2.token_url`".to_owned())
+                refused("its response contains no token; check `collector.oauth2.token_url`".to_owned())
             }
         })?;
-        let life = answer.expires_in().unwrap_or(USUAL_LIFE);
+        let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
         let mut header = HeaderValue::try_from(format!("Bearer {}", answer.access_token().secret()))
-            .map_err(|_| wrong("its token cannot be sent in a header".to_owned()))?;
+            .map_err(|_| refused("its token is not a valid header value".to_owned()))?;
         header.set_sensitive(true);
-        tracing::debug!(?life, "a token was fetched");
-        Ok(Token { header, renew_at: asked + life.saturating_sub(BEFORE_END.min(life / 2)) })
+        tracing::debug!(?lifetime, "fetched an access token");
+        Ok(Token { header, renew_at: requested_at + lifetime.saturating_sub(RENEWAL_MARGIN.min(lifetime / 2)) })
     }
 }
 
+/// Sends a request of the OAuth 2.0 client.
 async fn exchange(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, ExchangeError> {
     let mut response = client.execute(request.try_into()?).await?;
     let mut answer = http::Response::new(Vec::new());
     *answer.status_mut() = response.status();
     *answer.headers_mut() = std::mem::take(response.headers_mut());
     while let Some(chunk) = response.chunk().await? {
-        if answer.body().len() + chunk.len() > LARGEST_ANSWER {
-            return Err(ExchangeError::TooLong);
+        if answer.body().len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(ExchangeError::TooLarge);
         }
         answer.body_mut().extend_from_slice(&chunk);
     }

@@ -1,71 +1,75 @@
-//! Secrets that stand elsewhere than in the settings: in the environment, in a file, in the system's store of credentials.
+//! Secrets that are stored outside the settings: in the environment, in a file, or in the
+//! credential store of the operating system.
 
 use std::path::Path;
 use std::thread;
 
 use crate::config::{Secret, SecretSource};
 
-/// Longest file with a secret: tokens have some kilobytes.
-const LARGEST_FILE: u64 = 64 << 10;
-/// What the agent's entries of the credential store are filed under.
+/// Maximum size of a file with a secret; tokens have a few kilobytes.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+/// Service name of the agent's entries in the credential store.
 const SERVICE: &str = "insights-agent";
 
-/// Why there is none; without the secret.
+/// Why a secret is not available. Never contains the secret.
 pub(super) type Missing = String;
 
-/// The secret as it is now. May take as long as a disk in the network.
+/// Reads the current value of a secret. Blocks, for example on a network drive.
 pub(super) fn read(source: &SecretSource) -> Result<Secret, Missing> {
     let text = match source {
-        SecretSource::Environment(name) => std::env::var(name).map_err(|_| format!("there is no variable {name}"))?,
-        SecretSource::File(path) => file(path)?,
-        SecretSource::Store(name) => stored(name)?,
+        SecretSource::Environment(name) => {
+            std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
+        }
+        SecretSource::File(path) => read_file(path)?,
+        SecretSource::Store(name) => read_store(name)?,
     };
     let text = text.trim();
     if text.is_empty() { Err(format!("{source} is empty")) } else { Ok(Secret::new(text)) }
 }
 
-/// The same, for asynchronous code.
-pub(super) async fn read_soon(source: &SecretSource) -> Result<Secret, Missing> {
+/// Reads the current value of a secret without blocking the runtime.
+pub(super) async fn read_async(source: &SecretSource) -> Result<Secret, Missing> {
     let source = source.clone();
     let read = tokio::task::spawn_blocking(move || read(&source)).await;
     read.map_err(|error| error.to_string())?
 }
 
-fn file(path: &Path) -> Result<String, Missing> {
+fn read_file(path: &Path) -> Result<String, Missing> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");
-    if std::fs::metadata(path).map_err(unreadable)?.len() > LARGEST_FILE {
-        return Err(format!("{shown} is larger than {} KiB, so it is no secret", LARGEST_FILE / 1024));
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+        return Err(format!("{shown} is larger than {} KiB, too large for a secret", MAX_FILE_BYTES / 1024));
     }
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Asked on a thread of its own: the store of Linux waits for answers of the session's bus.
-fn stored(name: &str) -> Result<String, Missing> {
-    let asked = name.to_owned();
-    let thread = thread::Builder::new().name("credentials".to_owned()).spawn(move || ask(&asked));
+/// Reads an entry of the credential store on a separate thread, because the store of Linux blocks
+/// on answers from the session bus.
+fn read_store(name: &str) -> Result<String, Missing> {
+    let entry = name.to_owned();
+    let thread = thread::Builder::new().name("credentials".to_owned()).spawn(move || query_store(&entry));
     let answer = thread.map_err(|error| error.to_string())?.join();
-    let answer = answer.map_err(|_| "the store of credentials could not be asked".to_owned())?;
+    let answer = answer.map_err(|_| "reading the system credential store panicked".to_owned())?;
     answer.map_err(|error| match error {
-        keyring_core::Error::NoEntry => format!("the system's store of credentials has no {SERVICE}/{name}"),
-        // Some variants hold what was read.
+        keyring_core::Error::NoEntry => format!("the system credential store has no entry {SERVICE}/{name}"),
+        // Some variants contain the value that was read, so their text is not used.
         keyring_core::Error::BadEncoding(_) | keyring_core::Error::BadDataFormat(..) => {
-            format!("{SERVICE}/{name} of the system's store of credentials is no text")
+            format!("the entry {SERVICE}/{name} of the system credential store is not text")
         }
-        error => format!("the system's store of credentials does not answer: {error}"),
+        error => format!("the system credential store is not available: {error}"),
     })
 }
 
-/// The Secret Service of the session.
+/// Queries the Secret Service of the session.
 #[cfg(target_os = "linux")]
-fn ask(name: &str) -> keyring_core::Result<String> {
+fn query_store(name: &str) -> keyring_core::Result<String> {
     use keyring_core::api::CredentialStoreApi as _;
     zbus_secret_service_keyring_store::Store::new()?.build(SERVICE, name, None)?.get_password()
 }
 
-/// The Credential Manager: a generic credential `insights-agent/NAME`.
+/// Queries the Credential Manager for the generic credential `insights-agent/NAME`.
 #[cfg(windows)]
-fn ask(name: &str) -> keyring_core::Result<String> {
+fn query_store(name: &str) -> keyring_core::Result<String> {
     use keyring_core::api::CredentialStoreApi as _;
     let target = format!("{SERVICE}/{name}");
     let by_target = [("target", target.as_str())].into();

@@ -1,4 +1,5 @@
-//! The exporter against real sockets: every way to fail has its own sentence, and every answer its effect on the queue.
+//! Scenario: the exporter sends to real sockets that refuse, misbehave or answer. Each kind of
+//! failure has its own sentence, and each answer its effect on the queue.
 
 mod destinations;
 mod table;
@@ -23,10 +24,10 @@ use super::*;
 use crate::config::{CollectorSettings, QueueSettings, Settings};
 use crate::consent::LogKind;
 use crate::otlp::Compression;
-use crate::pipeline::queue::{BatchId, NewBatch};
+use crate::pipeline::queue::{Batch, BatchId, NewBatch};
 
-/// Longest wait for something to happen in a test.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Maximum time to wait for something in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn settings(address: SocketAddr, json: serde_json::Value) -> CollectorSettings {
     let mut settings: CollectorSettings = serde_json::from_value(json).unwrap();
@@ -67,16 +68,16 @@ fn batch() -> Batch {
     }
 }
 
-/// Sends one batch, and says what people would read, with the port left out.
-async fn said(settings: &CollectorSettings) -> String {
+/// Sends one batch and returns the sentence for people, with the port replaced.
+async fn sentence_for(settings: &CollectorSettings) -> String {
     let client = Client::new(settings).unwrap();
     let outcome = client.send(&batch()).await;
     let address = client.address();
     let port = address.rsplit(':').next().unwrap_or_default();
-    sentence(&outcome, Signal::Logs, &address).replace(port, "PORT")
+    sentence::sentence(&outcome, Signal::Logs, &address).replace(port, "PORT")
 }
 
-/// A server that answers every connection with these bytes, whatever it is sent.
+/// Starts a server that answers every connection with these bytes, whatever the request.
 async fn raw_server(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -86,7 +87,7 @@ async fn raw_server(answer: &'static [u8]) -> SocketAddr {
                 let _ = stream.read(&mut [0; 8192]).await;
                 let _ = stream.write_all(answer).await;
                 let _ = stream.shutdown().await;
-                // Until the client has read and closed: a reset would swallow the answer.
+                // Waits until the client has read and closed: a reset would discard the answer.
                 while matches!(stream.read(&mut [0; 8192]).await, Ok(1..)) {}
             });
         }
@@ -108,7 +109,7 @@ impl LogsService for Scripted {
     }
 }
 
-/// A gRPC server that answers as the script says, compressed like the request.
+/// Starts a gRPC server that answers by script, compressed like the request.
 async fn grpc_server(
     script: impl FnMut(ExportLogsServiceRequest) -> Result<ExportLogsServiceResponse, Status> + Send + 'static,
 ) -> SocketAddr {
@@ -123,10 +124,10 @@ async fn grpc_server(
     address
 }
 
-/// That of a machine that is not spared.
-fn pace() -> Pace {
-    let (_, saving) = watch::channel(None);
-    Pace::new(&Settings::default(), "desk", saving)
+/// Returns the schedule of a machine that does not save power.
+fn schedule() -> SendSchedule {
+    let (_, power_saving) = watch::channel(None);
+    SendSchedule::new(&Settings::default(), "desk", power_saving)
 }
 
 fn rejecting(rejected: i64) -> ExportLogsServiceResponse {
@@ -136,56 +137,57 @@ fn rejecting(rejected: i64) -> ExportLogsServiceResponse {
 }
 
 #[tokio::test]
-async fn an_unreachable_collector_has_its_sentence() {
+async fn sentence_names_cause_when_collector_is_unreachable() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    insta::assert_snapshot!(said(&grpc(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
-    insta::assert_snapshot!(said(&http(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
-    let there = "http://collector.invalid:4317";
-    let unknown = settings(closed, serde_json::json!({ "endpoint": there, "allow_plain_http": true }));
-    insta::assert_snapshot!(said(&unknown).await, @"The name of the collector, collector.invalid, cannot be found. Check `collector.endpoint`, the network and the VPN.");
-    let in_clear = settings(closed, serde_json::json!({ "endpoint": there }));
-    insta::assert_snapshot!(said(&in_clear).await, @"collector.invalid:PORT is another machine, and data would go there without encryption. Write `https://`, or, if that is really wanted, set `collector.allow_plain_http`.");
+    insta::assert_snapshot!(sentence_for(&grpc(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
+    insta::assert_snapshot!(sentence_for(&http(closed)).await, @"No program answers at 127.0.0.1:PORT: the connection was refused. Start the collector there, or correct `collector.endpoint`.");
+    let remote = "http://collector.invalid:4317";
+    let unknown = settings(closed, serde_json::json!({ "endpoint": remote, "allow_plain_http": true }));
+    insta::assert_snapshot!(sentence_for(&unknown).await, @"The host name of the collector, collector.invalid, cannot be resolved. Check `collector.endpoint`, the network and the VPN.");
+    let unencrypted = settings(closed, serde_json::json!({ "endpoint": remote }));
+    insta::assert_snapshot!(sentence_for(&unencrypted).await, @"collector.invalid:PORT is another computer, and the data would be sent there unencrypted. Use `https://`. To send unencrypted data anyway, set `collector.allow_plain_http`.");
 }
 
 /// Settings: `collector.timeout`, `collector.endpoint`.
 #[tokio::test]
-async fn silence_and_broken_connections_have_their_sentences() {
+async fn sentence_names_cause_when_collector_does_not_answer() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let impatient = settings(address, serde_json::json!({ "protocol": "http/protobuf", "timeout": "200ms" }));
-    insta::assert_snapshot!(said(&impatient).await, @"127.0.0.1:PORT did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall swallows the data.");
-    insta::assert_snapshot!(said(&http(raw_server(b"").await)).await, @"127.0.0.1:PORT closed the connection before it answered.");
+    insta::assert_snapshot!(sentence_for(&impatient).await, @"127.0.0.1:PORT did not answer in time (`collector.timeout`). The network or the collector is slow, or a firewall drops the data.");
+    insta::assert_snapshot!(sentence_for(&http(raw_server(b"").await)).await, @"127.0.0.1:PORT closed the connection before it answered. If this continues, check the log of the collector.");
 }
 
 /// Settings: `collector.protocol`.
 #[tokio::test]
-async fn the_wrong_port_has_its_sentence() {
+async fn sentence_shows_hint_when_port_speaks_another_protocol() {
     let http1 = raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
-    insta::assert_snapshot!(said(&grpc(http1)).await, @"127.0.0.1:PORT does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317).");
+    insta::assert_snapshot!(sentence_for(&grpc(http1)).await, @"127.0.0.1:PORT does not speak gRPC. Set `collector.protocol` to `http/protobuf`, or use the collector's gRPC port (usually 4317).");
     let grpc_port = grpc_server(|_| Ok(ExportLogsServiceResponse::default())).await;
-    insta::assert_snapshot!(said(&http(grpc_port)).await, @"127.0.0.1:PORT does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318).");
+    insta::assert_snapshot!(sentence_for(&http(grpc_port)).await, @"127.0.0.1:PORT does not speak HTTP/1.1; it looks like a gRPC port. Set `collector.protocol` to `grpc`, or use the collector's HTTP port (usually 4318).");
     let web = raw_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nHi!!").await;
-    insta::assert_snapshot!(said(&http(web)).await, @"127.0.0.1:PORT answered with a web page, not as a collector. Check `collector.endpoint`; a proxy or a network's sign-in page may stand between.");
+    insta::assert_snapshot!(sentence_for(&http(web)).await, @"127.0.0.1:PORT answered with a web page, so it is not a collector. Check `collector.endpoint`, and whether a proxy or a network sign-in page intercepts the request.");
     let plain = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let tls = settings(plain, serde_json::json!({ "endpoint": format!("https://{plain}") }));
-    insta::assert_snapshot!(said(&tls).await, @"127.0.0.1:PORT does not speak TLS. Write `http://` in `collector.endpoint`, or use the collector's TLS port.");
+    insta::assert_snapshot!(sentence_for(&tls).await, @"127.0.0.1:PORT does not use TLS. Use `http://` in `collector.endpoint`, or the TLS port of the collector.");
 }
 
 #[tokio::test]
-async fn refusals_have_their_sentences() {
-    let answer = |head: &'static str| async move { said(&http(raw_server(head.as_bytes()).await)).await };
-    insta::assert_snapshot!(answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT wants credentials for logs. Check `collector.headers`.");
-    insta::assert_snapshot!(answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT takes no logs: its address has no such service. Check `collector.endpoint` and the collector's pipelines.");
-    insta::assert_snapshot!(answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull").await, @"127.0.0.1:PORT takes no logs at the moment (HTTP 503); they are kept and sent later. It says: full");
-    insta::assert_snapshot!(answer("HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno good").await, @"127.0.0.1:PORT refused logs for good (HTTP 400); the request was dropped and counted. It says: no good");
-    insta::assert_snapshot!(answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT points to another address (HTTP 302). Write the collector's own address into `collector.endpoint`.");
+async fn sentence_tells_what_to_do_when_collector_rejects_data() {
+    let answer = |head: &'static str| async move { sentence_for(&http(raw_server(head.as_bytes()).await)).await };
+    insta::assert_snapshot!(answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT requires credentials for logs. Check `collector.headers`.");
+    insta::assert_snapshot!(answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT does not accept logs: there is no service for them at this address. Check `collector.endpoint` and the collector's pipelines.");
+    insta::assert_snapshot!(answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull").await, @"127.0.0.1:PORT is not accepting logs at the moment (HTTP 503). They are kept and sent later. It says: full");
+    insta::assert_snapshot!(answer("HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno good").await, @"127.0.0.1:PORT rejected logs permanently (HTTP 400). The request was dropped and counted. It says: no good");
+    insta::assert_snapshot!(answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await, @"127.0.0.1:PORT redirects to another address (HTTP 302). Set `collector.endpoint` to the collector's own address.");
     let denied = grpc_server(|_| Err(Status::permission_denied("tenant unknown"))).await;
-    insta::assert_snapshot!(said(&grpc(denied)).await, @"127.0.0.1:PORT does not allow us to send logs. Check `collector.headers` and the rights behind them. It says: tenant unknown");
+    insta::assert_snapshot!(sentence_for(&grpc(denied)).await, @"127.0.0.1:PORT does not allow this agent to send logs. Check `collector.headers` and the permissions of these credentials. It says: tenant unknown");
     let partial = grpc_server(|_| Ok(rejecting(1))).await;
-    insta::assert_snapshot!(said(&grpc(partial)).await, @"The collector at 127.0.0.1:PORT refused 1 of the logs it was sent; they are not sent again. It says: too old");
+    insta::assert_snapshot!(sentence_for(&grpc(partial)).await, @"The collector at 127.0.0.1:PORT rejected 1 of the logs sent to it. They are not sent again. It says: too old");
 }
 
-/// A TLS server with a certificate for `name`, valid as `validity` says; and that certificate's PEM.
+/// Starts a TLS server with a certificate for `name` whose validity `validity` sets. Returns its
+/// address and the certificate as PEM.
 async fn tls_server(name: &str, validity: impl FnOnce(&mut rcgen::CertificateParams)) -> (SocketAddr, String) {
     let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
     validity(&mut params);
@@ -210,7 +212,7 @@ async fn tls_server(name: &str, validity: impl FnOnce(&mut rcgen::CertificatePar
 }
 
 #[tokio::test]
-async fn refused_certificates_have_their_sentences() {
+async fn sentence_names_cause_when_certificate_is_invalid() {
     let dir = tempfile::tempdir().unwrap();
     let trusting = |address: SocketAddr, pem: String| {
         let file = dir.path().join(format!("{}.pem", address.port()));
@@ -223,24 +225,24 @@ async fn refused_certificates_have_their_sentences() {
         address,
         serde_json::json!({ "endpoint": format!("https://localhost:{}", address.port()), "protocol": "http/protobuf" }),
     );
-    insta::assert_snapshot!(said(&untrusting).await, @"The certificate of localhost:PORT was issued by an authority that this machine does not trust. Install the authority's certificate on this machine, or name its file in `collector.certificate`.");
+    insta::assert_snapshot!(sentence_for(&untrusting).await, @"The certificate of localhost:PORT was issued by an authority that this computer does not trust. Install the authority's certificate on this computer, or set `collector.certificate` to its file.");
 
     let (address, pem) = tls_server("collector.example.com", |_| {}).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT is for another name. Write the name that stands in the certificate into `collector.endpoint`.");
+    insta::assert_snapshot!(sentence_for(&trusting(address, pem)).await, @"The certificate of localhost:PORT was issued for a different name. Set `collector.endpoint` to a name that the certificate contains.");
 
     let (address, pem) = tls_server("localhost", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT has expired. Renew it at the collector; if it is valid, correct this machine's clock.");
+    insta::assert_snapshot!(sentence_for(&trusting(address, pem)).await, @"The certificate of localhost:PORT has expired. Renew it at the collector. If it is still valid, correct the clock of this computer.");
 
     let (address, pem) = tls_server("localhost", |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1)).await;
-    insta::assert_snapshot!(said(&trusting(address, pem)).await, @"The certificate of localhost:PORT is not valid yet: most likely this machine's clock is wrong.");
+    insta::assert_snapshot!(sentence_for(&trusting(address, pem)).await, @"The certificate of localhost:PORT is not valid yet. Most likely the clock of this computer is wrong; correct it.");
 }
 
-/// Guarantees: a collector that knows its machines by their certificates takes ours, whose key may be in a file of its own;
-/// without one, or with a foreign one, the sentence says what to do.
+/// Guarantees: a collector that requires client certificates accepts ours, also with its key in a
+/// separate file. Without a certificate, or with an unknown one, the sentence tells what to do.
 ///
 /// Settings: `collector.client_certificate_thumbprint`.
 #[tokio::test]
-async fn a_machine_is_known_by_its_certificate() {
+async fn client_certificate_identifies_machine() {
     let dir = tempfile::tempdir().unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let signed = |name: &str| {
@@ -291,12 +293,12 @@ async fn a_machine_is_known_by_its_certificate() {
         let outcome = client.send(&batch()).await;
         assert!(matches!(outcome, Outcome::Accepted { rejected: 0, .. }), "{outcome:?}");
     }
-    insta::assert_snapshot!(said(&with(serde_json::json!({}))).await, @"localhost:PORT takes only machines that it knows by their certificate, and it did not take ours. Name the file in `collector.client_certificate`; if it is named, have it renewed or accepted at the collector.");
-    let foreign = said(&with(serde_json::json!({ "client_certificate": foreign }))).await;
-    assert!(foreign.contains("did not take ours"), "{foreign}");
+    insta::assert_snapshot!(sentence_for(&with(serde_json::json!({}))).await, @"localhost:PORT requires a client certificate that it trusts. Set `collector.client_certificate`. If it is set, renew the certificate, or make the collector trust it.");
+    let foreign = sentence_for(&with(serde_json::json!({ "client_certificate": foreign }))).await;
+    assert!(foreign.contains("requires a client certificate"), "{foreign}");
     let why = |own| Client::new(&with(own)).unwrap_err().to_string();
     let alone = why(serde_json::json!({ "client_certificate": certificate }));
-    assert!(alone.contains("desk.crt holds no certificate with its private key"), "{alone}");
+    assert!(alone.contains("desk.crt contains no certificate with its private key"), "{alone}");
     let keyless = why(serde_json::json!({ "client_key": key }));
     assert!(keyless.contains("collector.client_key is set"), "{keyless}");
     let print = "a9 09 50 2d d8 2a e4 14 33 e6 f8 38 86 b0 0d 42 77 a3 2a 7b";
@@ -305,7 +307,7 @@ async fn a_machine_is_known_by_its_certificate() {
 }
 
 #[test]
-fn settings_that_make_no_client_say_why() {
+fn client_error_names_cause_when_certificate_file_is_unusable() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ca.pem");
     let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
@@ -313,14 +315,15 @@ fn settings_that_make_no_client_say_why() {
     let why = || Client::new(&with_file).unwrap_err().to_string();
     assert!(why().contains("cannot be read"), "{}", why());
     std::fs::write(&file, "nothing").unwrap();
-    assert!(why().contains("holds no certificate"), "{}", why());
+    assert!(why().contains("contains no certificate"), "{}", why());
 }
 
-/// Every compression over both protocols arrives as the same records, whatever the queue has stored.
+/// Guarantees: the records arrive with every configured compression, whatever the compression of
+/// the queued payload.
 ///
 /// Settings: `collector.compression`.
 #[tokio::test]
-async fn payloads_arrive_in_every_compression() {
+async fn payload_arrives_in_every_compression() {
     let seen = Arc::new(Mutex::new(0));
     let count = Arc::clone(&seen);
     let address = grpc_server(move |request| {
@@ -335,9 +338,9 @@ async fn payloads_arrive_in_every_compression() {
     assert_eq!(*seen.lock(), 6);
 }
 
-/// `RetryInfo` is read from the details of a status.
+/// Guarantees: the delay of `RetryInfo` in the details of a status is used.
 #[tokio::test]
-async fn retry_info_is_obeyed() {
+async fn retry_info_sets_retry_delay() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(9)));
     let busy =
         grpc_server(move |_| Err(Status::with_error_details(tonic::Code::ResourceExhausted, "busy", details.clone())))
@@ -346,10 +349,10 @@ async fn retry_info_is_obeyed() {
     assert_eq!(decide(&outcome), Decision::Retry { at_least: Some(Duration::from_secs(9)) });
 }
 
-/// The running lane: sends again what may be sent again, once each, counts what was rejected or refused, and publishes
-/// what happened.
+/// Guarantees: a lane retries retryable batches, sends no other batch twice, counts rejected and
+/// dropped items, and publishes its state.
 #[tokio::test]
-async fn a_lane_delivers_through_trouble() {
+async fn lane_delivers_all_batches_despite_errors() {
     let mut answers = vec![
         Err(Status::unavailable("restarting")),
         Ok(rejecting(1)),
@@ -371,11 +374,12 @@ async fn a_lane_delivers_through_trouble() {
     for records in [2, 3, 4] {
         queue.append(new_batch(records)).await.unwrap();
     }
-    let exporter = Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), &pace(), |_| {
-        Operations::default()
-    });
+    let exporter =
+        Exporter::start(&queue, &Clients::new(&grpc(address)).unwrap(), &Pause::default(), &schedule(), |_| {
+            ExportDuration::default()
+        });
     let mut stats = queue.watch();
-    tokio::time::timeout(LIMIT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, stats.wait_for(|stats| stats.batches() == 0)).await.unwrap().unwrap();
     assert_eq!(*received.lock(), [2, 2, 3, 4]);
     let counters = stats.borrow().counters.clone();
     assert_eq!(
@@ -383,28 +387,28 @@ async fn a_lane_delivers_through_trouble() {
         (1 + 4, 1, 3)
     );
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
-    let whole = |d: &Delivery| (d.acknowledged_items, d.rejected_items, d.problem.is_none()) == (5, 1, true);
-    tokio::time::timeout(LIMIT, delivery.wait_for(whole)).await.unwrap().unwrap();
-    exporter.stop(LIMIT).await;
+    let full_success = |d: &Delivery| (d.acknowledged_items, d.rejected_items, d.problem.is_none()) == (5, 1, true);
+    tokio::time::timeout(TIMEOUT, delivery.wait_for(full_success)).await.unwrap().unwrap();
+    exporter.stop(TIMEOUT).await;
 }
 
-/// Wrong settings hold the queue: nothing is dropped, and it is said why.
+/// Guarantees: wrong settings hold the queue. Nothing is dropped, and the problem is published.
 #[tokio::test]
-async fn wrong_credentials_keep_the_data() {
+async fn lane_keeps_data_when_credentials_are_wrong() {
     let denied = grpc_server(|_| Err(Status::unauthenticated("who are you"))).await;
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
     opened.queue.append(new_batch(2)).await.unwrap();
     let exporter =
-        Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), &pace(), |_| {
-            Operations::default()
+        Exporter::start(&opened.queue, &Clients::new(&grpc(denied)).unwrap(), &Pause::default(), &schedule(), |_| {
+            ExportDuration::default()
         });
     let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
-    tokio::time::timeout(LIMIT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
+    tokio::time::timeout(TIMEOUT, delivery.wait_for(|delivery| delivery.state == LaneState::Held))
         .await
         .unwrap()
         .unwrap();
     assert!(delivery.borrow().problem.as_ref().unwrap().sentence.contains("who are you"));
     assert_eq!(opened.queue.watch().borrow().logs.items, 2);
-    exporter.stop(LIMIT).await;
+    exporter.stop(TIMEOUT).await;
 }

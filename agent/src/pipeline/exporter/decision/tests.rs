@@ -1,3 +1,6 @@
+//! Scenario: every answer of a collector, and failures without an answer, are turned into
+//! decisions.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -10,9 +13,10 @@ fn grpc(code: Code, retry_delay: Option<Duration>, message: &str) -> Decision {
     decide(&Outcome::Grpc { code, retry_delay, message: message.to_owned() })
 }
 
-/// Every HTTP status has the decision of the OTLP specification, or of the stated deviation.
+/// Guarantees: every HTTP status has the decision of the OTLP specification, or of a listed
+/// deviation.
 #[test]
-fn http_table() {
+fn http_status_follows_retry_table() {
     for status in 300..600 {
         let expected = match status {
             429 | 502 | 503 | 504 => Decision::Retry { at_least: Some(Duration::from_secs(7)) },
@@ -24,9 +28,10 @@ fn http_table() {
     }
 }
 
-/// Every gRPC code has the decision of the OTLP specification, or of the stated deviation.
+/// Guarantees: every gRPC code has the decision of the OTLP specification, or of a listed
+/// deviation.
 #[test]
-fn grpc_table() {
+fn grpc_code_follows_retry_table() {
     let retryable = [1, 4, 10, 11, 14, 15];
     let settings = [7, 12, 16];
     for number in 1..=16 {
@@ -49,43 +54,44 @@ fn grpc_table() {
 }
 
 #[test]
-fn partial_success_is_never_sent_again() {
+fn partial_success_is_not_retried() {
     let outcome = Outcome::Accepted { rejected: 3, message: "bad".to_owned() };
     assert_eq!(decide(&outcome), Decision::Done);
 }
 
 #[test]
-fn what_cannot_be_read_is_dropped() {
-    assert_eq!(decide(&Outcome::Damaged("torn".to_owned())), Decision::Drop);
+fn unreadable_payload_is_dropped() {
+    assert_eq!(decide(&Outcome::Unreadable("torn".to_owned())), Decision::Drop);
 }
 
 #[test]
-fn no_answer_is_sent_again_and_wrong_settings_are_held() {
-    let refused = Failure::Refused { address: "a:1".to_owned() };
-    assert_eq!(decide(&Outcome::None(refused)), Decision::Retry { at_least: None });
-    let spoken = Failure::SpeaksHttp1 { address: "a:1".to_owned() };
-    assert_eq!(decide(&Outcome::None(spoken)), Decision::Hold);
+fn failure_retries_or_holds_by_cause() {
+    let refused = Failure::ConnectionRefused { address: "a:1".to_owned() };
+    assert_eq!(decide(&Outcome::NoResponse(refused)), Decision::Retry { at_least: None });
+    let wrong_port = Failure::SpeaksHttp1 { address: "a:1".to_owned() };
+    assert_eq!(decide(&Outcome::NoResponse(wrong_port)), Decision::Hold);
 }
 
 #[test]
-fn retry_after_takes_seconds_and_dates() {
+fn retry_after_parses_seconds_and_dates() {
     let now: jiff::Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
     assert_eq!(retry_after("125", now), Some(Duration::from_secs(125)));
     assert_eq!(retry_after("Mon, 23 Nov 2026 10:01:30 GMT", now), Some(Duration::from_secs(90)));
-    assert_eq!(retry_after("Mon, 23 Nov 2026 09:00:00 GMT", now), Some(Duration::ZERO), "a past date is no wait");
+    assert_eq!(retry_after("Mon, 23 Nov 2026 09:00:00 GMT", now), Some(Duration::ZERO), "a past date gives no delay");
     for nonsense in ["", "soon", "-5", "1.5"] {
         assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
     }
 }
 
 proptest! {
-    /// The wait is never shorter than what was asked for (up to an hour) and never longer by more than a minute.
+    /// Guarantees: the delay is at least the requested one (up to an hour), and at most a minute
+    /// longer.
     #[test]
-    fn backoff_is_bounded(failures in 0u32.., asked in 0u64..10_000, random in 0.0f64..1.0) {
-        let asked = Duration::from_secs(asked);
-        let wait = backoff(failures, Some(asked), random);
-        let obeyed = asked.min(LONGEST_ASKED);
-        prop_assert!(wait >= obeyed && wait <= obeyed + BACKOFF_LONGEST);
-        prop_assert!(backoff(1, None, random) <= BACKOFF_FIRST);
+    fn backoff_stays_within_bounds(failures in 0u32.., requested in 0u64..10_000, random in 0.0f64..1.0) {
+        let requested = Duration::from_secs(requested);
+        let wait = backoff(failures, Some(requested), random);
+        let obeyed = requested.min(MAX_RETRY_AFTER);
+        prop_assert!(wait >= obeyed && wait <= obeyed + MAX_BACKOFF);
+        prop_assert!(backoff(1, None, random) <= INITIAL_BACKOFF);
     }
 }

@@ -1,15 +1,15 @@
-//! What is different for one destination.
+//! Scenario: one destination (a signal or the fallback) has settings of its own.
 
 use std::path::PathBuf;
 
 use super::*;
 use crate::config::Protocol;
 
-/// Guarantees: each setting of each destination reaches the client of that destination, and of no other.
+/// Guarantees: each setting of a destination applies to the client of that destination only.
 ///
 /// Settings: `collector.metrics`, `collector.traces`, `collector.logs`, `collector.fallback`.
 #[tokio::test]
-async fn what_is_different_for_one_destination_counts_there() {
+async fn destination_settings_apply_to_that_destination_only() {
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(vec!["desk".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -35,7 +35,7 @@ async fn what_is_different_for_one_destination_counts_there() {
         let of_signals = Signal::ALL.map(|signal| (signal.name(), Some(clients.of(signal))));
         for (of, client) in of_signals.into_iter().chain([("fallback", clients.fallback())]) {
             let Some(client) = client else {
-                assert_ne!(of, name, "the fallback has an address");
+                assert_ne!(of, name, "the fallback has an endpoint");
                 continue;
             };
             let found = client.settings();
@@ -48,9 +48,13 @@ async fn what_is_different_for_one_destination_counts_there() {
                 assert_eq!(header.as_deref(), Some("yes"), "{of}");
                 assert_eq!(files, [Some(&own), Some(&own), Some(&own_key)], "{of}");
             } else {
-                let usual = CollectorSettings::default();
-                assert_eq!((&found.endpoint, found.protocol), (&usual.endpoint, usual.protocol), "{of} of {name}");
-                assert_eq!((found.compression, found.timeout), (usual.compression, usual.timeout), "{of} of {name}");
+                let default = CollectorSettings::default();
+                assert_eq!((&found.endpoint, found.protocol), (&default.endpoint, default.protocol), "{of} of {name}");
+                assert_eq!(
+                    (found.compression, found.timeout),
+                    (default.compression, default.timeout),
+                    "{of} of {name}"
+                );
                 assert_eq!((header, files), (None, [None::<&PathBuf>; 3]), "{of} of {name}");
             }
         }

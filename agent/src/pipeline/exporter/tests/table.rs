@@ -1,5 +1,5 @@
-//! What becomes of a batch after each answer that a collector can give, against a server that gives it: the table of
-//! docs/intended-behaviour.md, section "Delivery", line by line.
+//! Scenario: a server gives each answer that a collector can give. Line by line, the effect on the
+//! batch is that of the table in docs/intended-behaviour.md, section "Delivery".
 
 use std::collections::VecDeque;
 use std::time::Instant as Clock;
@@ -8,67 +8,68 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 
 use super::*;
 
-/// What becomes of a batch of two records.
+/// The effect of an answer on a batch of two records.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Then {
-    /// Delivered, but for so many records that were refused.
+enum Effect {
+    /// Delivered, except for the rejected records.
     Done { rejected: u64 },
-    /// The same request comes once more, and not before this time has passed.
+    /// The same request is sent once more, at the earliest after this time.
     Again { after: Duration },
-    /// It stays, and the lane says that the settings are wrong.
+    /// The batch stays in the queue, and the lane reports wrong settings.
     Held,
-    /// Two requests with one record each come in its place.
+    /// Two requests with one record each follow.
     Halved,
-    /// It is gone, and counted.
+    /// The batch is dropped and counted.
     Dropped,
 }
-use Then::{Again, Done, Dropped, Halved, Held};
+use Effect::{Again, Done, Dropped, Halved, Held};
 
-const SOON: Then = Again { after: Duration::ZERO };
-const ASKED: Then = Again { after: Duration::from_secs(1) };
+const SOON: Effect = Again { after: Duration::ZERO };
+const AS_REQUESTED: Effect = Again { after: Duration::from_secs(1) };
 
-/// Requests that have arrived, as numbers of records, with their times.
+/// The requests that arrived: number of records, and time.
 type Seen = Arc<Mutex<Vec<(usize, Clock)>>>;
 
-/// Runs a lane with one batch against a server that answers, and says whether the expected came of it.
-async fn check(name: &str, settings: CollectorSettings, seen: &Seen, then: Then) {
+/// Runs a lane with one batch against a server, and checks the effect of the answer.
+async fn check(name: &str, settings: CollectorSettings, seen: &Seen, effect: Effect) {
     let dir = tempfile::tempdir().unwrap();
     let opened = Queue::open(&dir.path().join("queue.db"), &QueueSettings::default(), Compression::Gzip).unwrap();
     let queue = opened.queue;
     queue.append(new_batch(2)).await.unwrap();
     let clients = Clients::new(&settings).unwrap();
-    let exporter = Exporter::start(&queue, &clients, &Pause::default(), &pace(), |_| Operations::default());
-    if then == Held {
+    let exporter = Exporter::start(&queue, &clients, &Pause::default(), &schedule(), |_| ExportDuration::default());
+    if effect == Held {
         let (_, mut delivery) = exporter.watch().into_iter().find(|(signal, _)| *signal == Signal::Logs).unwrap();
         let held = delivery.wait_for(|delivery| delivery.state == LaneState::Held);
-        let is_held = tokio::time::timeout(LIMIT, held).await.is_ok();
+        let is_held = tokio::time::timeout(TIMEOUT, held).await.is_ok();
         assert!(is_held, "{name}: {:?}", delivery.borrow());
         assert_eq!(queue.watch().borrow().logs.items, 2, "{name}");
     } else {
         let mut stats = queue.watch();
         let empty = stats.wait_for(|stats| stats.batches() == 0);
-        let is_empty = tokio::time::timeout(LIMIT, empty).await.is_ok();
+        let is_empty = tokio::time::timeout(TIMEOUT, empty).await.is_ok();
         assert!(is_empty, "{name}: {:?}", stats.borrow());
     }
     let counted = |counter: &str| queue.watch().borrow().counters.get(counter).copied().unwrap_or_default();
     let figures = (counted("delivered.logs"), counted("rejected.logs"), counted("dropped.logs.refused"));
     let seen = seen.lock().clone();
     let records: Vec<usize> = seen.iter().map(|(records, _)| *records).collect();
-    let (expected_figures, expected_records) = match then {
+    let (expected_figures, expected_records) = match effect {
         Done { rejected } => ((2 - rejected, rejected, 0), vec![2]),
         Again { .. } => ((2, 0, 0), vec![2, 2]),
         Held => ((0, 0, 0), vec![2]),
         Halved => ((2, 0, 0), vec![2, 1, 1]),
         Dropped => ((0, 0, 2), vec![2]),
     };
-    assert_eq!((figures, records), (expected_figures, expected_records), "{name}: {then:?}");
-    if let Again { after } = then {
+    assert_eq!((figures, records), (expected_figures, expected_records), "{name}: {effect:?}");
+    if let Again { after } = effect {
         assert!(seen[1].1.duration_since(seen[0].1) >= after, "{name}: {seen:?}");
     }
-    exporter.stop(LIMIT).await;
+    exporter.stop(TIMEOUT).await;
 }
 
-/// An HTTP server that gives these bytes as its first answer, and takes everything from then on. No bytes: it hangs up.
+/// Starts an HTTP server that sends these bytes as its first answer (none: it closes the
+/// connection), and accepts every request after that.
 async fn http_server(first: String) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
@@ -80,8 +81,8 @@ async fn http_server(first: String) -> (SocketAddr, Seen) {
             let plain = crate::otlp::compression::decompress(Compression::Gzip, &body, 1 << 20).unwrap();
             let request = ExportLogsServiceRequest::decode(plain.as_slice()).unwrap();
             arrived.lock().push((request.resource_logs[0].scope_logs[0].log_records.len(), Clock::now()));
-            let usual = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
-            let answer = answers.pop_front().unwrap_or(usual);
+            let accepted = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
+            let answer = answers.pop_front().unwrap_or(accepted);
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
         }
@@ -101,7 +102,7 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> (String, Vec<u8>) {
         });
         match (end, length) {
             (Some(end), Some(length)) if all.len() >= end + length => return (head, all[end..].to_vec()),
-            _ => assert!(read > 0, "the request ends in the middle: {head}"),
+            _ => assert!(read > 0, "the request is truncated: {head}"),
         }
     }
 }
@@ -111,12 +112,13 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-/// Guarantees: every answer over HTTP has the effect that the table says, on the batch and on what the server sees.
+/// Guarantees: every answer over HTTP has the effect in the table, on the batch and on the requests
+/// that the server receives.
 #[tokio::test]
-async fn every_answer_over_http_has_its_effect() {
+async fn http_answer_has_effect_in_table() {
     let retry = "Retry-After: 1\r\n";
     let date = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3)).strftime("%a, %d %b %Y %H:%M:%S GMT");
-    let in_date = format!("Retry-After: {date}\r\n");
+    let at_date = format!("Retry-After: {date}\r\n");
     let partial = rejecting(1).encode_to_vec();
     let warning = rejecting(0).encode_to_vec();
     let rows = [
@@ -125,12 +127,12 @@ async fn every_answer_over_http_has_its_effect() {
         ("200, one record rejected", answer("200 OK", "", &partial), Done { rejected: 1 }),
         ("200, with a warning", answer("200 OK", "", &warning), Done { rejected: 0 }),
         ("429", answer("429 Too Many Requests", "", b""), SOON),
-        ("429, in a second", answer("429 Too Many Requests", retry, b""), ASKED),
+        ("429, in a second", answer("429 Too Many Requests", retry, b""), AS_REQUESTED),
         ("502", answer("502 Bad Gateway", "", b""), SOON),
-        ("503, at a time", answer("503 Service Unavailable", &in_date, b""), ASKED),
+        ("503, at a time", answer("503 Service Unavailable", &at_date, b""), AS_REQUESTED),
         ("504", answer("504 Gateway Timeout", "", b""), SOON),
         ("no answer", String::new(), SOON),
-        ("an answer that ends in the middle", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_owned(), SOON),
+        ("a truncated answer", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_owned(), SOON),
         ("302", answer("302 Found", "Location: /elsewhere\r\n", b""), Held),
         ("401", answer("401 Unauthorized", "", b""), Held),
         ("403", answer("403 Forbidden", "", b""), Held),
@@ -146,10 +148,10 @@ async fn every_answer_over_http_has_its_effect() {
         ("501", answer("501 Not Implemented", "", b""), Dropped),
     ];
     let mut checks = JoinSet::new();
-    for (name, first, then) in rows {
+    for (name, first, effect) in rows {
         checks.spawn(async move {
             let (address, seen) = http_server(first).await;
-            check(name, http(address), &seen, then).await;
+            check(name, http(address), &seen, effect).await;
         });
     }
     while let Some(checked) = checks.join_next().await {
@@ -157,9 +159,9 @@ async fn every_answer_over_http_has_its_effect() {
     }
 }
 
-/// Guarantees: the same over gRPC.
+/// Guarantees: every answer over gRPC has the effect in the table.
 #[tokio::test]
-async fn every_answer_over_grpc_has_its_effect() {
+async fn grpc_answer_has_effect_in_table() {
     use tonic::Code;
     let status = |code: Code| Err(Status::new(code, "no"));
     let retry_info = |code: Code| {
@@ -176,9 +178,9 @@ async fn every_answer_over_grpc_has_its_effect() {
         ("ABORTED", status(Code::Aborted), SOON),
         ("OUT_OF_RANGE", status(Code::OutOfRange), SOON),
         ("UNAVAILABLE", status(Code::Unavailable), SOON),
-        ("UNAVAILABLE, in a second", retry_info(Code::Unavailable), ASKED),
+        ("UNAVAILABLE, in a second", retry_info(Code::Unavailable), AS_REQUESTED),
         ("DATA_LOSS", status(Code::DataLoss), SOON),
-        ("RESOURCE_EXHAUSTED, in a second", retry_info(Code::ResourceExhausted), ASKED),
+        ("RESOURCE_EXHAUSTED, in a second", retry_info(Code::ResourceExhausted), AS_REQUESTED),
         ("RESOURCE_EXHAUSTED", status(Code::ResourceExhausted), Dropped),
         ("RESOURCE_EXHAUSTED, too large", Err(Status::resource_exhausted(too_large)), Halved),
         ("UNAUTHENTICATED", status(Code::Unauthenticated), Held),
@@ -192,7 +194,7 @@ async fn every_answer_over_grpc_has_its_effect() {
         ("INTERNAL", status(Code::Internal), Dropped),
     ];
     let mut checks = JoinSet::new();
-    for (name, first, then) in rows {
+    for (name, first, effect) in rows {
         checks.spawn(async move {
             let seen = Seen::default();
             let (arrived, mut first) = (Arc::clone(&seen), Some(first));
@@ -201,7 +203,7 @@ async fn every_answer_over_grpc_has_its_effect() {
                 first.take().unwrap_or(Ok(ExportLogsServiceResponse::default()))
             })
             .await;
-            check(name, grpc(address), &seen, then).await;
+            check(name, grpc(address), &seen, effect).await;
         });
     }
     while let Some(checked) = checks.join_next().await {
