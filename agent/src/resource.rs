@@ -1,7 +1,8 @@
-//! The resource: what every signal says of its origin, the same on metrics, traces and logs, so that a spike in a
-//! metric leads to the logs of that machine, user and session.
+//! The OpenTelemetry resource: the attributes of origin that all metrics, traces and logs share, so
+//! that a spike in a metric leads to the logs of the same machine, user and session.
 //!
-//! Invariant: made once, at the start; `session.id` outlives a restart of the agent, not of the user's session.
+//! **Invariant:** it is created once, at startup. `session.id` stays the same when the agent
+//! restarts, and changes with the user's session.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,9 +23,10 @@ use crate::paths::{DataDir, write_atomically};
 
 /// `service.name` of the agent's own data.
 pub const SERVICE_NAME: &str = "insights-agent";
-/// `schema_url` of what the agent makes itself: the version of the conventions that its names come from.
+/// `schema_url` of the data that the agent creates: the version of the semantic conventions in use.
 pub const SCHEMA_URL: &str = opentelemetry_semantic_conventions::SCHEMA_URL;
-/// Two readings of the boot time differ by this at most: it is derived from the clock, which is corrected now and then.
+/// Maximum difference between two readings of the boot time. It is derived from the clock, which is
+/// corrected from time to time.
 const BOOT_TIME_TOLERANCE_SECS: u64 = 120;
 
 /// Attributes of the resource, by key.
@@ -32,7 +34,8 @@ const BOOT_TIME_TOLERANCE_SECS: u64 = 120;
 pub struct Resource(BTreeMap<String, String>);
 
 impl Resource {
-    /// Looks at this machine, user and session. The company's attributes win over what is found.
+    /// Detects the attributes of this machine, user and session. Attributes set by the company take
+    /// precedence.
     #[must_use]
     pub fn detect(settings: &ResourceSettings, data: &DataDir) -> Self {
         let mut attributes = BTreeMap::new();
@@ -59,13 +62,15 @@ impl Resource {
                 UserPolicy::Hash => {
                     let key = match &settings.user_hash_key {
                         Some(key) => Ok(key.reveal().as_bytes().to_vec()),
-                        None => own_key(&data.user_hash_key()),
+                        None => installation_key(&data.user_hash_key()),
                     };
                     match key {
                         Ok(key) => put(semconv::USER_HASH, Some(user_hash(&key, &name))),
-                        // A key that is another one after each start would make many users of one.
+                        // A new key after each start would turn one user into many.
                         Err(error) => {
-                            tracing::error!(%error, "the key of the user's hash cannot be kept; none is sent");
+                            tracing::error!(
+                                "failed to load or store the key of the user hash: {error:#}; the user is not identified"
+                            );
                         }
                     }
                 }
@@ -78,25 +83,25 @@ impl Resource {
         Self(attributes)
     }
 
-    /// The value of an attribute; empty if it has none.
+    /// Returns the value of an attribute; empty if it is not set.
     #[must_use]
     pub fn get(&self, key: &str) -> &str {
         self.iter().find(|(of, _)| *of == key).map_or("", |(_, value)| value)
     }
 
-    /// The attributes, in order of their keys.
+    /// Returns the attributes, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// For the OpenTelemetry SDK.
+    /// Converts to the resource of the OpenTelemetry SDK.
     #[must_use]
     pub fn to_sdk(&self) -> SdkResource {
         let attributes = self.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         SdkResource::builder_empty().with_schema_url(attributes, SCHEMA_URL).build()
     }
 
-    /// Encoded as `opentelemetry.proto.resource.v1.Resource`.
+    /// Encodes as `opentelemetry.proto.resource.v1.Resource`.
     #[must_use]
     pub fn to_protobuf(&self) -> Vec<u8> {
         let attributes = self.0.iter().map(|(key, value)| ProtoKeyValue {
@@ -108,7 +113,7 @@ impl Resource {
     }
 }
 
-/// `host.arch` as the semantic conventions write it.
+/// Returns `host.arch` as defined by the semantic conventions.
 fn host_arch(arch: &str) -> &str {
     match arch {
         "x86_64" => "amd64",
@@ -121,15 +126,15 @@ fn user_name() -> Option<String> {
     whoami::username().ok()
 }
 
-/// The first 128 bits of the name's HMAC-SHA256, in hexadecimal. Windows does not tell `Anna` from `anna`, so the hash
-/// does not either.
+/// Returns the first 128 bits of the HMAC-SHA256 of the name, in hexadecimal. The name is converted
+/// to lower case first, because Windows user names are not case-sensitive.
 fn user_hash(key: &[u8], name: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), name.to_lowercase().as_bytes());
     tag.as_ref().first_chunk().map(|first| format!("{:032x}", u128::from_be_bytes(*first))).unwrap_or_default()
 }
 
-/// This installation's own key, made at the first call.
-fn own_key(file: &Path) -> io::Result<Vec<u8>> {
+/// Returns this installation's own key, creating it at the first call.
+fn installation_key(file: &Path) -> io::Result<Vec<u8>> {
     match std::fs::read(file) {
         Ok(key) if key.len() >= 16 => Ok(key),
         Ok(_) => new_key(file),
@@ -144,7 +149,7 @@ fn new_key(file: &Path) -> io::Result<Vec<u8>> {
     Ok(key)
 }
 
-/// What tells one session of a user from the next: the boot, and the system's own number of the session.
+/// Identifies a session of the user: the boot time, and the session number of the operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SessionMark {
     boot_unix_secs: u64,
@@ -169,31 +174,32 @@ impl SessionMark {
     }
 }
 
-/// The identifier of the session: the kept one if it is of this session, else a new one, which is kept.
+/// Returns the session id: the stored one if it belongs to this session, otherwise a new one, which
+/// is stored.
 fn session_id(file: &Path, mark: &SessionMark) -> String {
     let stored = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<StoredSession>(&bytes).ok());
     if let Some(stored) = stored.filter(|stored| stored.mark.is_same(mark)) {
         return stored.id;
     }
     let session = StoredSession { id: Uuid::new_v4().to_string(), mark: mark.clone() };
-    let kept = serde_json::to_vec(&session).map_err(io::Error::from).and_then(|json| write_atomically(file, &json));
-    if let Err(error) = kept {
-        // A full disk does not keep the agent from starting.
-        tracing::warn!(%error, "the identifier of the session could not be kept; it ends with the agent");
+    let stored = serde_json::to_vec(&session).map_err(io::Error::from).and_then(|json| write_atomically(file, &json));
+    if let Err(error) = stored {
+        // A full disk must not prevent the agent from starting.
+        tracing::warn!("failed to store the session id: {error:#}; it will change when the agent restarts");
     }
     session.id
 }
 
 #[cfg(unix)]
 mod platform {
-    /// systemd's machine id (machine-id(5)), which the semantic conventions name as `host.id` of a machine that is not
-    /// in a cloud.
+    /// systemd's machine id (machine-id(5)), which the semantic conventions define as `host.id` of
+    /// a machine that is not in a cloud.
     pub(super) fn machine_id() -> Option<String> {
         let id = std::fs::read_to_string("/etc/machine-id").ok()?;
         Some(id.trim().to_owned())
     }
 
-    /// logind's number of the session, if there is one.
+    /// The session number of logind, if there is one.
     pub(super) fn session() -> String {
         std::env::var("XDG_SESSION_ID").unwrap_or_default()
     }
@@ -203,13 +209,13 @@ mod platform {
 mod platform {
     use windows::Win32::System::RemoteDesktop::ProcessIdToSessionId;
 
-    /// `MachineGuid`, which the semantic conventions name as `host.id` on Windows.
+    /// `MachineGuid`, which the semantic conventions define as `host.id` on Windows.
     pub(super) fn machine_id() -> Option<String> {
         let key = windows_registry::LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Cryptography").ok()?;
         key.get_string("MachineGuid").ok()
     }
 
-    /// Number of the Remote Desktop Services session, which is also that of the console.
+    /// Number of the Remote Desktop Services session; the console has one too.
     #[allow(unsafe_code)]
     pub(super) fn session() -> String {
         let mut session = 0u32;

@@ -6,7 +6,7 @@ mod registry;
 use std::path::PathBuf;
 
 use crate::config::{self, ConfigError, FileChoice, Inputs, Loaded};
-use crate::ioconnect::setup::usual_file;
+use crate::ioconnect::setup::default_system_json;
 use crate::paths::{self, DataDir};
 
 /// The organisation's policy file on Linux.
@@ -72,7 +72,7 @@ impl CommonArgs {
         let registry = Vec::new();
         let policy_file = || paths::test_override("INSIGHTS_POLICY_FILE").unwrap_or_else(|| PathBuf::from(POLICY_FILE));
         let policy = cfg!(unix).then(policy_file);
-        let (system_json, flags) = (usual_file(), self.set.clone());
+        let (system_json, flags) = (default_system_json(), self.set.clone());
         Ok(config::load(&Inputs { file, last_good, registry, policy, system_json, environment, flags })?)
     }
 

@@ -33,7 +33,7 @@ const NOT_UNDER_WINE: [&str; 6] = [
     "sources::logs::tests::rotation::file_renamed_compressed_and_deleted_is_read_to_end",
     "sources::logs::tests::rotation::recreated_folder_is_tailed",
     // A program that was started from outside Wine has no parent.
-    "sources::processes::list::tests::this_process",
+    "sources::processes::list::tests::own_process_has_details",
 ];
 
 /// `cargo xtask windows`.

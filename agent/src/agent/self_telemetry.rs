@@ -14,7 +14,7 @@ use crate::config::{CollectorSettings, Protocol};
 use crate::otlp::Signal;
 use crate::pipeline::queue::{DropReason, LogCounter};
 use crate::signals::metrics::{self, Metric};
-use crate::sources::processes::itself;
+use crate::sources::processes::own_usage;
 use crate::status::Status;
 
 /// What `otel.component.type` says of the queue.
@@ -90,10 +90,10 @@ pub(super) fn start(
         }
     });
     metrics::OWN_CPU_TIME.observe_f64(&meter, |observer| {
-        itself().inspect(|(cpu, _)| observer.observe(Duration::as_secs_f64(cpu), &[]));
+        own_usage().inspect(|(cpu, _)| observer.observe(Duration::as_secs_f64(cpu), &[]));
     });
     metrics::OWN_MEMORY_USAGE.observe_u64(&meter, |observer| {
-        itself().inspect(|(_, memory)| observer.observe(*memory, &[]));
+        own_usage().inspect(|(_, memory)| observer.observe(*memory, &[]));
     });
 }
 

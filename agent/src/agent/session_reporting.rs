@@ -52,7 +52,7 @@ impl SessionReporter {
             && let Err(error) = self.spans.append(spans.clone()).await
         {
             tracing::warn!("failed to queue spans, will retry: {error:#}");
-            focus.give_back(spans);
+            focus.return_spans(spans);
         }
         let (usage, file) = (focus.usage(), self.data.usage());
         match tokio::task::spawn_blocking(move || usage.store(&file)).await {

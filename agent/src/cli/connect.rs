@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use insights_agent::config::{ReceiverSettings, Secret};
 use insights_agent::control::{AskError, Reply, Request, ask};
-use insights_agent::ioconnect::setup::{Pointed, pointed_at, usual_file};
+use insights_agent::ioconnect::setup::{UpdatedConfig, default_system_json, with_insights_endpoint};
 use insights_agent::startup::CommonArgs;
 
 use super::block_on;
@@ -38,17 +38,18 @@ pub(super) fn setup(common: &CommonArgs, setup: &Setup) -> anyhow::Result<ExitCo
     }
     let address = address(common, &receiver)?;
     let token = receiver.token.as_ref().map(Secret::reveal);
-    let Some(file) = setup.file.clone().or_else(usual_file) else {
+    let Some(file) = setup.file.clone().or_else(default_system_json) else {
         if setup.write {
             bail!("io.Connect's system.json is not in the usual place; name it with --file");
         }
-        print!("{}", pointed_at("{}\n", &address, token)?.text);
+        print!("{}", with_insights_endpoint("{}\n", &address, token)?.text);
         return Ok(ExitCode::SUCCESS);
     };
     let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let changed = pointed_at(&text, &address, token);
-    let Pointed { text: new, off } = changed.with_context(|| format!("{} cannot be changed", file.display()))?;
-    for place in off {
+    let changed = with_insights_endpoint(&text, &address, token);
+    let UpdatedConfig { text: new, disabled } =
+        changed.with_context(|| format!("{} cannot be changed", file.display()))?;
+    for place in disabled {
         eprintln!("`{place}` is false in {}, and stays so: what it switches off is not sent.", file.display());
     }
     if !setup.write {

@@ -1,8 +1,9 @@
-//! Which app of io.Connect a window is.
+//! Maps a window to the io.Connect app that it belongs to.
 //!
-//! A web app's window belongs to the platform's main process, so its process does not name it: its title does, if the
-//! settings or an app definition say which title an app has. A native app is a process below the platform. Whatever
-//! belongs to neither is `other`. Titles are used here and go no further.
+//! The windows of web apps belong to the main process of the platform, so the process does not
+//! identify the app. The title does, if the settings or an app definition map titles to apps. A
+//! native app is a process below the platform. All other windows belong to `other`. Window titles
+//! are used here only; they are never stored or exported.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,37 +15,39 @@ use super::processes::Role;
 use crate::config::{AppRule, FocusSettings, Template};
 use crate::glob;
 
-/// Name of all that is not of io.Connect.
+/// Name of everything that is not part of io.Connect.
 pub const OTHER: &str = "other";
-/// Name of a window of the platform whose app is not known.
+/// Name of a platform window whose app is unknown.
 pub const PLATFORM: &str = "platform";
-/// Most names: with more, each would be seen by hardly anyone, and dashboards drown. All further apps are `other`.
-const MOST_NAMES: usize = 500;
-/// Definitions are some KiB; what is larger is something else.
-const LARGEST_DEFINITION: u64 = 4 << 20;
+/// Maximum number of app names. With more, each would be seen by few users and dashboards would
+/// become unreadable. All further apps are named `other`.
+const MAX_APP_NAMES: usize = 500;
+/// Maximum size of an app definition file. Definitions are a few KiB; a larger file is something
+/// else.
+const MAX_DEFINITION_BYTES: u64 = 4 << 20;
 
-/// What is known of a window.
+/// The known properties of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts<'a> {
-    /// The system's number of the window.
+pub struct WindowFacts<'a> {
+    /// The window handle or id of the system.
     pub id: u64,
-    /// Its title.
+    /// The title.
     pub title: &'a str,
-    /// Its class.
+    /// The window class.
     pub class: &'a str,
-    /// File name of its program, without `.exe`; empty if unknown.
+    /// File name of the program, without `.exe`; empty if unknown.
     pub program: &'a str,
-    /// What its process is to io.Connect, if anything.
+    /// Role of the window's process in io.Connect, if any.
     pub role: Option<Role>,
 }
 
-/// Names apps.
+/// Names the app of each window.
 #[derive(Debug)]
-pub struct Apps {
+pub struct AppNamer {
     rules: Vec<AppRule>,
     definitions: Vec<Definition>,
     names: HashMap<String, Arc<str>>,
-    /// A window keeps its app while its title is one that no app is known by.
+    /// The last known app of each window. A window keeps it while its title does not match any app.
     windows: HashMap<u64, Arc<str>>,
 }
 
@@ -52,23 +55,23 @@ pub struct Apps {
 struct Definition {
     app: String,
     title: String,
-    /// File name of a native app's program, without `.exe`.
+    /// File name of the program of a native app, without `.exe`.
     program: Option<String>,
 }
 
-impl Apps {
-    /// Reads the app definitions that the settings name.
+impl AppNamer {
+    /// Reads the app definitions from the folders in the settings.
     #[must_use]
     pub fn new(settings: &FocusSettings) -> Self {
         let folders = settings.app_definitions.iter().map(Template::expand_env);
         let mut definitions: Vec<_> = folders.flat_map(|folder| read_definitions(Path::new(&folder))).collect();
-        // The longest title that fits is the app's.
+        // Longest title first, so that the most specific definition wins.
         definitions.sort_by_key(|definition| std::cmp::Reverse(definition.title.len()));
         Self { rules: settings.apps.clone(), definitions, names: HashMap::new(), windows: HashMap::new() }
     }
 
-    /// The app of a window.
-    pub fn name(&mut self, window: Facts<'_>) -> Arc<str> {
+    /// Returns the app of a window.
+    pub fn name(&mut self, window: WindowFacts<'_>) -> Arc<str> {
         let Some(name) = self.find(&window).map(str::to_owned) else {
             return match (self.windows.get(&window.id), window.role) {
                 (Some(known), Some(_)) => Arc::clone(known),
@@ -82,12 +85,12 @@ impl Apps {
         name
     }
 
-    /// Forgets windows that are gone.
+    /// Forgets windows that no longer exist.
     pub fn retain(&mut self, is_there: impl Fn(u64) -> bool) {
         self.windows.retain(|id, _| is_there(*id));
     }
 
-    fn find(&self, window: &Facts<'_>) -> Option<&str> {
+    fn find(&self, window: &WindowFacts<'_>) -> Option<&str> {
         let ruled = self.rules.iter().find(|rule| fits(rule, window)).map(|rule| rule.app.as_str());
         ruled.or_else(|| {
             let role = window.role?;
@@ -103,7 +106,7 @@ impl Apps {
         if let Some(known) = self.names.get(name) {
             return Arc::clone(known);
         }
-        if self.names.len() >= MOST_NAMES {
+        if self.names.len() >= MAX_APP_NAMES {
             return OTHER.into();
         }
         let new: Arc<str> = name.into();
@@ -112,7 +115,7 @@ impl Apps {
     }
 }
 
-fn fits(rule: &AppRule, window: &Facts<'_>) -> bool {
+fn fits(rule: &AppRule, window: &WindowFacts<'_>) -> bool {
     let glob =
         |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, text));
     let is_candidate = rule.process.is_some() || window.role.is_some();
@@ -122,14 +125,15 @@ fn fits(rule: &AppRule, window: &Facts<'_>) -> bool {
         && rule.title.as_ref().is_none_or(|title| title.regex().is_match(window.title))
 }
 
-/// A title as the platform makes it by default: the definition's, and after it what tells instances apart.
+/// Returns whether `title` is a default title of the platform: the title of the definition,
+/// optionally followed by a suffix that distinguishes instances.
 fn begins_with(title: &str, definition: &str) -> bool {
     let rest = title.strip_prefix(definition);
     rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
-/// An app definition, as far as it names things (docs.interop.io, schema of application definitions: `name`, `title`,
-/// `details.path`, `details.command`).
+/// The parts of an app definition that are needed to name an app (docs.interop.io, schema of
+/// application definitions: `name`, `title`, `details.path`, `details.command`).
 #[derive(Deserialize)]
 struct RawDefinition {
     name: String,
@@ -151,7 +155,7 @@ fn read_definitions(folder: &Path) -> Vec<Definition> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "app definitions cannot be read");
+            tracing::warn!(folder = %folder.display(), "failed to read the app definitions: {error:#}");
             return Vec::new();
         }
     };
@@ -159,7 +163,7 @@ fn read_definitions(folder: &Path) -> Vec<Definition> {
     let json = files.filter(|file| file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")));
     json.flat_map(|file| {
         definitions(&file).unwrap_or_else(|error| {
-            tracing::warn!(file = %file.display(), %error, "an app definition cannot be read");
+            tracing::warn!(file = %file.display(), "failed to read an app definition: {error:#}");
             Vec::new()
         })
     })
@@ -167,7 +171,7 @@ fn read_definitions(folder: &Path) -> Vec<Definition> {
 }
 
 fn definitions(file: &Path) -> std::io::Result<Vec<Definition>> {
-    if file.metadata()?.len() > LARGEST_DEFINITION {
+    if file.metadata()?.len() > MAX_DEFINITION_BYTES {
         return Err(std::io::ErrorKind::FileTooLarge.into());
     }
     let mut text = std::fs::read_to_string(file)?;
@@ -176,7 +180,7 @@ fn definitions(file: &Path) -> std::io::Result<Vec<Definition>> {
         serde_json::Value::Array(items) => items,
         single => vec![single],
     };
-    // Whatever else lies there is no definition.
+    // Values that are not app definitions are skipped.
     let raw = found.into_iter().filter_map(|value| serde_json::from_value::<RawDefinition>(value).ok());
     Ok(raw.map(definition).collect())
 }

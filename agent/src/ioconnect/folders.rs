@@ -1,8 +1,9 @@
-//! Where io.Connect writes its logs.
+//! Finds the log files of io.Connect.
 //!
-//! `<user data>/<ENV>-<REGION>/logs/*.log` are the platform's, `.../logs/applications/<app>.log` the applications'
-//! (docs.interop.io, Desktop > Capabilities > Logging; InteropIO/community-articles, "Understanding logs"). Names of
-//! environments and regions may hold dashes themselves, so the folder's name is not taken apart.
+//! `<user data>/<ENV>-<REGION>/logs/*.log` are the logs of the platform,
+//! `.../logs/applications/<app>.log` those of the applications (docs.interop.io, Desktop >
+//! Capabilities > Logging; InteropIO/community-articles, "Understanding logs"). Names of
+//! environments and regions may contain dashes, so the folder name is not split.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,35 +11,36 @@ use std::path::{Path, PathBuf};
 use crate::config::ConnectSettings;
 use crate::consent::LogKind;
 
-/// Where io.Connect Desktop and its predecessor keep user data, under `%LocalAppData%` (on Linux, where io.Connect has
-/// no such place, under `$XDG_DATA_HOME`).
-const USUAL: [&[&str]; 2] = [&["interop.io", "io.Connect Desktop", "UserData"], &["Tick42", "UserData"]];
+/// Default user data folders of io.Connect Desktop and its predecessor, under `%LocalAppData%` (on
+/// Linux, where io.Connect has no such folder, under `$XDG_DATA_HOME`).
+const DEFAULT_USER_DATA: [&[&str]; 2] = [&["interop.io", "io.Connect Desktop", "UserData"], &["Tick42", "UserData"]];
 
-/// Folders of archives that are looked into: years of them may have been kept.
-const MOST_ARCHIVES: usize = 200;
+/// Maximum number of archive folders that are searched: archives of many years may exist.
+const MAX_ARCHIVE_FOLDERS: usize = 200;
 
 /// A folder with log files of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct LogFolder {
     /// The folder.
     pub path: PathBuf,
-    /// Whose logs.
+    /// Whose logs it contains.
     pub kind: LogKind,
-    /// Name of the folder of the environment and region, as `DEMO-INTEROP.IO`.
+    /// Folder name of the environment and region, for example `DEMO-INTEROP.IO`.
     pub env_region: String,
 }
 
-/// The folders that may hold a folder for each environment and region: those of the settings, else the usual ones.
+/// Returns the folders that may contain a folder per environment and region: those of the settings,
+/// otherwise the default ones.
 #[must_use]
 pub fn user_data(settings: &ConnectSettings) -> Vec<PathBuf> {
     if !settings.user_data.is_empty() {
         return settings.user_data.iter().map(|path| PathBuf::from(path.expand_env())).collect();
     }
     let Some(dirs) = directories::BaseDirs::new() else { return Vec::new() };
-    USUAL.iter().map(|parts| dirs.data_local_dir().join(parts.iter().collect::<PathBuf>())).collect()
+    DEFAULT_USER_DATA.iter().map(|parts| dirs.data_local_dir().join(parts.iter().collect::<PathBuf>())).collect()
 }
 
-/// The log folders that are there now.
+/// Returns the log folders that exist now.
 #[must_use]
 pub fn log_folders(user_data: &[PathBuf]) -> Vec<LogFolder> {
     let mut found = Vec::new();
@@ -57,8 +59,9 @@ pub fn log_folders(user_data: &[PathBuf]) -> Vec<LogFolder> {
     found
 }
 
-/// The log files of a folder: `*.log`, and what rotation makes of them (`x.1.log`, `x.log.1`), but nothing compressed.
-/// Symbolic links come last: of a file that has several names, its own is the first.
+/// Returns the log files of a folder: `*.log` and their rotated names (`x.1.log`, `x.log.1`), but
+/// no compressed files. Symbolic links come last, so that a file with several names is first found
+/// under its own.
 ///
 /// # Errors
 /// When the folder cannot be listed.
@@ -74,16 +77,17 @@ pub fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Log files of earlier runs beneath a folder of logs: with `logging.files.onStartup: archive` io.Connect moves the files
-/// of the last run to `logs/archive` when it starts (docs.interop.io, schema of system.json). How it lays them out there
-/// is not known, so folders in that folder count too.
+/// Returns the log files of earlier runs below a log folder. With `logging.files.onStartup:
+/// archive`, io.Connect moves the files of the last run to `logs/archive` when it starts
+/// (docs.interop.io, schema of system.json). The layout of that folder is not documented, so its
+/// subfolders are searched too.
 #[must_use]
 pub fn archived_files(folder: &Path) -> Vec<PathBuf> {
     archives(folder).iter().filter_map(|folder| log_files(folder).ok()).flatten().collect()
 }
 
-/// Log files that were compressed after their rotation (`x.1.log.gz`, `x.log.1.gz`), in a folder of logs and in its
-/// archives.
+/// Returns the log files that were compressed after rotation (`x.1.log.gz`, `x.log.1.gz`), in a log
+/// folder and in its archives.
 #[must_use]
 pub fn compressed_files(folder: &Path) -> Vec<PathBuf> {
     let folders = std::iter::once(folder.to_owned()).chain(archives(folder));
@@ -96,24 +100,25 @@ fn archives(folder: &Path) -> Vec<PathBuf> {
     let archive = folder.join("archive");
     let inner = subfolders(&archive);
     let innermost: Vec<PathBuf> = inner.iter().flat_map(|folder| subfolders(folder)).collect();
-    std::iter::once(archive).chain(inner).chain(innermost).take(MOST_ARCHIVES).collect()
+    std::iter::once(archive).chain(inner).chain(innermost).take(MAX_ARCHIVE_FOLDERS).collect()
 }
 
-/// Name of the folder of the environment and region that a log file lies in.
+/// Returns the folder name of the environment and region that a log file belongs to.
 #[must_use]
 pub fn env_region(log_file: &Path) -> Option<String> {
     let logs = log_file.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "logs"))?;
     Some(logs.parent()?.file_name()?.to_string_lossy().into_owned())
 }
 
-/// The application that an application's log file is named after.
+/// Returns the application that an application log file is named after.
 #[must_use]
 pub fn app_name(file_name: &str) -> Option<&str> {
     let (stem, _) = file_name.split_once(".log")?;
     Some(stem).filter(|stem| !stem.is_empty())
 }
 
-/// The name that a log file had before it was rotated: log4js writes `x.log.1` or, with `keepFileExt`, `x.1.log`.
+/// Returns the name that a log file had before rotation: log4js writes `x.log.1` or, with
+/// `keepFileExt`, `x.1.log`.
 #[must_use]
 pub fn unrotated(file_name: &str) -> String {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What is known of io.Connect: its folders, processes and apps.
+//! Knowledge about io.Connect: its folders, processes, apps and `system.json`.
 
 pub mod apps;
 pub mod folders;

@@ -1,8 +1,9 @@
-//! Which processes are io.Connect's, and what each of them is to the platform.
+//! Finds the io.Connect processes and their roles.
 //!
-//! io.Connect Desktop is an Electron program: its windows and apps run in children of the same program that are told apart
-//! by `--type=` on their command lines (Chromium's `switches::kProcessType`). A launcher may stand above the platform's
-//! main process, and native apps below it.
+//! io.Connect Desktop is an Electron program. Its windows and apps run in child processes of the
+//! same program, which differ by `--type=` on their command lines (Chromium's
+//! `switches::kProcessType`). There may be a launcher above the main process of the platform, and
+//! native apps below it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,59 +11,60 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest name that Linux gives a process (`proc_pid_comm(5)`: 15 characters); longer names are cut.
-const LINUX_NAME_LENGTH: usize = 15;
+/// Maximum length of a process name on Linux (`proc_pid_comm(5)`: 15 characters); longer names are
+/// cut.
+const MAX_LINUX_NAME_LENGTH: usize = 15;
 
-/// A process in a list of all: what is cheap to know of everyone.
+/// An entry of the process list: the properties that are cheap to read for every process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its id.
+pub struct ProcessEntry {
+    /// Process id.
     pub pid: u32,
-    /// Id of the process that started it, which may be gone and its id another's.
+    /// Id of the parent process. The parent may have ended and its id may have been reused.
     pub parent: u32,
-    /// Its name, which may be cut.
+    /// Name, possibly cut.
     pub name: String,
 }
 
-/// A process, looked at closely.
+/// The details of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// As listed.
-    pub listed: Listed,
-    /// Its program's file, if it may be known.
+    /// The list entry.
+    pub listed: ProcessEntry,
+    /// Path of the program, if it can be read.
     pub exe: Option<PathBuf>,
-    /// Its command line, if it may be known.
+    /// Command line, if it can be read.
     pub command_line: Vec<String>,
-    /// When it started, in seconds since 1970. With its id, this tells it from all others.
+    /// Start time in seconds since 1970. Together with the id, it identifies a process uniquely.
     pub started: u64,
-    /// How long it has been running.
+    /// Time since the start.
     pub age: Duration,
-    /// CPU time that it has used.
+    /// CPU time used so far.
     pub cpu_time: Duration,
-    /// Physical memory that it uses, in bytes.
+    /// Physical memory in use, in bytes.
     pub memory: u64,
 }
 
-/// What a process is to the platform.
+/// Role of a process in io.Connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The platform itself.
+    /// The main process of the platform.
     Main,
     /// Windows and apps.
     Renderer,
-    /// Drawing.
+    /// Graphics.
     Gpu,
-    /// Services of Chromium: network, audio and so on.
+    /// Chromium services: network, audio and so on.
     Utility,
-    /// Native apps, and what they started.
+    /// Native apps and the processes they started.
     Native,
-    /// The launcher, crash handlers, further helpers.
+    /// The launcher, crash handlers and other helpers.
     Other,
 }
 
 impl Role {
-    /// As in attributes.
+    /// Returns the value used in attributes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,20 +78,20 @@ impl Role {
     }
 }
 
-/// A process of io.Connect.
+/// A process of io.Connect with its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
     /// The process.
     pub process: &'a Process,
-    /// What it is.
+    /// Its role.
     pub role: Role,
 }
 
-/// Ids of the processes that may be io.Connect's and deserve a closer look: those that have one of the platform's names,
-/// and all below them.
+/// Returns the ids of the processes that may belong to io.Connect and whose details are needed:
+/// those with one of the platform's names, and all their descendants.
 #[must_use]
-pub fn candidates(list: &[Listed], names: &[String]) -> Vec<u32> {
-    let roots = list.iter().filter(|process| names.iter().any(|name| may_be_named(&process.name, name)));
+pub fn candidates(list: &[ProcessEntry], names: &[String]) -> Vec<u32> {
+    let roots = list.iter().filter(|process| names.iter().any(|name| may_match_name(&process.name, name)));
     let mut found: Vec<u32> = roots.map(|process| process.pid).collect();
     if found.is_empty() {
         return found;
@@ -109,27 +111,28 @@ pub fn candidates(list: &[Listed], names: &[String]) -> Vec<u32> {
     found
 }
 
-/// The processes of io.Connect among `processes`, with their roles. `names` are file names of the platform's program,
-/// without `.exe`, in any case.
+/// Returns the processes of io.Connect among `processes`, with their roles. `names` are file names
+/// of the platform's program, without `.exe`, in any case.
 ///
-/// A process is another's child only if it is not older: system-wide, ids are used again. An app that the platform
-/// started through a process that has ended since cannot be told from any other on Linux, and is not found.
+/// A process counts as a child only if it is not older than its parent, because process ids are
+/// reused. On Linux, an app that the platform started through a process that has already ended
+/// cannot be distinguished from other programs and is not found.
 #[must_use]
 pub fn members<'a>(processes: &'a [Process], names: &[String]) -> Vec<Member<'a>> {
-    let tree = Tree::new(processes, names);
+    let tree = ProcessTree::new(processes, names);
     tree.members().map(|index| Member { process: &processes[index], role: tree.role(index) }).collect()
 }
 
-/// Positions in the list of processes, connected.
-struct Tree<'a> {
+/// The processes with their parents and children, as positions in the list.
+struct ProcessTree<'a> {
     processes: &'a [Process],
     parents: Vec<Option<usize>>,
     children: Vec<Vec<usize>>,
-    /// Which run the platform's program.
+    /// Whether each process runs the platform's program.
     platform: Vec<bool>,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> ProcessTree<'a> {
     fn new(processes: &'a [Process], names: &[String]) -> Self {
         let by_pid: HashMap<u32, usize> =
             processes.iter().enumerate().map(|(index, process)| (process.listed.pid, index)).collect();
@@ -169,8 +172,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Of the platform's processes without a type, the one that has children with a type is the platform itself. Before
-    /// it has any, it is the topmost.
+    /// Returns whether this is a main process. Of the platform's processes without a type, the main
+    /// process is the one that has typed children. Before it has any, it is the topmost one.
     fn is_main(&self, index: usize) -> bool {
         let untyped = |index: &usize| self.platform[*index] && self.type_of(*index).is_none();
         let has_typed_child = |index: usize| {
@@ -181,7 +184,8 @@ impl<'a> Tree<'a> {
                 && !self.below(index).filter(untyped).any(has_typed_child))
     }
 
-    /// Crash handlers and other helpers lie beside the platform's program.
+    /// Returns whether the program is in the same folder as the platform's program, like crash
+    /// handlers and other helpers.
     fn is_installed_with_platform(&self, index: usize) -> bool {
         let folder = |index: usize| self.processes[index].exe.as_deref().and_then(Path::parent);
         let Some(own) = folder(index) else { return false };
@@ -193,7 +197,8 @@ impl<'a> Tree<'a> {
     }
 
     fn above(&self, index: usize) -> impl Iterator<Item = usize> {
-        // Processes that started in the same second could form a ring if the list was read while ids were used again.
+        // The limit prevents an endless loop: processes that started in the same second can form a
+        // cycle if ids were reused while the list was read.
         std::iter::successors(self.parents[index], |index| self.parents[*index]).take(self.processes.len())
     }
 
@@ -212,31 +217,33 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Whether a process runs the platform's program: its file says so, or if that may not be known, its name.
+/// Returns whether a process runs the platform's program. The path of the program decides; if it
+/// cannot be read, the name does.
 fn is_platform(process: &Process, names: &[String]) -> bool {
     match process.exe.as_deref().and_then(Path::file_name) {
-        Some(file) => names.iter().any(|name| is_named(&file.to_string_lossy(), name)),
-        None => names.iter().any(|name| may_be_named(&process.listed.name, name)),
+        Some(file) => names.iter().any(|name| matches_name(&file.to_string_lossy(), name)),
+        None => names.iter().any(|name| may_match_name(&process.listed.name, name)),
     }
 }
 
-fn is_named(file: &str, name: &str) -> bool {
+fn matches_name(file: &str, name: &str) -> bool {
     without_exe(file).eq_ignore_ascii_case(without_exe(name))
 }
 
-fn may_be_named(process: &str, name: &str) -> bool {
-    let cut = || name.get(..LINUX_NAME_LENGTH).is_some_and(|cut| process.eq_ignore_ascii_case(cut));
-    is_named(process, name) || cut()
+fn may_match_name(process: &str, name: &str) -> bool {
+    let cut = || name.get(..MAX_LINUX_NAME_LENGTH).is_some_and(|cut| process.eq_ignore_ascii_case(cut));
+    matches_name(process, name) || cut()
 }
 
-/// A program's file name without its ending, if that is `.exe`.
+/// Returns the file name of a program without `.exe`.
 #[must_use]
 pub fn without_exe(name: &str) -> &str {
     let Some(at) = name.len().checked_sub(4) else { return name };
     if name.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(".exe")) { &name[..at] } else { name }
 }
 
-/// The value of `--type=`. On Linux, Chromium's children replace their command line by one text with spaces.
+/// Returns the value of `--type=`. On Linux, Chromium's children replace their command line by a
+/// single string with spaces.
 fn process_type(command_line: &[String]) -> Option<&str> {
     command_line.iter().flat_map(|argument| argument.split(' ')).find_map(|part| part.strip_prefix("--type="))
 }

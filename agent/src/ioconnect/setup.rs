@@ -1,76 +1,79 @@
-//! io.Insights pointed at this agent, in the text of io.Connect's `system.json`.
+//! Configures io.Insights to send to this agent, by editing the text of io.Connect's `system.json`.
 //!
-//! io.Insights stands there under `insights`, or under `otel`, which all versions take (docs.interop.io, Insights >
-//! Configuration; schema 10.2 of io.Connect). Comments and layout of the file stay, and so does what the company has decided:
-//! an `enabled` that is there is not touched, but told if it is `false`.
+//! The io.Insights settings are in the object `insights`, or in `otel`, which all versions accept
+//! (docs.interop.io, Insights > Configuration; schema 10.2 of io.Connect). Comments and layout of
+//! the file stay, and so do the company's decisions: an existing `enabled` is never changed, only
+//! reported if it is `false`.
 
 use std::path::PathBuf;
 
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use jsonc_parser::{ParseOptions, json};
 
-/// The usual place of `system.json`, under `%LocalAppData%` (docs.interop.io, Desktop > Installation).
-const USUAL: [&str; 5] = ["interop.io", "io.Connect Desktop", "Desktop", "config", "system.json"];
-/// Keys of io.Insights, the newer first. Where none is there the last is made.
+/// Default location of `system.json`, under `%LocalAppData%` (docs.interop.io, Desktop >
+/// Installation).
+const DEFAULT_SYSTEM_JSON: [&str; 5] = ["interop.io", "io.Connect Desktop", "Desktop", "config", "system.json"];
+/// Keys of the io.Insights settings, the newer one first. If neither exists, the last one is
+/// created.
 const KEYS: [&str; 2] = ["insights", "otel"];
 
-/// Its sections, which are named as the paths of OTLP/HTTP are.
+/// Sections of the io.Insights settings. Their names are also the paths of OTLP/HTTP.
 const SIGNALS: [&str; 3] = ["metrics", "traces", "logs"];
 
 /// Why a text cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// It cannot be read as JSON, not even as JSON with comments.
-    #[error("it is no JSON: {0}")]
+    /// It is not JSON, not even JSON with comments.
+    #[error("it is not valid JSON: {0}")]
     Syntax(String),
-    /// Something else stands where an object is expected.
-    #[error("`{0}` is no object")]
-    NoObject(String),
+    /// An object is expected, but there is another value.
+    #[error("`{0}` is not a JSON object")]
+    NotAnObject(String),
 }
 
-/// Where `system.json` is if io.Connect was installed to the usual place.
+/// Returns the path of `system.json` if io.Connect is installed in the default location.
 #[must_use]
-pub fn usual_file() -> Option<PathBuf> {
-    let file = directories::BaseDirs::new()?.data_local_dir().join(USUAL.iter().collect::<PathBuf>());
+pub fn default_system_json() -> Option<PathBuf> {
+    let file = directories::BaseDirs::new()?.data_local_dir().join(DEFAULT_SYSTEM_JSON.iter().collect::<PathBuf>());
     file.exists().then_some(file)
 }
 
 /// A changed `system.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointed {
-    /// The file's new text.
+pub struct UpdatedConfig {
+    /// The new text of the file.
     pub text: String,
-    /// What is switched off in it, and stays so: `otel.enabled`, for example.
-    pub off: Vec<String>,
+    /// Settings that are turned off in the file and stay so, for example `otel.enabled`.
+    pub disabled: Vec<String>,
 }
 
-/// The text of `system.json` with io.Insights on and its addresses those of the receiver at `http` (`http://127.0.0.1:4318`),
-/// which `token` lets in, if it wants one.
+/// Returns the text of `system.json` with io.Insights enabled and sending to the receiver at `http`
+/// (`http://127.0.0.1:4318`). If the receiver requires a token, `token` is added to the headers.
 ///
 /// # Errors
 /// See [`SetupError`].
-pub fn pointed_at(text: &str, http: &str, token: Option<&str>) -> Result<Pointed, SetupError> {
+pub fn with_insights_endpoint(text: &str, http: &str, token: Option<&str>) -> Result<UpdatedConfig, SetupError> {
     let root =
         CstRootNode::parse(text, &ParseOptions::default()).map_err(|error| SetupError::Syntax(error.to_string()))?;
-    let file = root.object_value().ok_or_else(|| SetupError::NoObject("the file".to_owned()))?;
+    let file = root.object_value().ok_or_else(|| SetupError::NotAnObject("the file".to_owned()))?;
     let key = KEYS.into_iter().find(|key| file.get(key).is_some()).unwrap_or(KEYS[1]);
     let insights = object(&file, key, key)?;
-    let mut off = Vec::new();
-    off.extend(switched_off(&insights, key));
+    let mut disabled = Vec::new();
+    disabled.extend(enable_unless_set(&insights, key));
     if let Some(token) = token {
         let headers = object(&insights, "headers", &format!("{key}.headers"))?;
         set(&headers, "authorization", json!(format!("Bearer {token}")));
     }
     for signal in SIGNALS {
         let section = object(&insights, signal, &format!("{key}.{signal}"))?;
-        off.extend(switched_off(&section, &format!("{key}.{signal}")));
+        disabled.extend(enable_unless_set(&section, &format!("{key}.{signal}")));
         set(&section, "url", json!(format!("{http}/v1/{signal}")));
     }
-    Ok(Pointed { text: root.to_string(), off })
+    Ok(UpdatedConfig { text: root.to_string(), disabled })
 }
 
 fn object(above: &CstObject, key: &str, place: &str) -> Result<CstObject, SetupError> {
-    above.object_value_or_create(key).ok_or_else(|| SetupError::NoObject(place.to_owned()))
+    above.object_value_or_create(key).ok_or_else(|| SetupError::NotAnObject(place.to_owned()))
 }
 
 fn set(object: &CstObject, key: &str, value: CstInputValue) {
@@ -82,8 +85,9 @@ fn set(object: &CstObject, key: &str, value: CstInputValue) {
     }
 }
 
-/// Switches a section on, unless it is said whether it is; returns the place where it is off.
-fn switched_off(section: &CstObject, place: &str) -> Option<String> {
+/// Enables a section unless it already has an `enabled` setting. Returns the path of that setting
+/// if it is `false`.
+fn enable_unless_set(section: &CstObject, place: &str) -> Option<String> {
     let Some(enabled) = section.get("enabled") else {
         section.append("enabled", json!(true));
         return None;

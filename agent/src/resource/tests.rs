@@ -1,3 +1,5 @@
+//! Scenario: the agent restarts, and the settings change what identifies the user.
+
 use super::*;
 
 fn mark(boot: u64, session: &str) -> SessionMark {
@@ -5,11 +7,11 @@ fn mark(boot: u64, session: &str) -> SessionMark {
 }
 
 #[test]
-fn a_session_keeps_its_id_over_restarts_and_clock_corrections_and_no_longer() {
+fn session_id_survives_restart_and_clock_correction() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("session.json");
     let first = session_id(&file, &mark(1000, "3"));
-    assert_eq!(session_id(&file, &mark(1090, "3")), first, "the boot time wanders with the clock");
+    assert_eq!(session_id(&file, &mark(1090, "3")), first, "the boot time drifts with clock corrections");
     let other_session = session_id(&file, &mark(1000, "4"));
     assert_ne!(other_session, first);
     assert_ne!(session_id(&file, &mark(90_000, "4")), other_session, "another boot");
@@ -18,19 +20,20 @@ fn a_session_keeps_its_id_over_restarts_and_clock_corrections_and_no_longer() {
 }
 
 #[test]
-fn the_users_hash_depends_on_the_key_and_not_on_case() {
+fn user_hash_depends_on_key_not_case() {
     assert_eq!(user_hash(b"key", "Anna"), user_hash(b"key", "anna"));
     assert_ne!(user_hash(b"key", "anna"), user_hash(b"other", "anna"));
     assert_eq!(user_hash(b"key", "anna").len(), 32);
     assert!(!user_hash(b"key", "anna").contains("anna"));
 }
 
-/// Company attributes are expanded and win; the user appears only as the policy says.
+/// Company attributes are expanded and take precedence. The user is identified only as the policy
+/// allows.
 ///
 /// Settings: `resource.user`, `resource.user_hash_key`, `resource.environment`,
 /// `resource.attributes`.
 #[test]
-fn the_resource_follows_the_settings() {
+fn resource_follows_settings() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::new(dir.path().to_owned());
     let settings = |json: serde_json::Value| serde_json::from_value::<ResourceSettings>(json).unwrap();

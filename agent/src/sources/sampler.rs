@@ -1,4 +1,4 @@
-//! A named thread that does something in steady steps until its owner lets go of it.
+//! A named thread that runs a step at a fixed interval until its owner is dropped.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,7 +6,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The thread. Dropping it ends the thread: at once while it waits, else after the step that is running.
+/// Handle of the thread. Dropping it ends the thread: immediately while it waits, otherwise after
+/// the running step.
 #[derive(Debug)]
 pub(in crate::sources) struct Sampler {
     owner: Option<Sender<Infallible>>,
@@ -14,10 +15,11 @@ pub(in crate::sources) struct Sampler {
 }
 
 impl Sampler {
-    /// Starts the thread. The first step is taken at once, each further one an `interval` after the one before was due.
+    /// Starts the thread. The first step runs immediately, each further one an `interval` after the
+    /// previous one was due.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the operating system cannot create a thread.
     pub(in crate::sources) fn start(
         name: &str,
         interval: Duration,
@@ -43,13 +45,14 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         drop(self.owner.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in the thread was reported by the panic hook; there is nothing left to clean up.
+            // A panic in the thread was already reported by the panic hook, and nothing needs
+            // cleaning up.
             _ = thread.join();
         }
     }
 }
 
-/// When the next step is due. Steps that were missed are skipped, never caught up.
+/// Returns when the next step is due. Missed steps are skipped, never made up for.
 fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
     let next = due + interval;
     if next > now { next } else { now + interval }

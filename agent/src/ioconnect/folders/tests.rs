@@ -1,7 +1,9 @@
+//! Scenario: log folders with files of every name.
+
 use super::*;
 
 #[test]
-fn names_of_log_files_and_of_their_apps() {
+fn log_file_names_are_recognised() {
     for name in ["application.log", "application.1.log", "clientlist.log.3", "GW.LOG"] {
         assert!(is_log_name(name), "{name}");
     }
@@ -21,9 +23,10 @@ fn names_of_log_files_and_of_their_apps() {
     }
 }
 
-/// Every environment and region under every root is found, each kind by itself; what is missing is no error.
+/// Every environment and region under every root is found, with each kind as a separate folder. A
+/// missing folder is not an error.
 #[test]
-fn folders_of_both_kinds_are_found() {
+fn log_folders_of_both_kinds_are_found() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("DEMO-INTEROP.IO/logs/applications")).unwrap();
     std::fs::create_dir_all(dir.path().join("PROD-EMEA-2/logs")).unwrap();

@@ -1,3 +1,5 @@
+//! Scenario: process tables with platforms on Windows and Linux, and unusual tables.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -9,13 +11,13 @@ fn names() -> Vec<String> {
     ConnectSettings::default().process_names
 }
 
-/// A process that started at second `started`, of the file `exe`, with `arguments`.
+/// Creates a process that started at second `started` from the file `exe` with `arguments`.
 fn process(pid: u32, parent: u32, started: u64, exe: &str, arguments: &str) -> Process {
     let name = exe.rsplit('/').next().unwrap_or_default().to_owned();
     let mut command_line = vec![exe.to_owned()];
     command_line.extend(arguments.split_ascii_whitespace().map(String::from));
     Process {
-        listed: Listed { pid, parent, name },
+        listed: ProcessEntry { pid, parent, name },
         exe: Some(PathBuf::from(exe)),
         command_line,
         started,
@@ -29,8 +31,8 @@ fn roles(processes: &[Process]) -> Vec<(u32, &'static str)> {
     members(processes, &names()).iter().map(|member| (member.process.listed.pid, member.role.name())).collect()
 }
 
-/// A running platform on Windows: launcher, main process, Electron's children, a native app with a browser of its own in
-/// it, among everything else that runs.
+/// A running platform on Windows: launcher, main process, Electron children and a native app that
+/// contains a browser, among unrelated processes.
 fn desktop() -> Vec<Process> {
     let inner = format!("{INSTALL}/io-connect-desktop-inner.exe");
     vec![
@@ -45,16 +47,17 @@ fn desktop() -> Vec<Process> {
         process(1060, 1010, 104, &inner, "--type=renderer --lang=en"),
         process(1070, 1010, 104, &inner, "C:/app/server.js"),
         process(1080, 1010, 104, &format!("{INSTALL}/helper.exe"), ""),
-        process(2000, 1010, 120, "D:/Apps/Blotter/Blotter.exe", "--mode=live"),
+        process(2000, 1010, 120, "D:/AppNamer/Blotter/Blotter.exe", "--mode=live"),
         process(2010, 2000, 121, "C:/Program Files/WebView2/msedgewebview2.exe", "--type=renderer"),
         process(3000, 900, 130, "C:/Program Files/Slack/slack.exe", ""),
         process(3010, 3000, 131, "C:/Program Files/Slack/slack.exe", "--type=renderer"),
     ]
 }
 
-/// The whole tree is found with its roles, and nothing else; a browser inside a native app is that app's.
+/// The whole tree is found with its roles, and nothing else. A browser inside a native app belongs
+/// to that app.
 #[test]
-fn a_platform_on_windows() {
+fn windows_platform_gets_roles() {
     assert_eq!(
         roles(&desktop()),
         [
@@ -73,21 +76,22 @@ fn a_platform_on_windows() {
     );
 }
 
-/// The closer look is for the platform's processes and their descendants only, and only if there is a platform.
+/// Candidates are the platform's processes and their descendants, and only if there is a platform.
 #[test]
-fn candidates_are_the_tree() {
-    let list: Vec<Listed> = desktop().into_iter().map(|process| process.listed).collect();
+fn candidates_are_platform_and_descendants() {
+    let list: Vec<ProcessEntry> = desktop().into_iter().map(|process| process.listed).collect();
     let mut found = candidates(&list, &names());
     found.sort_unstable();
     assert_eq!(found, [1000, 1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080, 2000, 2010]);
-    let without: Vec<Listed> = list.into_iter().filter(|listed| !(1000..2000).contains(&listed.pid)).collect();
+    let without: Vec<ProcessEntry> = list.into_iter().filter(|listed| !(1000..2000).contains(&listed.pid)).collect();
     assert!(candidates(&without, &names()).is_empty());
 }
 
-/// On Linux names are cut to 15 characters and Chromium's children have their command line in one text. Zygotes stand
-/// between the main process and the renderers. A program whose cut name is the same is not the platform.
+/// On Linux, names are cut to 15 characters and Chromium's children have their command line in a
+/// single string. Zygote processes sit between the main process and the renderers. A program with
+/// the same cut name is not the platform.
 #[test]
-fn a_platform_on_linux() {
+fn linux_platform_gets_roles() {
     let exe = "/opt/io.Connect Desktop/io-connect-desktop";
     let mut list = vec![
         process(100, 1, 10, exe, ""),
@@ -100,17 +104,17 @@ fn a_platform_on_linux() {
     list[1].command_line = vec![format!("{exe} --type=zygote --no-sandbox")];
     list[2].command_line = vec![format!("{exe} --type=renderer --lang=en")];
     for process in &mut list {
-        process.listed.name.truncate(LINUX_NAME_LENGTH);
+        process.listed.name.truncate(MAX_LINUX_NAME_LENGTH);
     }
-    let listed: Vec<Listed> = list.iter().map(|process| process.listed.clone()).collect();
-    assert_eq!(candidates(&listed, &names()).len(), 6, "by name they cannot be told apart");
+    let listed: Vec<ProcessEntry> = list.iter().map(|process| process.listed.clone()).collect();
+    assert_eq!(candidates(&listed, &names()).len(), 6, "the names alone are ambiguous");
     assert_eq!(roles(&list), [(100, "main"), (110, "other"), (120, "renderer"), (130, "other")]);
 }
 
-/// While it starts: before there are children with a type, the topmost process counts as the platform. When the program's
-/// file may not be known, the name decides.
+/// During startup, before there are typed children, the topmost process counts as the platform. If
+/// the path of the program cannot be read, the name decides.
 #[test]
-fn a_platform_that_is_starting() {
+fn starting_platform_has_topmost_main() {
     let mut list = desktop();
     list.retain(|process| process.listed.pid <= 1010);
     assert_eq!(roles(&list), [(1000, "main"), (1010, "other")]);
@@ -121,9 +125,9 @@ fn a_platform_that_is_starting() {
     assert_eq!(roles(&list), [(1000, "main"), (1010, "other")]);
 }
 
-/// Two platforms at once, the second started from the first: both are.
+/// Of two platforms, the second started from the first, both are found.
 #[test]
-fn two_platforms() {
+fn two_platforms_are_both_main() {
     let exe = "/opt/a/tick42-glue-desktop";
     let list = [
         process(1, 0, 1, exe, ""),
@@ -134,9 +138,10 @@ fn two_platforms() {
     assert_eq!(roles(&list), [(1, "main"), (2, "renderer"), (3, "main"), (4, "renderer")]);
 }
 
-/// The parent's id has been given to a platform that is younger than the child: the child is not its.
+/// The parent's id was reused by a platform that is younger than the child, so the child does not
+/// belong to it.
 #[test]
-fn an_id_that_is_used_again() {
+fn reused_parent_id_is_not_a_parent() {
     let list = [
         process(500, 1, 1000, "/opt/a/io-connect-desktop", ""),
         process(501, 500, 10, "/usr/bin/editor", ""),
@@ -145,24 +150,26 @@ fn an_id_that_is_used_again() {
     assert_eq!(roles(&list), [(500, "main"), (502, "native")]);
 }
 
-/// Names from the settings may be written with or without `.exe`, in any case; short and odd names are no trouble.
+/// Names in the settings may be written with or without `.exe`, in any case. Short and unusual
+/// names work.
 #[test]
 fn names_are_compared_without_exe_and_case() {
-    assert!(is_named("IO-Connect-Desktop.EXE", "io-connect-desktop"));
-    assert!(is_named("trading", "Trading.exe"));
-    assert!(!is_named("io-connect-desktop2.exe", "io-connect-desktop"));
-    assert!(may_be_named("io-connect-desk", "io-connect-desktop"));
-    assert!(!may_be_named("io-connect", "io-connect-desktop"));
+    assert!(matches_name("IO-Connect-Desktop.EXE", "io-connect-desktop"));
+    assert!(matches_name("trading", "Trading.exe"));
+    assert!(!matches_name("io-connect-desktop2.exe", "io-connect-desktop"));
+    assert!(may_match_name("io-connect-desk", "io-connect-desktop"));
+    assert!(!may_match_name("io-connect", "io-connect-desktop"));
     for odd in ["", "exe", ".exe", "\u{e9}xe", "a\u{1f600}"] {
-        assert!(is_named(odd, odd));
+        assert!(matches_name(odd, odd));
     }
 }
 
 proptest! {
-    /// Any table, with rings, processes that are their own parents and doubled ids: it ends, each process is there at most
-    /// once, everything of the platform's name is there, and the closer look never misses a member.
+    /// For any table, with cycles, processes that are their own parents, and duplicate ids: the
+    /// search ends, each process is found at most once, every process with the platform's name is
+    /// found, and the candidates include every member.
     #[test]
-    fn any_table(table in prop::collection::vec((0_u32..12, 0_u32..12, 0_u64..3, 0_usize..4, 0_usize..3), 0..24)) {
+    fn any_process_table_is_searched_completely(table in prop::collection::vec((0_u32..12, 0_u32..12, 0_u64..3, 0_usize..4, 0_usize..3), 0..24)) {
         let exes = ["/o/io-connect-desktop", "/o/helper", "/n/app", "/o/io-connect-desktop-inner"];
         let arguments = ["", "--type=renderer", "--type=zygote"];
         let processes: Vec<Process> = table
@@ -173,7 +180,7 @@ proptest! {
         let platform = processes.iter().filter(|process| is_platform(process, &names())).count();
         prop_assert!(found.len() >= platform && found.len() <= processes.len());
         prop_assert_eq!(found.is_empty(), platform == 0);
-        let list: Vec<Listed> = processes.iter().map(|process| process.listed.clone()).collect();
+        let list: Vec<ProcessEntry> = processes.iter().map(|process| process.listed.clone()).collect();
         let looked_at = candidates(&list, &names());
         prop_assert!(found.iter().all(|member| looked_at.contains(&member.process.listed.pid)));
     }

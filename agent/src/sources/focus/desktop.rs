@@ -1,4 +1,4 @@
-//! What the system tells of the desktop: the edge of the focus source.
+//! The desktop as the operating system shows it: the outer edge of the focus source.
 
 #[cfg(windows)]
 mod display;
@@ -16,61 +16,62 @@ use std::time::Duration;
 
 use crate::session::SessionState;
 
-/// A window on the screen.
+/// A window on the desktop.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Window {
-    /// The system's number of it, which another one can get once it is gone.
+    /// The window id of the system. It may be reused after the window has closed.
     pub(super) id: u64,
-    /// Process that it belongs to; 0 if that is not known.
+    /// The owning process; 0 if unknown.
     pub(super) pid: u32,
-    /// Its title. It goes no further than to the naming of apps.
+    /// The title. It is used only to name the app.
     pub(super) title: String,
-    /// Its class.
+    /// The window class.
     pub(super) class: String,
 }
 
-/// Who is at the desktop.
+/// Whether the user is at the desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// Somebody may be; the last input was so long ago.
-    Here(Duration),
-    /// Nobody can be, or nobody knows.
-    Away(SessionState),
+    /// The user may be there; the last input was this long ago.
+    Present(Duration),
+    /// The user cannot be there, or it is unknown.
+    Absent(SessionState),
 }
 
-/// A look at the desktop.
+/// The state of the desktop at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look {
-    /// Who is there.
+pub(super) struct DesktopSnapshot {
+    /// Whether the user is there.
     pub(super) presence: Presence,
-    /// The window in front.
-    pub(super) front: Option<Window>,
-    /// Whether that one has stopped to answer.
+    /// The window in the foreground.
+    pub(super) foreground: Option<Window>,
+    /// Whether that window has stopped responding.
     pub(super) hangs: bool,
 }
 
-/// Why a wait is over; later ones say more.
+/// Why a wait ended. Ordered: a later one implies more work than an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wake {
-    /// Nothing.
-    Nothing,
+pub(super) enum Wakeup {
+    /// The timeout has passed.
+    Timeout,
     /// Something may have changed.
     Changed,
-    /// Windows came or went.
-    Windows,
-    /// The source ends.
-    Ended,
+    /// Windows were opened or closed.
+    WindowsChanged,
+    /// The source is shutting down.
+    Shutdown,
 }
 
-/// A desktop. It is opened and used by one thread.
+/// A desktop. It is opened and used by a single thread.
 pub(super) trait Desktop {
-    /// Waits for a change. While the user is idle, the next input is one.
-    fn wait(&mut self, limit: Duration, is_idle: bool) -> Wake;
-    /// Looks.
-    fn look(&mut self) -> Look;
-    /// The windows that people see as such. Those of `known` that exist are among them also while they are hidden.
+    /// Waits for a change. While the user is idle, the next input counts as a change.
+    fn wait(&mut self, timeout: Duration, is_idle: bool) -> Wakeup;
+    /// Takes a snapshot.
+    fn snapshot(&mut self) -> DesktopSnapshot;
+    /// Returns the windows that are visible to the user, and those of `known` that exist but are
+    /// hidden.
     fn windows(&mut self, known: &[u64]) -> Vec<Window>;
-    /// Why nothing can be seen, if so.
+    /// Returns why the desktop cannot be observed, if so.
     fn problem(&self) -> Option<&str>;
 }
 
@@ -81,13 +82,13 @@ pub(super) type Waker = Box<dyn Fn() + Send>;
 pub(super) fn open() -> (Box<dyn Desktop>, Waker) {
     match platform() {
         Ok(opened) => opened,
-        Err(why) => {
-            let (sender, ended) = mpsc::channel();
+        Err(reason) => {
+            let (sender, shutdown) = mpsc::channel();
             let waker = Box::new(move || {
-                // Nobody may be waiting any more.
+                // Fails if the receiver has already been dropped.
                 let _ = sender.send(());
             });
-            (Box::new(Nowhere { why, ended }), waker)
+            (Box::new(NoDesktop { reason, shutdown }), waker)
         }
     }
 }
@@ -102,7 +103,7 @@ fn platform() -> Result<(Box<dyn Desktop>, Waker), String> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let session = std::env::var("XDG_SESSION_TYPE").unwrap_or_default();
     if session == "wayland" || (is_set("WAYLAND_DISPLAY") && session != "x11") {
-        return Err("Wayland does not tell which window is in front".to_owned());
+        return Err("Wayland does not tell which window is in foreground".to_owned());
     }
     if !is_set("DISPLAY") {
         return Err("there is no display".to_owned());
@@ -115,23 +116,23 @@ fn platform() -> Result<(Box<dyn Desktop>, Waker), String> {
     Err("this system's desktop is not known".to_owned())
 }
 
-/// No desktop.
+/// A desktop that cannot be observed.
 #[derive(Debug)]
-struct Nowhere {
-    why: String,
-    ended: Receiver<()>,
+struct NoDesktop {
+    reason: String,
+    shutdown: Receiver<()>,
 }
 
-impl Desktop for Nowhere {
-    fn wait(&mut self, limit: Duration, _: bool) -> Wake {
-        match self.ended.recv_timeout(limit) {
-            Err(RecvTimeoutError::Timeout) => Wake::Nothing,
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Wake::Ended,
+impl Desktop for NoDesktop {
+    fn wait(&mut self, timeout: Duration, _: bool) -> Wakeup {
+        match self.shutdown.recv_timeout(timeout) {
+            Err(RecvTimeoutError::Timeout) => Wakeup::Timeout,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Wakeup::Shutdown,
         }
     }
 
-    fn look(&mut self) -> Look {
-        Look { presence: Presence::Away(SessionState::Unknown), front: None, hangs: false }
+    fn snapshot(&mut self) -> DesktopSnapshot {
+        DesktopSnapshot { presence: Presence::Absent(SessionState::Unknown), foreground: None, hangs: false }
     }
 
     fn windows(&mut self, _: &[u64]) -> Vec<Window> {
@@ -139,6 +140,6 @@ impl Desktop for Nowhere {
     }
 
     fn problem(&self) -> Option<&str> {
-        Some(&self.why)
+        Some(&self.reason)
     }
 }

@@ -1,71 +1,74 @@
-//! Instances of apps, from the windows that are there: plain computation, the clock is passed in.
+//! Tracks app instances by the windows and processes that exist. Pure computation: the time is
+//! passed in.
 //!
-//! An instance is a window of the platform, or a process outside of it. What was there at the first look has begun
-//! earlier, nobody knows when: it is no start, and its length is not told.
+//! An instance is a window of the platform, or a process outside of the platform. Instances that
+//! exist at the first update were started earlier, at an unknown time: they do not count as starts,
+//! and their duration is not reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::moment::Moment;
+use super::clock::ClockReading;
 use super::timeline::AppName;
 
-/// What makes an instance: the window or process, and the app. A window that becomes another app is another instance.
+/// Identifies an instance by window or process, and app. A window that changes to another app
+/// becomes another instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct InstanceKey {
     /// The window or process.
     pub(super) owner: Owner,
     /// The app.
     pub(super) app: AppName,
 }
 
-/// Whose end is that of the instance.
+/// The object whose end is the end of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
     /// A window of the platform.
     Window(u64),
-    /// A process outside of it.
+    /// A process outside of the platform.
     Process(u32),
 }
 
-/// What has become of instances.
+/// A change of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    /// One was started.
+    /// An instance was started.
     Started(AppName),
-    /// One has ended.
+    /// An instance has ended.
     Ended {
-        /// Whose.
+        /// Its window or process.
         owner: Owner,
-        /// Of which app.
+        /// Its app.
         app: AppName,
-        /// When it began, and for how long it was there.
-        begun: Option<(Moment, Duration)>,
+        /// When it started and how long it existed; none if it is older than the agent.
+        started: Option<(ClockReading, Duration)>,
     },
 }
 
-/// Takes looks, gives changes.
+/// Compares the instances of successive updates.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
-    open: Option<BTreeMap<Key, Option<Moment>>>,
+    open: Option<BTreeMap<InstanceKey, Option<ClockReading>>>,
 }
 
 impl Instances {
-    /// All instances that are there now.
-    pub(super) fn see(&mut self, at: Moment, there: &[Key]) -> Vec<Change> {
+    /// Takes all instances that exist now and returns the changes since the previous update.
+    pub(super) fn update(&mut self, at: ClockReading, present: &[InstanceKey]) -> Vec<Change> {
         let Some(open) = &mut self.open else {
-            self.open = Some(there.iter().map(|key| (key.clone(), None)).collect());
+            self.open = Some(present.iter().map(|key| (key.clone(), None)).collect());
             return Vec::new();
         };
         let mut changes = Vec::new();
-        open.retain(|key, begun| {
-            let is_there = there.contains(key);
-            if !is_there {
-                let begun = begun.map(|begun| (begun, at.elapsed.saturating_sub(begun.elapsed)));
-                changes.push(Change::Ended { owner: key.owner, app: key.app.clone(), begun });
+        open.retain(|key, started| {
+            let is_present = present.contains(key);
+            if !is_present {
+                let started = started.map(|started| (started, at.elapsed.saturating_sub(started.elapsed)));
+                changes.push(Change::Ended { owner: key.owner, app: key.app.clone(), started });
             }
-            is_there
+            is_present
         });
-        for key in there {
+        for key in present {
             if !open.contains_key(key) {
                 open.insert(key.clone(), Some(at));
                 changes.push(Change::Started(key.app.clone()));
@@ -74,7 +77,7 @@ impl Instances {
         changes
     }
 
-    /// How many of each app there are.
+    /// Returns the number of instances of each app.
     pub(super) fn running(&self) -> BTreeMap<AppName, u64> {
         let mut running = BTreeMap::new();
         for key in self.keys() {
@@ -83,8 +86,8 @@ impl Instances {
         running
     }
 
-    /// The instances that were there at the last look.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    /// Returns the instances at the last update.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &InstanceKey> {
         self.open.iter().flat_map(BTreeMap::keys)
     }
 }

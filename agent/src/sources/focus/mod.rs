@@ -1,19 +1,20 @@
-//! Who used which app, for how long: focus, sessions and applications.
+//! Measures which app was used for how long: focus, sessions and app instances.
 //!
-//! One thread waits for the desktop to tell of a change, looks at it, and gives what it sees to the [`timeline`]; a slow
-//! poll finds what no event told. What slices and instances add up to is handed over by instruments, spans and the history
-//! of seven days. Titles of windows are seen by the naming of apps ([`crate::ioconnect::apps`]) and by nobody else.
+//! One thread waits until the desktop reports a change, takes a snapshot of the desktop and passes
+//! it to the [`timeline`]. A slow poll finds changes that no event reported. The aggregated
+//! intervals and instances are exported as metrics and spans and are stored in the usage history of
+//! seven days. Window titles are passed only to the naming of apps ([`crate::ioconnect::apps`]).
 
-mod crashes;
+mod aggregate;
+mod clock;
+mod crash_dumps;
 mod desktop;
-mod exits;
-mod family;
+mod exit_codes;
 mod instances;
-mod moment;
-mod tally;
+mod process_tree;
 mod timeline;
 mod trace;
-mod watch;
+mod watcher;
 
 use std::io;
 use std::sync::Arc;
@@ -29,32 +30,33 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_semantic_conventions::attribute::SESSION_ID;
 use parking_lot::Mutex;
 
+use self::aggregate::{AppFigures, Completed, UsageAggregate};
 use self::desktop::Waker;
-use self::tally::{AppFigures, Tally, Took};
-use self::watch::Watch;
+use self::watcher::Watcher;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::Settings;
 use crate::session::SessionState;
 use crate::signals::metrics::{self, Metric};
 use crate::usage::{Session, Usage};
 
-pub use self::tally::FocusFigures;
+pub use self::aggregate::FocusFigures;
 
-/// The running source. Stop it before the meter provider is shut down, so that its last export has all.
+/// The running source. Stop it before the meter provider is shut down, so that the last export is
+/// complete.
 #[derive(Debug)]
 pub struct FocusSource {
-    tally: Arc<Mutex<Tally>>,
-    thread: Arc<Mutex<Option<Running>>>,
+    aggregate: Arc<Mutex<UsageAggregate>>,
+    thread: Arc<Mutex<Option<FocusThread>>>,
 }
 
-struct Running {
+struct FocusThread {
     waker: Waker,
     thread: JoinHandle<()>,
 }
 
-impl std::fmt::Debug for Running {
+impl std::fmt::Debug for FocusThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("FocusThread").finish_non_exhaustive()
     }
 }
 
@@ -66,13 +68,13 @@ impl Source for FocusSource {
 
     fn start(context: &SourceContext) -> io::Result<Self> {
         let SourceContext { settings, data, resource, provider, pause, .. } = context;
-        let tally = Tally::new(resource.get(SESSION_ID), Usage::load(&data.usage()));
-        let tally = Arc::new(Mutex::new(tally));
+        let aggregate = UsageAggregate::new(resource.get(SESSION_ID), Usage::load(&data.usage()));
+        let aggregate = Arc::new(Mutex::new(aggregate));
         let meter = metrics::meter(provider, metrics::USAGE_SCOPE);
-        observe(&meter, &tally);
-        let recorder = Recorder::new(&meter);
+        observe(&meter, &aggregate);
+        let recorder = DurationRecorder::new(&meter);
         let mut watch =
-            Watch::new(Arc::clone(&tally), recorder, settings.focus.clone(), &settings.connect, pause.clone());
+            Watcher::new(Arc::clone(&aggregate), recorder, settings.focus.clone(), &settings.connect, pause.clone());
         let (sender, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("focus".to_owned()).spawn(move || {
             let (mut desktop, waker) = desktop::open();
@@ -81,59 +83,59 @@ impl Source for FocusSource {
             }
         })?;
         let waker = receiver.recv().map_err(|_| io::Error::other("the focus thread has ended"))?;
-        Ok(Self { tally, thread: Arc::new(Mutex::new(Some(Running { waker, thread }))) })
+        Ok(Self { aggregate, thread: Arc::new(Mutex::new(Some(FocusThread { waker, thread }))) })
     }
 
     fn report(&self, reports: &mut SourceReports) {
-        let tally = self.tally.lock();
+        let aggregate = self.aggregate.lock();
         let today = jiff::ZonedDateTime::now().date();
-        let active = tally.usage.days.get(&today).and_then(|day| day.states.get(&SessionState::Active).copied());
+        let active = aggregate.usage.days.get(&today).and_then(|day| day.states.get(&SessionState::Active).copied());
         let active = Duration::try_from_secs_f64(active.unwrap_or_default()).unwrap_or_default();
         let active_milliseconds_today = i64::try_from(active.as_millis()).unwrap_or(i64::MAX);
-        reports.focus = FocusFigures { active_milliseconds_today, ..tally.now.clone() };
+        reports.focus = FocusFigures { active_milliseconds_today, ..aggregate.now.clone() };
     }
 
     async fn stop(&self) {
         let thread = Arc::clone(&self.thread);
-        if tokio::task::spawn_blocking(move || end(&thread)).await.is_err() {
-            tracing::error!("the focus thread could not be joined");
+        if tokio::task::spawn_blocking(move || stop_thread(&thread)).await.is_err() {
+            tracing::error!("failed to join the focus thread");
         }
     }
 }
 
 impl FocusSource {
-    /// The history.
+    /// Returns the usage history.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.tally.lock().usage.clone()
+        self.aggregate.lock().usage.clone()
     }
 
-    /// Forgets the history, but not which session this is.
+    /// Deletes the usage history, but keeps the current session.
     pub fn forget(&self) {
-        self.tally.lock().usage.days.clear();
+        self.aggregate.lock().usage.days.clear();
     }
 
-    /// The session is seen. Returns the one before, if this is another.
+    /// Records that the session was seen. Returns the previous session if this is a new one.
     #[must_use]
     pub fn record_session(&self, id: &str, at: Timestamp) -> Option<Session> {
-        self.tally.lock().usage.record_session(id, at)
+        self.aggregate.lock().usage.record_session(id, at)
     }
 
-    /// Spans that are over, to be put into the queue.
+    /// Returns the finished spans, to be put into the queue.
     #[must_use]
     pub fn take_spans(&self) -> Vec<Span> {
-        self.tally.lock().take_spans()
+        self.aggregate.lock().take_spans()
     }
 
-    /// Spans that found no room.
-    pub fn give_back(&self, spans: Vec<Span>) {
-        self.tally.lock().give_back(spans);
+    /// Takes back spans that the queue could not accept.
+    pub fn return_spans(&self, spans: Vec<Span>) {
+        self.aggregate.lock().return_spans(spans);
     }
 }
 
-/// Ends the thread; the interval that was open is counted.
-fn end(thread: &Mutex<Option<Running>>) {
-    if let Some(Running { waker, thread }) = thread.lock().take() {
+/// Stops the thread. The interval in progress is counted.
+fn stop_thread(thread: &Mutex<Option<FocusThread>>) {
+    if let Some(FocusThread { waker, thread }) = thread.lock().take() {
         waker();
         if thread.join().is_err() {
             tracing::error!("the focus thread panicked");
@@ -143,20 +145,20 @@ fn end(thread: &Mutex<Option<Running>>) {
 
 impl Drop for FocusSource {
     fn drop(&mut self) {
-        end(&self.thread);
+        stop_thread(&self.thread);
     }
 }
 
-/// The histograms.
+/// The histograms of completed durations.
 #[derive(Debug)]
-struct Recorder {
+struct DurationRecorder {
     focus: Histogram<f64>,
     app: Histogram<f64>,
     platform: Histogram<f64>,
     start: Histogram<f64>,
 }
 
-impl Recorder {
+impl DurationRecorder {
     fn new(meter: &Meter) -> Self {
         Self {
             focus: metrics::APP_FOCUS_DURATION.histogram(meter),
@@ -166,45 +168,45 @@ impl Recorder {
         }
     }
 
-    fn record(&self, took: impl IntoIterator<Item = Took>) {
-        for took in took {
-            match took {
-                Took::Focus(app, length) => self.focus.record(length.as_secs_f64(), &[named(&app)]),
-                Took::App(app, length) => self.app.record(length.as_secs_f64(), &[named(&app)]),
-                Took::Platform(length) => self.platform.record(length.as_secs_f64(), &[]),
-                Took::Start(length) => self.start.record(length.as_secs_f64(), &[]),
+    fn record(&self, completed: impl IntoIterator<Item = Completed>) {
+        for completed in completed {
+            match completed {
+                Completed::Focus(app, length) => self.focus.record(length.as_secs_f64(), &[app_attribute(&app)]),
+                Completed::AppSession(app, length) => self.app.record(length.as_secs_f64(), &[app_attribute(&app)]),
+                Completed::PlatformSession(length) => self.platform.record(length.as_secs_f64(), &[]),
+                Completed::PlatformStart(length) => self.start.record(length.as_secs_f64(), &[]),
             }
         }
     }
 }
 
-fn named(app: &Arc<str>) -> KeyValue {
+fn app_attribute(app: &Arc<str>) -> KeyValue {
     KeyValue::new(metrics::APP_NAME.name, Arc::clone(app))
 }
 
-fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
-    let weak = Arc::downgrade(tally);
+fn observe(meter: &Meter, aggregate: &Arc<Mutex<UsageAggregate>>) {
+    let weak = Arc::downgrade(aggregate);
     metrics::USER_SESSION_TIME.observe_f64(meter, move |observer| {
-        if let Some(tally) = weak.upgrade() {
-            for (state, length) in &tally.lock().states {
+        if let Some(aggregate) = weak.upgrade() {
+            for (state, length) in &aggregate.lock().states {
                 observer.observe(length.as_secs_f64(), &[KeyValue::new(metrics::SESSION_STATE.name, state.name())]);
             }
         }
     });
-    let weak = Arc::downgrade(tally);
+    let weak = Arc::downgrade(aggregate);
     metrics::APP_FOCUS_TIME.observe_f64(meter, move |observer| {
-        if let Some(tally) = weak.upgrade() {
-            for (app, figures) in &tally.lock().apps {
-                observer.observe(figures.focus.as_secs_f64(), &[named(app)]);
+        if let Some(aggregate) = weak.upgrade() {
+            for (app, figures) in &aggregate.lock().apps {
+                observer.observe(figures.focus.as_secs_f64(), &[app_attribute(app)]);
             }
         }
     });
     let by_app = |metric: &Metric, value: fn(&AppFigures) -> u64| {
-        let weak = Arc::downgrade(tally);
+        let weak = Arc::downgrade(aggregate);
         metric.observe_u64(meter, move |observer| {
-            if let Some(tally) = weak.upgrade() {
-                for (app, figures) in &tally.lock().apps {
-                    observer.observe(value(figures), &[named(app)]);
+            if let Some(aggregate) = weak.upgrade() {
+                for (app, figures) in &aggregate.lock().apps {
+                    observer.observe(value(figures), &[app_attribute(app)]);
                 }
             }
         });
@@ -214,12 +216,12 @@ fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
     by_app(&metrics::APP_RUNNING, |figures| figures.running);
     by_app(&metrics::APP_HANGS, |figures| figures.hangs);
     by_app(&metrics::APP_CRASHES, |figures| figures.crashes);
-    let whole = |metric: &Metric, value: fn(&Tally) -> u64| {
-        let weak = Arc::downgrade(tally);
+    let whole = |metric: &Metric, value: fn(&UsageAggregate) -> u64| {
+        let weak = Arc::downgrade(aggregate);
         metric.observe_u64(meter, move |observer| {
-            weak.upgrade().inspect(|tally| observer.observe(value(&tally.lock()), &[]));
+            weak.upgrade().inspect(|aggregate| observer.observe(value(&aggregate.lock()), &[]));
         });
     };
-    whole(&metrics::PLATFORM_CRASHES, |tally| tally.dumps);
-    whole(&metrics::PLATFORM_STARTS, |tally| tally.platform_starts);
+    whole(&metrics::PLATFORM_CRASHES, |aggregate| aggregate.crash_dumps);
+    whole(&metrics::PLATFORM_STARTS, |aggregate| aggregate.platform_starts);
 }

@@ -1,10 +1,24 @@
-//! What every second of a session was: plain computation, the clock is in the observations.
+//! Divides the time of a session into intervals of one state each. Pure computation: the time is
+//! part of each observation.
 //!
-//! Invariants: from its first observation on, all time is in exactly one slice or still pending, so lengths add up to
-//! the time that has passed, over sleep and clocks that are set; slices are handed out in order and never taken back.
+//! **Invariants:** from the first observation on, every moment is in exactly one interval or still
+//! pending. The lengths therefore add up to the elapsed time, also across sleep and clock changes.
+//! Intervals are returned in order and never revised.
 //!
-//! Whether somebody who has stopped typing is thinking or has left is known only later: time after the last input is
-//! pending until there is another one (it was active), or until it has lasted for `idle_after` (all of it was idle).
+//! **Idle time is known only afterwards.** A user who stops typing may be thinking or may have
+//! left. If that time were reported immediately, it would have to be corrected later, but exported
+//! counters cannot be reduced. Time after the last input is therefore pending, together with the
+//! apps in the foreground. The next input proves that the user was there, and the pending time up
+//! to it becomes active. If there is none for `idle_after`, all pending time becomes idle, back to
+//! the last input.
+//!
+//! **Resync after sleep.** The system may not report that the machine slept, and the wall clock may
+//! be set during the sleep. Each observation therefore compares two clocks, one that counts sleep
+//! and one that does not ([`ClockReading`]); the difference since the previous observation is the
+//! time slept. The time awake is counted first, and pending time is decided, because input after
+//! the sleep says nothing about the time before it. Then the sleep becomes one suspended interval.
+//! Input from before the sleep no longer counts: otherwise a user who resumes the machine would be
+//! idle at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,151 +26,161 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::moment::Moment;
+use super::clock::ClockReading;
 use crate::session::SessionState;
 
 /// Name of an app.
 pub(super) type AppName = Arc<str>;
 
-/// The clocks' difference that is sleep: less than this can be their granularity.
-const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
+/// Minimum difference of the two clocks that counts as sleep. A smaller one can come from their
+/// resolution.
+const MIN_SLEEP: Duration = Duration::from_secs(2);
 
-/// What is seen of a session.
+/// The state of a session at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// Somebody may be at work.
-    Here {
-        /// The app in front.
+pub(super) enum Observation {
+    /// The user may be working.
+    Present {
+        /// The app in the foreground.
         app: AppName,
         /// Time since the last input.
         idle: Duration,
     },
-    /// Nobody can be, or nobody knows.
-    Away(SessionState),
+    /// The user cannot be working, or the state is unknown.
+    Absent(SessionState),
 }
 
-/// A stretch of a session.
+/// A period of one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Slice {
-    /// What it was.
+pub(super) struct Interval {
+    /// The state.
     pub(super) state: SessionState,
-    /// The app in front, while active.
+    /// The app in the foreground, while active.
     pub(super) app: Option<AppName>,
-    /// When it began, on the wall clock as it goes now.
+    /// Start, on the current wall clock.
     pub(super) from: Timestamp,
-    /// How long it was.
+    /// Duration.
     pub(super) length: Duration,
 }
 
-/// Takes observations, gives slices.
+/// Turns observations into intervals.
 #[derive(Debug)]
 pub(super) struct Timeline {
     idle_after: Duration,
-    last: Moment,
-    now: Now,
-    /// Since when somebody may have been at work. Input before that does not count.
-    here_since: Duration,
-    /// Up to which time slices have been handed out.
-    settled: Duration,
-    /// Apps in front since then, while nobody knows whether anybody is there.
+    last: ClockReading,
+    current: Current,
+    /// Since when the user may have been working. Input before that does not count.
+    present_since: Duration,
+    /// End of the last returned interval.
+    reported_until: Duration,
+    /// Apps in the foreground since then, while it is undecided whether the user is there.
     pending: VecDeque<(AppName, Duration)>,
 }
 
 #[derive(Debug, Clone)]
-enum Now {
-    Here(AppName),
+enum Current {
+    Present(AppName),
     Idle(AppName),
-    Away(SessionState),
+    Absent(SessionState),
 }
 
 impl Timeline {
-    /// Begins now, with nothing known.
-    pub(super) fn new(idle_after: Duration, at: Moment) -> Self {
+    /// Starts now, in the unknown state.
+    pub(super) fn new(idle_after: Duration, at: ClockReading) -> Self {
         Self {
             idle_after,
             last: at,
-            now: Now::Away(SessionState::Unknown),
-            here_since: at.elapsed,
-            settled: at.elapsed,
+            current: Current::Absent(SessionState::Unknown),
+            present_since: at.elapsed,
+            reported_until: at.elapsed,
             pending: VecDeque::new(),
         }
     }
 
-    /// Whether nobody has been there for long.
+    /// Returns whether the user has been idle for at least `idle_after`, or the display is off.
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.now, Now::Idle(_) | Now::Away(SessionState::Idle))
+        matches!(self.current, Current::Idle(_) | Current::Absent(SessionState::Idle))
     }
 
-    /// What it is now, and the app in front.
-    pub(super) fn now(&self) -> (SessionState, Option<AppName>) {
-        match &self.now {
-            Now::Here(app) => (SessionState::Active, Some(Arc::clone(app))),
-            Now::Idle(app) => (SessionState::Idle, Some(Arc::clone(app))),
-            Now::Away(state) => (*state, None),
+    /// Returns the current state and the app in the foreground.
+    pub(super) fn current(&self) -> (SessionState, Option<AppName>) {
+        match &self.current {
+            Current::Present(app) => (SessionState::Active, Some(Arc::clone(app))),
+            Current::Idle(app) => (SessionState::Idle, Some(Arc::clone(app))),
+            Current::Absent(state) => (*state, None),
         }
     }
 
-    /// What is seen now has been so since, and what was seen at the last observation was so until now.
-    pub(super) fn observe(&mut self, at: Moment, seen: Seen) -> Vec<Slice> {
+    /// Adds an observation and returns the intervals that it decides. The previous observation is
+    /// taken to hold until `at`, the new one from then on.
+    pub(super) fn observe(&mut self, at: ClockReading, observation: Observation) -> Vec<Interval> {
         let mut out = Vec::new();
         let step = at.elapsed.saturating_sub(self.last.elapsed);
         let slept = step.saturating_sub(at.awake.saturating_sub(self.last.awake));
-        let slept = if slept < SHORTEST_SLEEP { Duration::ZERO } else { slept };
+        let slept = if slept < MIN_SLEEP { Duration::ZERO } else { slept };
         let awake = step.saturating_sub(slept);
         let was_idle = self.is_idle();
-        self.pass(at, awake, slept, &seen, &mut out);
-        match seen {
-            Seen::Away(state) => {
-                self.settle(&at, &mut out);
-                self.now = Now::Away(state);
+        self.account_elapsed(at, awake, slept, &observation, &mut out);
+        match observation {
+            Observation::Absent(state) => {
+                self.resolve_pending(&at, &mut out);
+                self.current = Current::Absent(state);
             }
-            Seen::Here { app, idle } => {
-                if matches!(self.now, Now::Away(_)) || !slept.is_zero() {
-                    self.here_since = at.elapsed;
+            Observation::Present { app, idle } => {
+                if matches!(self.current, Current::Absent(_)) || !slept.is_zero() {
+                    self.present_since = at.elapsed;
                 }
-                let input = at.elapsed.saturating_sub(idle).max(self.here_since);
-                self.settle_active_until(&at, input, &mut out);
-                let still_idle = was_idle && slept.is_zero() && self.pending.is_empty() && self.here_since < at.elapsed;
+                let input = at.elapsed.saturating_sub(idle).max(self.present_since);
+                self.confirm_active_until(&at, input, &mut out);
+                let still_idle =
+                    was_idle && slept.is_zero() && self.pending.is_empty() && self.present_since < at.elapsed;
                 let is_idle = still_idle || self.pending_length() >= self.idle_after;
                 if is_idle {
-                    self.settle(&at, &mut out);
+                    self.resolve_pending(&at, &mut out);
                 }
-                self.now = if is_idle { Now::Idle(app) } else { Now::Here(app) };
+                self.current = if is_idle { Current::Idle(app) } else { Current::Present(app) };
             }
         }
         self.last = at;
         out
     }
 
-    /// Nothing more comes: hands out what is pending.
-    pub(super) fn finish(&mut self, at: Moment) -> Vec<Slice> {
-        self.observe(at, Seen::Away(SessionState::Unknown))
+    /// Ends the timeline and returns the pending intervals.
+    pub(super) fn finish(&mut self, at: ClockReading) -> Vec<Interval> {
+        self.observe(at, Observation::Absent(SessionState::Unknown))
     }
 
-    /// The time since the last observation.
-    fn pass(&mut self, at: Moment, awake: Duration, slept: Duration, seen: &Seen, out: &mut Vec<Slice>) {
-        match self.now.clone() {
-            Now::Away(state) => self.put(&at, state, None, awake, out),
-            Now::Here(app) => self.pending.push_back((app, awake)),
-            Now::Idle(app) => {
-                let input = match seen {
-                    Seen::Here { idle, .. } if slept.is_zero() && *idle < self.idle_after => {
+    /// Accounts for the time since the previous observation: first `awake`, then `slept`.
+    fn account_elapsed(
+        &mut self,
+        at: ClockReading,
+        awake: Duration,
+        slept: Duration,
+        observation: &Observation,
+        out: &mut Vec<Interval>,
+    ) {
+        match self.current.clone() {
+            Current::Absent(state) => self.push_interval(&at, state, None, awake, out),
+            Current::Present(app) => self.pending.push_back((app, awake)),
+            Current::Idle(app) => {
+                let input = match observation {
+                    Observation::Present { idle, .. } if slept.is_zero() && *idle < self.idle_after => {
                         Some(at.elapsed.saturating_sub(*idle).max(self.last.elapsed))
                     }
-                    Seen::Here { .. } | Seen::Away(_) => None,
+                    Observation::Present { .. } | Observation::Absent(_) => None,
                 };
                 let back = input.map_or(Duration::ZERO, |input| at.elapsed.saturating_sub(input));
-                self.put(&at, SessionState::Idle, None, awake.saturating_sub(back), out);
+                self.push_interval(&at, SessionState::Idle, None, awake.saturating_sub(back), out);
                 if let Some(input) = input {
-                    self.here_since = input;
+                    self.present_since = input;
                     self.pending.push_back((Arc::clone(&app), back));
-                    self.now = Now::Here(app);
+                    self.current = Current::Present(app);
                 }
             }
         }
         if !slept.is_zero() {
-            self.settle(&at, out);
-            self.put(&at, SessionState::Suspended, None, slept, out);
+            self.resolve_pending(&at, out);
+            self.push_interval(&at, SessionState::Suspended, None, slept, out);
         }
     }
 
@@ -164,11 +188,11 @@ impl Timeline {
         self.pending.iter().map(|(_, length)| *length).sum()
     }
 
-    /// There was input then: what is pending from before was active.
-    fn settle_active_until(&mut self, at: &Moment, input: Duration, out: &mut Vec<Slice>) {
+    /// Confirms that there was input at `input`: pending time before it was active.
+    fn confirm_active_until(&mut self, at: &ClockReading, input: Duration, out: &mut Vec<Interval>) {
         while let Some((app, length)) = self.pending.pop_front() {
-            let confirmed = input.saturating_sub(self.settled).min(length);
-            self.put(at, SessionState::Active, Some(Arc::clone(&app)), confirmed, out);
+            let confirmed = input.saturating_sub(self.reported_until).min(length);
+            self.push_interval(at, SessionState::Active, Some(Arc::clone(&app)), confirmed, out);
             let rest = length.saturating_sub(confirmed);
             if !rest.is_zero() {
                 self.pending.push_front((app, rest));
@@ -177,24 +201,31 @@ impl Timeline {
         }
     }
 
-    /// Nothing more will be known of what is pending.
-    fn settle(&mut self, at: &Moment, out: &mut Vec<Slice>) {
+    /// Decides the pending time, because nothing more will be known about it.
+    fn resolve_pending(&mut self, at: &ClockReading, out: &mut Vec<Interval>) {
         let was_idle = self.pending_length() >= self.idle_after;
         for (app, length) in std::mem::take(&mut self.pending) {
             let (state, app) = if was_idle { (SessionState::Idle, None) } else { (SessionState::Active, Some(app)) };
-            self.put(at, state, app, length, out);
+            self.push_interval(at, state, app, length, out);
         }
     }
 
-    fn put(&mut self, at: &Moment, state: SessionState, app: Option<AppName>, length: Duration, out: &mut Vec<Slice>) {
+    fn push_interval(
+        &mut self,
+        at: &ClockReading,
+        state: SessionState,
+        app: Option<AppName>,
+        length: Duration,
+        out: &mut Vec<Interval>,
+    ) {
         if length.is_zero() {
             return;
         }
-        let from = at.wall_at(self.settled);
-        self.settled += length;
+        let from = at.wall_at(self.reported_until);
+        self.reported_until += length;
         match out.last_mut() {
             Some(last) if (last.state, &last.app) == (state, &app) => last.length += length,
-            _ => out.push(Slice { state, app, from, length }),
+            _ => out.push(Interval { state, app, from, length }),
         }
     }
 }

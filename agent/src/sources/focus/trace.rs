@@ -1,7 +1,9 @@
-//! One trace for each run of the platform: its root the platform session, below it app sessions and focus periods.
+//! One trace per run of the platform. The root span is the platform session; its children are app
+//! sessions and focus periods.
 //!
-//! Identities are made from the user's session and the platform's process, so that an agent that was restarted goes on
-//! with the same trace. A session has at most [`MOST_SPANS`] spans, so that a day stays some hundred KiB.
+//! The trace id and the id of the root span are derived from the user's session and the platform's
+//! process, so that a restarted agent continues the same trace. A trace has at most
+//! [`MAX_SPANS_PER_SESSION`] spans, which keeps the data of a day to a few hundred KiB.
 
 use std::time::Duration;
 
@@ -12,15 +14,16 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use ring::digest::{SHA256, digest};
 
-use super::family::Platform;
+use super::process_tree::Platform;
 use crate::signals::spans::{APP_SESSION, FOCUS, PLATFORM_SESSION, SPANS_LEFT_OUT, SpanDefinition};
 
-/// Most spans of a session, its root not counted.
-const MOST_SPANS: u64 = 2000;
-/// Focus that is shorter is a glance in passing.
-const SHORTEST_FOCUS: Duration = Duration::from_secs(1);
+/// Maximum number of spans per platform session, excluding the root.
+const MAX_SPANS_PER_SESSION: u64 = 2000;
+/// Minimum length of a focus period that becomes a span. Shorter ones occur when a user only passes
+/// through a window.
+const MIN_FOCUS_SPAN: Duration = Duration::from_secs(1);
 
-/// The trace of a platform.
+/// The trace of one platform session.
 #[derive(Debug)]
 pub(super) struct Trace {
     id: Vec<u8>,
@@ -37,26 +40,26 @@ impl Trace {
         Self { id: trace_id.to_vec(), root, spans: 0 }
     }
 
-    /// An app was in front.
+    /// Returns the span of a focus period, unless it is too short or the trace is full.
     pub(super) fn focus(&mut self, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
-        if length < SHORTEST_FOCUS { None } else { self.child(FOCUS, app, from, length) }
+        if length < MIN_FOCUS_SPAN { None } else { self.child(FOCUS, app, from, length) }
     }
 
-    /// An instance of an app has ended.
+    /// Returns the span of an ended app instance, unless the trace is full.
     pub(super) fn app_session(&mut self, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
         self.child(APP_SESSION, app, from, length)
     }
 
-    /// The platform has ended.
+    /// Returns the root span of an ended platform.
     pub(super) fn end(&self, from: Timestamp, length: Duration) -> Span {
-        let left_out = i64::try_from(self.spans.saturating_sub(MOST_SPANS)).unwrap_or(i64::MAX);
+        let left_out = i64::try_from(self.spans.saturating_sub(MAX_SPANS_PER_SESSION)).unwrap_or(i64::MAX);
         let attributes = if left_out > 0 { vec![(SPANS_LEFT_OUT.name, Value::IntValue(left_out))] } else { Vec::new() };
         Span { span_id: self.root.clone(), ..self.span(PLATFORM_SESSION, attributes, from, length) }
     }
 
     fn child(&mut self, name: SpanDefinition, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
         self.spans += 1;
-        if self.spans > MOST_SPANS {
+        if self.spans > MAX_SPANS_PER_SESSION {
             return None;
         }
         let app_name = name.attributes.iter().map(|attribute| attribute.name);

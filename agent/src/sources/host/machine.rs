@@ -1,8 +1,8 @@
-//! What the operating system says of the machine, cheap enough to be asked every few seconds.
+//! Values of the machine that are cheap enough to read every few seconds.
 
 use sysinfo::{MemoryRefreshKind, System};
 
-use super::tally::Space;
+use super::aggregate::Space;
 
 #[cfg(not(windows))]
 mod procfs;
@@ -27,7 +27,7 @@ impl Memory {
         Self(System::new().ok())
     }
 
-    /// Physical memory.
+    /// Returns physical memory.
     pub(super) fn physical(&mut self) -> Option<Space> {
         let system = self.0.as_mut()?;
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
@@ -35,7 +35,7 @@ impl Memory {
         (space.total > 0).then_some(space)
     }
 
-    /// Paging space. None without any.
+    /// Returns paging space; none if there is none.
     pub(super) fn paging(&mut self) -> Option<Space> {
         let system = self.0.as_mut()?;
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_swap());

@@ -1,13 +1,17 @@
 //! Metrics of this machine.
 //!
-//! One thread looks at CPU and memory every `host.sample_interval` and adds up what lies above the thresholds, so that
-//! short peaks are seen although metrics are exported far less often. Everything else is read at the export itself.
-//! Instruments only hand over what was read; they give nothing once the source has been dropped.
+//! One thread samples CPU and memory every `host.sample_interval` and adds up the time above the
+//! thresholds, so that short peaks are visible although metrics are exported much less often. All
+//! other values are read when an export starts.
+//!
+//! The instruments only pass on these values. They report nothing after the source has been
+//! dropped, and nothing on a shared machine while another agent holds the leader lock
+//! ([`leader_lock`]).
 
-mod export;
+mod aggregate;
+mod leader_lock;
 mod machine;
-mod tally;
-mod turn;
+mod readings;
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -18,27 +22,27 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 use parking_lot::Mutex;
 
-use self::export::{AtExport, Readings};
-use self::tally::{Sample, Tally};
-use self::turn::Turn;
+use self::aggregate::{HostAggregate, Sample};
+use self::leader_lock::LeaderLock;
+use self::readings::{Readings, ReadingsCache};
 use super::sampler::Sampler;
 use super::{Source, SourceContext, SourceReports};
 use crate::config::{HostSettings, Settings};
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
-pub(in crate::sources) use self::export::runs_on_battery;
+pub(in crate::sources) use self::aggregate::MAX_GAP_INTERVALS;
+pub use self::aggregate::{HostFigures, Space};
 pub(crate) use self::machine::logical_cpus;
-pub(in crate::sources) use self::tally::GAP_INTERVALS;
-pub use self::tally::{HostFigures, Space};
+pub(in crate::sources) use self::readings::runs_on_battery;
 
-/// The running source. Dropping it ends its thread within milliseconds and its metrics with it: shut the meter provider
-/// down before, so that its last export has them.
+/// The running source. Dropping it ends its thread within milliseconds and removes its metrics, so
+/// shut down the meter provider first: its last export then still includes them.
 #[derive(Debug)]
 pub struct HostSource {
-    tally: Arc<Mutex<Tally>>,
-    /// Kept for the instruments, which hold weak references.
-    _at_export: Arc<Mutex<AtExport>>,
+    aggregate: Arc<Mutex<HostAggregate>>,
+    /// Kept alive for the instruments, which hold weak references.
+    _readings: Arc<Mutex<ReadingsCache>>,
     _sampler: Sampler,
 }
 
@@ -48,16 +52,16 @@ impl HostSource {
     /// # Errors
     /// When a thread cannot be started.
     pub fn new(provider: &impl MeterProvider, settings: &HostSettings, pause: &Pause) -> io::Result<Self> {
-        let tally = Arc::new(Mutex::new(Tally::new(settings)));
-        let at_export = Arc::new(Mutex::new(AtExport::new()));
+        let aggregate = Arc::new(Mutex::new(HostAggregate::new(settings)));
+        let readings = Arc::new(Mutex::new(ReadingsCache::new()));
 
         let meter = metrics::meter(provider, metrics::HOST_SCOPE);
-        let turn = Arc::new(Turn::new(settings.one_per_machine));
-        observe_samples(&meter, &Told::new(&tally, &turn), settings);
-        observe_readings(&meter, &Told::new(&at_export, &turn), &turn);
+        let leader_lock = Arc::new(LeaderLock::new(settings.one_per_machine));
+        observe_samples(&meter, &MetricSource::new(&aggregate, &leader_lock), settings);
+        observe_readings(&meter, &MetricSource::new(&readings, &leader_lock), &leader_lock);
 
         let mut memory = machine::Memory::new();
-        let taken = Arc::clone(&tally);
+        let taken = Arc::clone(&aggregate);
         let pause = pause.clone();
         let sampler = Sampler::start("host metrics", settings.sample_interval.get(), move || {
             if pause.is_on() {
@@ -66,13 +70,13 @@ impl HostSource {
             let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
             taken.lock().add(sample);
         })?;
-        Ok(Self { tally, _at_export: at_export, _sampler: sampler })
+        Ok(Self { aggregate, _readings: readings, _sampler: sampler })
     }
 
     /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> HostFigures {
-        self.tally.lock().figures()
+        self.aggregate.lock().figures()
     }
 }
 
@@ -91,44 +95,45 @@ impl Source for HostSource {
     }
 }
 
-/// What instruments tell from: nothing once the source has been dropped, nor while another agent tells it.
+/// Data that instruments read. Returns nothing once the source has been dropped, or while another
+/// agent is the leader on this machine.
 #[derive(Debug)]
-struct Told<T> {
-    of: Weak<Mutex<T>>,
-    turn: Arc<Turn>,
+struct MetricSource<T> {
+    data: Weak<Mutex<T>>,
+    leader_lock: Arc<LeaderLock>,
 }
 
-impl<T> Clone for Told<T> {
+impl<T> Clone for MetricSource<T> {
     fn clone(&self) -> Self {
-        Self { of: Weak::clone(&self.of), turn: Arc::clone(&self.turn) }
+        Self { data: Weak::clone(&self.of), leader_lock: Arc::clone(&self.leader_lock) }
     }
 }
 
-impl<T> Told<T> {
-    fn new(of: &Arc<Mutex<T>>, turn: &Arc<Turn>) -> Self {
-        Self { of: Arc::downgrade(of), turn: Arc::clone(turn) }
+impl<T> MetricSource<T> {
+    fn new(data: &Arc<Mutex<T>>, leader_lock: &Arc<LeaderLock>) -> Self {
+        Self { data: Arc::downgrade(data), leader_lock: Arc::clone(leader_lock) }
     }
 
     fn get(&self) -> Option<Arc<Mutex<T>>> {
-        self.of.upgrade().filter(|_| self.turn.is_mine())
+        self.data.upgrade().filter(|_| self.leader_lock.is_leader())
     }
 }
 
-/// Metrics out of the samples.
-fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) {
-    let told = tally.clone();
+/// Registers the metrics that are computed from samples.
+fn observe_samples(meter: &Meter, aggregate: &MetricSource<HostAggregate>, settings: &HostSettings) {
+    let source = aggregate.clone();
     metrics::SYSTEM_CPU_UTILIZATION.observe_f64(meter, move |observer| {
-        let mean = told.get().and_then(|tally| tally.lock().take_mean_cpu());
+        let mean = source.get().and_then(|aggregate| aggregate.lock().take_mean_cpu());
         mean.inspect(|mean| observer.observe(*mean, &[]));
     });
 
     let figures =
         |metric: &Metric, observe: fn(&HostFigures, &dyn AsyncInstrument<f64>, &[KeyValue]), threshold: f64| {
-            let told = tally.clone();
+            let source = aggregate.clone();
             let attributes = [KeyValue::new(metrics::THRESHOLD.name, threshold)];
             metric.observe_f64(meter, move |observer| {
-                if let Some(tally) = told.get() {
-                    let figures = tally.lock().figures();
+                if let Some(aggregate) = source.get() {
+                    let figures = aggregate.lock().figures();
                     observe(&figures, observer, &attributes);
                 }
             });
@@ -144,35 +149,36 @@ fn observe_samples(meter: &Meter, tally: &Told<Tally>, settings: &HostSettings) 
         settings.memory_threshold.get(),
     );
 
-    let memory = |told: &Told<Tally>| told.get().and_then(|tally| tally.lock().figures().memory);
-    let told = tally.clone();
+    let memory =
+        |source: &MetricSource<HostAggregate>| source.get().and_then(|aggregate| aggregate.lock().figures().memory);
+    let source = aggregate.clone();
     metrics::SYSTEM_MEMORY_USAGE.observe_u64(meter, move |observer| {
-        memory(&told).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
+        memory(&source).inspect(|space| observe_states(observer, *space, metrics::MEMORY_STATE.name, &[]));
     });
-    let told = tally.clone();
+    let source = aggregate.clone();
     metrics::SYSTEM_MEMORY_LIMIT.observe_u64(meter, move |observer| {
-        memory(&told).inspect(|space| observer.observe(space.total, &[]));
+        memory(&source).inspect(|space| observer.observe(space.total, &[]));
     });
-    let told = tally.clone();
+    let source = aggregate.clone();
     metrics::SYSTEM_MEMORY_UTILIZATION.observe_f64(meter, move |observer| {
-        memory(&told).and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
+        memory(&source).and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
     });
 }
 
-/// Metrics that are read at each export.
-fn observe_readings(meter: &Meter, at_export: &Told<AtExport>, turn: &Arc<Turn>) {
+/// Registers the metrics that are read at each export.
+fn observe_readings(meter: &Meter, readings: &MetricSource<ReadingsCache>, leader_lock: &Arc<LeaderLock>) {
     let cpus = logical_cpus();
-    let turn = Arc::clone(turn);
+    let leader_lock = Arc::clone(leader_lock);
     metrics::SYSTEM_CPU_LOGICAL_COUNT.observe_u64(meter, move |observer| {
-        cpus.filter(|_| turn.is_mine()).inspect(|count| observer.observe(*count, &[]));
+        cpus.filter(|_| leader_lock.is_leader()).inspect(|count| observer.observe(*count, &[]));
     });
     let whole = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<u64>)| {
-        let told = at_export.clone();
-        metric.observe_u64(meter, move |observer| with_readings(&told, |readings| observe(readings, observer)));
+        let source = readings.clone();
+        metric.observe_u64(meter, move |observer| with_readings(&source, |readings| observe(readings, observer)));
     };
     let fraction = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<f64>)| {
-        let told = at_export.clone();
-        metric.observe_f64(meter, move |observer| with_readings(&told, |readings| observe(readings, observer)));
+        let source = readings.clone();
+        metric.observe_f64(meter, move |observer| with_readings(&source, |readings| observe(readings, observer)));
     };
 
     whole(&metrics::SYSTEM_PAGING_USAGE, |readings, observer| {
@@ -219,9 +225,9 @@ fn observe_readings(meter: &Meter, at_export: &Told<AtExport>, turn: &Arc<Turn>)
     });
 }
 
-fn with_readings(at_export: &Told<AtExport>, observe: impl FnOnce(&Readings)) {
-    if let Some(at_export) = at_export.get() {
-        observe(at_export.lock().readings(Instant::now()));
+fn with_readings(readings: &MetricSource<ReadingsCache>, observe: impl FnOnce(&Readings)) {
+    if let Some(readings) = readings.get() {
+        observe(readings.lock().readings(Instant::now()));
     }
 }
 
@@ -229,7 +235,7 @@ fn mounted_at(mount_point: &str) -> KeyValue {
     KeyValue::new(metrics::FILESYSTEM_MOUNTPOINT.name, mount_point.to_owned())
 }
 
-/// A point for what is used and one for what is free.
+/// Observes one data point for the used part and one for the free part.
 fn observe_states(observer: &dyn AsyncInstrument<u64>, space: Space, key: &'static str, more: &[KeyValue]) {
     for (state, bytes) in [("used", space.used), ("free", space.free())] {
         let attributes: Vec<KeyValue> = more.iter().cloned().chain([KeyValue::new(key, state)]).collect();

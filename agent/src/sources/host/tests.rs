@@ -1,4 +1,5 @@
-//! The source on this machine, through the SDK, against what the system says of itself.
+//! Scenario: the host source runs on this machine and exports through the OpenTelemetry SDK; the
+//! values are compared with those of the operating system.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use super::*;
 use crate::signals::metrics::{Instrument, METRICS};
 
-/// How long a test waits for what must come.
+/// Maximum time that a test waits for an expected result.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// One exported point.
@@ -25,7 +26,7 @@ pub(crate) struct Point {
     pub(crate) value: f64,
 }
 
-/// A meter provider that exports when it is asked, into memory.
+/// A meter provider that exports on demand, into memory.
 pub(crate) struct Exports {
     pub(crate) provider: SdkMeterProvider,
     points: Arc<Mutex<Vec<Point>>>,
@@ -39,7 +40,7 @@ impl Exports {
         Self { provider: SdkMeterProvider::builder().with_reader(reader).build(), points }
     }
 
-    /// All points of an export now.
+    /// Exports now and returns all data points.
     pub(crate) fn export(&self) -> Vec<Point> {
         self.points.lock().clear();
         self.provider.force_flush().unwrap();
@@ -109,7 +110,7 @@ fn read<T: Copy>(data: &MetricData<T>, value: fn(T) -> f64) -> (Instrument, Vec<
     }
 }
 
-/// Waits until `ready` gives something.
+/// Waits until `ready` returns a value.
 pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -121,7 +122,8 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Every point is of a metric in the table, made as the table says, with attributes of the table only.
+/// Asserts that every point belongs to a metric of the table, with the unit, instrument and scope
+/// of the table, and only with attributes of the table.
 pub(crate) fn assert_as_documented(points: &[Point]) {
     for point in points {
         let metric = METRICS.iter().find(|metric| metric.name == point.name).unwrap();
@@ -146,10 +148,10 @@ fn value(points: &[Point], name: &str, attributes: &[&str]) -> Option<f64> {
     points.iter().find(matches).map(|point| point.value)
 }
 
-/// This machine's metrics through the SDK are as documented, and agree with /proc.
+/// The metrics of this machine are as documented and agree with /proc.
 #[cfg(not(windows))]
 #[test]
-fn this_machine() {
+fn host_metrics_agree_with_procfs() {
     let exports = Exports::new();
     let source = HostSource::new(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a share of the CPU", || source.latest().cpu);
@@ -181,9 +183,10 @@ fn this_machine() {
     assert!(points.iter().all(|point| point.attributes.get("network.interface.name").is_none_or(|name| name != "lo")));
 }
 
-/// Counters are there with 0 from the first export on, before there is anything to count, so that rates work.
+/// Counters are exported as 0 from the first export on, before there is anything to count, so that
+/// rates work.
 #[test]
-fn counters_begin_at_zero() {
+fn counters_start_at_zero() {
     let exports = Exports::new();
     let hourly = HostSettings {
         sample_interval: crate::config::Period::from_secs(3600),
@@ -198,15 +201,15 @@ fn counters_begin_at_zero() {
     }
 }
 
-/// A source that was dropped leaves no thread and gives no more points, while the provider lives on.
+/// A dropped source leaves no thread and exports no more points, even while the provider lives on.
 #[test]
-fn a_dropped_source_is_silent() {
+fn dropped_source_exports_nothing() {
     let exports = Exports::new();
     let source = HostSource::new(&exports.provider, &settings(), &Pause::default()).unwrap();
     wait_for("a sample", || source.latest().memory);
-    let weak = Arc::downgrade(&source.tally);
+    let weak = Arc::downgrade(&source.aggregate);
     drop(source);
-    assert!(weak.upgrade().is_none(), "the thread has let go of it");
+    assert!(weak.upgrade().is_none(), "the thread has released it");
     let left: Vec<Point> = exports.export().into_iter().filter(|p| p.name != "system.cpu.logical.count").collect();
     assert_eq!(left, []);
 }

@@ -1,11 +1,11 @@
 //! Metrics of the io.Connect processes.
 //!
-//! One thread reads the list of processes every `processes.sample_interval`, looks closer at io.Connect's and adds up what
-//! it finds by role. Instruments only hand that over; they give nothing before the first look, and nothing once the source
-//! has been dropped.
+//! One thread reads the process list every `processes.sample_interval`, reads the details of the
+//! io.Connect processes, and aggregates them by role. The instruments only pass on the result. They
+//! report nothing before the first sample, and nothing after the source has been dropped.
 
+mod aggregate;
 pub(in crate::sources) mod list;
-mod tally;
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 use parking_lot::Mutex;
 
-use self::tally::Tally;
+use self::aggregate::ProcessAggregate;
 use super::host::logical_cpus;
 use super::sampler::Sampler;
 use super::{Source, SourceContext, SourceReports};
@@ -25,13 +25,13 @@ use crate::ioconnect::processes::{Role, members};
 use crate::pause::Pause;
 use crate::signals::metrics::{self, Metric};
 
-pub use self::tally::{ProcessFigures, RoleFigures};
+pub use self::aggregate::{ProcessFigures, RoleFigures};
 
-/// The running source. Dropping it ends its thread, after the look that is under way, and its metrics with it: shut the
-/// meter provider down before, so that its last export has them.
+/// The running source. Dropping it ends its thread after the sample in progress and removes its
+/// metrics, so shut down the meter provider first: its last export then still includes them.
 #[derive(Debug)]
 pub struct ProcessSource {
-    tally: Arc<Mutex<Tally>>,
+    aggregate: Arc<Mutex<ProcessAggregate>>,
     _sampler: Sampler,
 }
 
@@ -47,26 +47,26 @@ impl ProcessSource {
         pause: &Pause,
     ) -> io::Result<Self> {
         let interval = settings.sample_interval.get();
-        let tally = Arc::new(Mutex::new(Tally::new(interval, logical_cpus().unwrap_or(1))));
-        observe(&metrics::meter(provider, metrics::PROCESSES_SCOPE), &tally);
+        let aggregate = Arc::new(Mutex::new(ProcessAggregate::new(interval, logical_cpus().unwrap_or(1))));
+        observe(&metrics::meter(provider, metrics::PROCESSES_SCOPE), &aggregate);
 
         let names = connect.process_names.clone();
-        let looks = Arc::clone(&tally);
+        let looks = Arc::clone(&aggregate);
         let pause = pause.clone();
         let sampler = Sampler::start("process metrics", interval, move || {
             if pause.is_on() {
                 return;
             }
-            let processes = list::of_connect(&list::all(), &names);
+            let processes = list::platform_processes(&list::all(), &names);
             looks.lock().add(Instant::now(), &members(&processes, &names));
         })?;
-        Ok(Self { tally, _sampler: sampler })
+        Ok(Self { aggregate, _sampler: sampler })
     }
 
     /// Returns the latest figures.
     #[must_use]
     pub fn latest(&self) -> ProcessFigures {
-        self.tally.lock().figures().clone()
+        self.aggregate.lock().figures().clone()
     }
 }
 
@@ -86,28 +86,28 @@ impl Source for ProcessSource {
     }
 }
 
-fn observe(meter: &Meter, tally: &Arc<Mutex<Tally>>) {
-    let weak = Arc::downgrade(tally);
+fn observe(meter: &Meter, aggregate: &Arc<Mutex<ProcessAggregate>>) {
+    let weak = Arc::downgrade(aggregate);
     metrics::PROCESS_CPU_TIME.observe_f64(meter, move |observer| {
-        if let Some(tally) = weak.upgrade() {
-            for (role, figures) in &tally.lock().figures().roles {
+        if let Some(aggregate) = weak.upgrade() {
+            for (role, figures) in &aggregate.lock().figures().roles {
                 observer.observe(figures.cpu_time.as_secs_f64(), &[attribute(*role)]);
             }
         }
     });
-    let weak = Arc::downgrade(tally);
+    let weak = Arc::downgrade(aggregate);
     metrics::PROCESS_CPU_UTILIZATION.observe_f64(meter, move |observer| {
-        if let Some(tally) = weak.upgrade() {
-            for (role, share) in tally.lock().take_utilization() {
+        if let Some(aggregate) = weak.upgrade() {
+            for (role, share) in aggregate.lock().take_utilization() {
                 observer.observe(*share, &[attribute(*role)]);
             }
         }
     });
     let amounts = |metric: &Metric, amount: fn(&RoleFigures) -> u64| {
-        let weak = Arc::downgrade(tally);
+        let weak = Arc::downgrade(aggregate);
         metric.observe_u64(meter, move |observer: &dyn AsyncInstrument<u64>| {
-            if let Some(tally) = weak.upgrade() {
-                for (role, figures) in &tally.lock().figures().roles {
+            if let Some(aggregate) = weak.upgrade() {
+                for (role, figures) in &aggregate.lock().figures().roles {
                     observer.observe(amount(figures), &[attribute(*role)]);
                 }
             }
@@ -121,15 +121,15 @@ fn attribute(role: Role) -> KeyValue {
     KeyValue::new(metrics::PROCESS_ROLE.name, role.name())
 }
 
-/// Whether a process runs: whether the system lists it, and it has not ended.
+/// Returns whether the system lists a process with this id that has not ended.
 #[must_use]
 pub fn is_running(pid: u32) -> bool {
     list::all().iter().any(|process| process.pid == pid)
 }
 
-/// CPU time and memory, in bytes, of this process.
-pub(crate) fn itself() -> Option<(Duration, u64)> {
-    list::look_at(&[std::process::id()]).pop().map(|process| (process.cpu_time, process.memory))
+/// Returns the CPU time and the physical memory in bytes of this process.
+pub(crate) fn own_usage() -> Option<(Duration, u64)> {
+    list::inspect(&[std::process::id()]).pop().map(|process| (process.cpu_time, process.memory))
 }
 
 #[cfg(test)]

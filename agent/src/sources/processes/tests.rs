@@ -1,4 +1,4 @@
-//! The source on real processes, through the SDK.
+//! Scenario: the process source observes real processes and exports through the OpenTelemetry SDK.
 
 use std::collections::BTreeMap;
 #[cfg(unix)]
@@ -19,9 +19,9 @@ fn by_role(points: &[Point], name: &str) -> BTreeMap<String, f64> {
     points.map(|point| (point.attributes["ioconnect.process.role"].clone(), point.value)).collect()
 }
 
-/// Without a platform: none is running, and that is said.
+/// Without a platform, the counts are exported as 0.
 #[test]
-fn no_platform() {
+fn platform_not_running_exports_zero() {
     let exports = Exports::new();
     let connect =
         ConnectSettings { process_names: vec!["there-is-no-such-program".to_owned()], ..ConnectSettings::default() };
@@ -37,14 +37,14 @@ fn no_platform() {
     assert_eq!(source.latest().platforms(), 0);
 }
 
-/// A process that ends with the test, and takes its children along.
+/// A process that ends with the test and ends its children first.
 #[cfg(unix)]
 struct Running(Child);
 
 #[cfg(unix)]
 impl Drop for Running {
     fn drop(&mut self) {
-        // The shell ends when its input does, and ends its children first.
+        // The shell exits when its input is closed, and ends its children first.
         drop(self.0.stdin.take());
         _ = self.0.wait();
     }
@@ -58,11 +58,12 @@ fn copied_shell(folder: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// Real processes named and nested like a platform, launcher, Electron's children and a native app included, are found
-/// with their roles; CPU time is counted; when all have ended, the counts are 0 and the CPU time stays.
+/// Real processes that are named and nested like a platform (with launcher, Electron children and a
+/// native app) are found with their roles, and their CPU time is counted. When all have ended, the
+/// counts are 0 and the CPU time stays.
 #[cfg(unix)]
 #[test]
-fn a_tree_of_real_processes() {
+fn real_process_tree_gets_roles() {
     let dir = tempfile::tempdir().unwrap();
     let install = dir.path().join("install");
     let platform = copied_shell(&install, "test-io-connect-desktop");
@@ -70,8 +71,9 @@ fn a_tree_of_real_processes() {
     let crash_handler = copied_shell(&install, "crash_handler");
     let native = copied_shell(&dir.path().join("apps"), "blotter");
 
-    // Every shell burns some CPU time, starts its children, and waits for its input to end. `read` is the shell's own, so
-    // there are no further processes. Arguments after the script are just arguments to a shell.
+    // Each shell uses some CPU time, starts its children, and waits until its input is closed.
+    // `read` is a shell builtin, so there are no further processes. A shell treats arguments after
+    // the script as plain arguments.
     let wait = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; read _ <&3; exit 0";
     let child = |program: &Path, argument: &str| format!("'{}' -c '{wait}' x {argument} 3<&3 & ", program.display());
     let inner_script = [

@@ -1,59 +1,62 @@
-//! Whether the window in front still answers, by `_NET_WM_PING` (Extended Window Manager Hints 1.5).
+//! Detects a foreground window that has stopped responding, by `_NET_WM_PING` (Extended Window
+//! Manager Hints 1.5).
 
 use std::time::{Duration, Instant};
 
-/// How long a window may take to answer: what Windows allows before it calls an app hung.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long after an answer it is asked again.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Maximum time for a response. Windows uses the same limit before it reports an app as hung.
+const HANG_TIMEOUT: Duration = Duration::from_secs(5);
+/// Minimum time between a response and the next ping.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is to be done about a window.
+/// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Do {
+pub(super) enum PingAction {
     /// Nothing.
-    Nothing,
-    /// Ask it.
-    Ask,
-    /// Do not wait for the answer of another one any longer.
-    Forget,
+    None,
+    /// Send a ping to the foreground window.
+    Send,
+    /// Stop waiting for the response of another window.
+    Cancel,
 }
 
-/// Who was asked, and when.
+/// The pending ping and the last response.
 #[derive(Debug, Default)]
 pub(super) struct Ping {
-    asked: Option<(u32, Instant)>,
+    pending: Option<(u32, Instant)>,
     answered: Option<Instant>,
 }
 
 impl Ping {
-    /// This window is in front.
-    pub(super) fn front(&mut self, window: Option<u32>, now: Instant) -> Do {
-        match (self.asked, window) {
-            (Some((asked, _)), front) if Some(asked) != front => {
-                self.asked = None;
-                Do::Forget
+    /// Sets the foreground window and returns what to do.
+    pub(super) fn set_foreground(&mut self, window: Option<u32>, now: Instant) -> PingAction {
+        match (self.pending, window) {
+            (Some((pending, _)), foreground) if Some(pending) != foreground => {
+                self.pending = None;
+                PingAction::Cancel
             }
-            (Some(_), _) | (None, None) => Do::Nothing,
-            (None, Some(_)) if self.answered.is_some_and(|at| now.duration_since(at) < PAUSE) => Do::Nothing,
+            (Some(_), _) | (None, None) => PingAction::None,
+            (None, Some(_)) if self.answered.is_some_and(|at| now.duration_since(at) < PING_INTERVAL) => {
+                PingAction::None
+            }
             (None, Some(window)) => {
-                self.asked = Some((window, now));
-                Do::Ask
+                self.pending = Some((window, now));
+                PingAction::Send
             }
         }
     }
 
-    /// A window has answered. True if it is the one that was asked.
-    pub(super) fn answer(&mut self, window: u32, now: Instant) -> bool {
-        let is_it = self.asked.is_some_and(|(asked, _)| asked == window);
+    /// Records the response of a window. Returns whether a ping to that window was pending.
+    pub(super) fn record_answer(&mut self, window: u32, now: Instant) -> bool {
+        let is_it = self.pending.is_some_and(|(pending, _)| pending == window);
         if is_it {
-            (self.asked, self.answered) = (None, Some(now));
+            (self.pending, self.answered) = (None, Some(now));
         }
         is_it
     }
 
-    /// Whether the window in front takes too long.
+    /// Returns whether the response of the foreground window is overdue.
     pub(super) fn hangs(&self, now: Instant) -> bool {
-        self.asked.is_some_and(|(_, at)| now.duration_since(at) >= PATIENCE)
+        self.pending.is_some_and(|(_, at)| now.duration_since(at) >= HANG_TIMEOUT)
     }
 }
 

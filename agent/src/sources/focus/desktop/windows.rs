@@ -1,7 +1,9 @@
-//! Windows: the foreground by a hook on the system's events, input by `GetLastInputInfo`, the session by its own state
-//! and the notifications of Remote Desktop Services, which the console has as well.
+//! Windows: the foreground window by a hook on system events, input by `GetLastInputInfo`, the
+//! session by its state and by the notifications of Remote Desktop Services, which the console
+//! session sends too.
 //!
-//! All of it lives on the thread that opens it: hooks call back, and notifications come, where messages are fetched.
+//! Everything is used on the thread that opens it, because hooks and notifications are delivered to
+//! the thread that fetches messages.
 
 #![allow(unsafe_code)]
 
@@ -26,31 +28,32 @@ use windows::Win32::UI::WindowsAndMessaging::{
 use windows::core::{BOOL, PWSTR, w};
 
 use super::display::Display;
-use super::{Desktop, Look, Presence, Wake, Waker, Window};
+use super::{Desktop, DesktopSnapshot, Presence, Waker, Wakeup, Window};
 use crate::session::SessionState;
 
-/// How often it is looked whether somebody is back, who moves nothing that raises an event. The system tells the time of
-/// the last input, not of the first one after a break.
+/// Interval at which an idle user's return is detected, for input that raises no event. The system
+/// reports the time of the last input, not of the first one after a break.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// Longest text of a window that is read, in UTF-16 units.
-const MOST_TEXT: usize = 512;
-/// `SessionFlags` of `WTSINFOEX_LEVEL1` for a locked session (Win32 documentation, `WTSINFOEX_LEVEL1_W`).
+/// Maximum length of a title or class name that is read, in UTF-16 units.
+const MAX_TEXT_UNITS: usize = 512;
+/// `SessionFlags` of `WTSINFOEX_LEVEL1` for a locked session (Win32 documentation,
+/// `WTSINFOEX_LEVEL1_W`).
 const SESSION_LOCKED: i32 = 0;
 
 struct Win32 {
     hooks: [HWINEVENTHOOK; 2],
-    /// Gets the notifications of the session.
+    /// Receives the session notifications.
     listener: HWND,
     _display: Option<Display>,
-    /// The window in front at the last look.
-    front: HWND,
+    /// The foreground window at the last snapshot.
+    foreground: HWND,
 }
 
 /// Opens the desktop of this session.
 pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
     let hook = |event| {
-        // SAFETY: the callback is a function of this program, which outlives the hook; out of context, nothing is loaded
-        // into other processes.
+        // SAFETY: the callback is a function of this program, which outlives the hook; out of
+        // context, nothing is loaded into other processes.
         let hook = unsafe { SetWinEventHook(event, event, None, Some(on_event), 0, 0, WINEVENT_OUTOFCONTEXT) };
         if hook.is_invalid() {
             Err("the system lets nobody listen to changes of the foreground".to_owned())
@@ -59,8 +62,8 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
         }
     };
     let hooks = [hook(EVENT_SYSTEM_FOREGROUND)?, hook(EVENT_SYSTEM_DESKTOPSWITCH)?];
-    // SAFETY: the class is one of the system's own, all texts are constants; the window is destroyed by `drop`, on the
-    // thread that made it.
+    // SAFETY: the class is one of the system's own and all texts are constants; the window is
+    // destroyed by `drop`, on the thread that created it.
     let listener = unsafe {
         CreateWindowExW(
             windows::Win32::UI::WindowsAndMessaging::WINDOW_EX_STYLE(0),
@@ -78,77 +81,80 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
         )
     };
     let listener = listener.map_err(|error| format!("no window can be made: {error}"))?;
-    // SAFETY: the window is this thread's own.
+    // SAFETY: the window belongs to this thread.
     if let Err(error) = unsafe { WTSRegisterSessionNotification(listener, NOTIFY_FOR_THIS_SESSION) } {
-        tracing::debug!(%error, "locks are found by the poll only");
+        tracing::debug!("failed to register for session notifications: {error:#}; only the poll finds locks");
     }
-    // SAFETY: takes nothing.
+    // SAFETY: has no parameters.
     let thread = unsafe { GetCurrentThreadId() };
     let waker = Box::new(move || {
-        // SAFETY: a thread that has ended meanwhile makes the call fail, nothing else; its number is not given to another
-        // one while its handle is open, which its owner joins after this.
+        // SAFETY: if the thread has ended in the meantime, the call fails and nothing else happens.
+        // Its id is not reused while its handle is open, and the owner joins the thread after this
+        // call.
         if let Err(error) = unsafe { PostThreadMessageW(thread, WM_QUIT, WPARAM(0), LPARAM(0)) } {
-            tracing::debug!(%error, "the focus source has ended by itself");
+            tracing::debug!("failed to wake the focus thread, which has ended by itself: {error:#}");
         }
     });
-    Ok((Box::new(Win32 { hooks, listener, _display: Display::listen(thread), front: HWND::default() }), waker))
+    Ok((Box::new(Win32 { hooks, listener, _display: Display::listen(thread), foreground: HWND::default() }), waker))
 }
 
-/// That it was called has ended the wait; it is looked at the desktop then.
+/// Does nothing: the call itself ends the wait, and then a snapshot is taken.
 unsafe extern "system" fn on_event(_: HWINEVENTHOOK, _: u32, _: HWND, _: i32, _: i32, _: u32, _: u32) {}
 
 impl Desktop for Win32 {
-    fn wait(&mut self, limit: Duration, is_idle: bool) -> Wake {
-        let limit = if is_idle { limit.min(IDLE_POLL) } else { limit };
-        let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX - 1);
+    fn wait(&mut self, timeout: Duration, is_idle: bool) -> Wakeup {
+        let timeout = if is_idle { timeout.min(IDLE_POLL) } else { timeout };
+        let timeout = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX - 1);
         // SAFETY: waits for no handles, only for messages of this thread.
-        let woken = unsafe { MsgWaitForMultipleObjectsEx(None, limit, QS_ALLINPUT, MWMO_INPUTAVAILABLE) };
+        let woken = unsafe { MsgWaitForMultipleObjectsEx(None, timeout, QS_ALLINPUT, MWMO_INPUTAVAILABLE) };
         if woken == WAIT_TIMEOUT {
-            return Wake::Nothing;
+            return Wakeup::Timeout;
         }
         let mut message = MSG::default();
-        // SAFETY: `message` lives through the calls. Fetching is what runs the callbacks of the hooks.
+        // SAFETY: `message` lives through the calls. Fetching messages runs the callbacks of the
+        // hooks.
         while unsafe { PeekMessageW(&raw mut message, None, 0, 0, PM_REMOVE) }.as_bool() {
             if message.message == WM_QUIT {
-                return Wake::Ended;
+                return Wakeup::Shutdown;
             }
             // SAFETY: the message was just fetched.
             unsafe { DispatchMessageW(&raw const message) };
         }
-        // SAFETY: any number may be asked for.
-        let is_there = self.front.is_invalid() || unsafe { IsWindow(Some(self.front)) }.as_bool();
-        if is_there { Wake::Changed } else { Wake::Windows }
+        // SAFETY: any value may be passed.
+        let is_there = self.foreground.is_invalid() || unsafe { IsWindow(Some(self.foreground)) }.as_bool();
+        if is_there { Wakeup::Changed } else { Wakeup::WindowsChanged }
     }
 
-    fn look(&mut self) -> Look {
+    fn snapshot(&mut self) -> DesktopSnapshot {
         let presence = match session() {
-            Some(away) => Presence::Away(away),
-            None if Display::is_dark() => Presence::Away(SessionState::Idle),
-            None => Presence::Here(since_input()),
+            Some(absence) => Presence::Absent(absence),
+            None if Display::is_off() => Presence::Absent(SessionState::Idle),
+            None => Presence::Present(since_input()),
         };
-        // SAFETY: takes nothing; a window that is gone by the next call makes that fail.
-        let front = unsafe { GetForegroundWindow() };
-        self.front = front;
-        if front.is_invalid() {
-            return Look { presence, front: None, hangs: false };
+        // SAFETY: has no parameters; if the window closes before the next call, that call fails.
+        let foreground = unsafe { GetForegroundWindow() };
+        self.foreground = foreground;
+        if foreground.is_invalid() {
+            return DesktopSnapshot { presence, foreground: None, hangs: false };
         }
         // SAFETY: as above.
-        let hangs = unsafe { IsHungAppWindow(front) }.as_bool();
-        Look { presence, front: Some(window(front)), hangs }
+        let hangs = unsafe { IsHungAppWindow(foreground) }.as_bool();
+        DesktopSnapshot { presence, foreground: Some(window(foreground)), hangs }
     }
 
     fn windows(&mut self, known: &[u64]) -> Vec<Window> {
         let mut found: Vec<HWND> = Vec::new();
-        // SAFETY: the callback gets the vector's address and is called before this call returns only.
+        // SAFETY: the callback gets the address of the vector and is only called before this call
+        // returns.
         let listed = unsafe { EnumWindows(Some(collect), LPARAM(&raw mut found as isize)) };
         if let Err(error) = listed {
-            tracing::debug!(%error, "windows cannot be listed");
+            tracing::debug!("failed to list the windows: {error:#}");
         }
         let hidden = known
             .iter()
             .filter_map(|id| usize::try_from(*id).ok())
             .map(|id| HWND(std::ptr::without_provenance_mut(id)));
-        // SAFETY: any number may be asked for.
+        // SAFETY: any value may be passed.
         let hidden = hidden.filter(|hidden| !found.contains(hidden) && unsafe { IsWindow(Some(*hidden)) }.as_bool());
         let hidden: Vec<HWND> = hidden.collect();
         found.into_iter().chain(hidden).map(window).collect()
@@ -161,7 +167,8 @@ impl Desktop for Win32 {
 
 impl Drop for Win32 {
     fn drop(&mut self) {
-        // SAFETY: all of it was made by this thread and is let go of once. What fails is gone already.
+        // SAFETY: all of it was created by this thread and is released once. A call fails only if
+        // the object no longer exists.
         unsafe {
             for hook in self.hooks {
                 let _ = UnhookWinEvent(hook);
@@ -172,10 +179,11 @@ impl Drop for Win32 {
     }
 }
 
-/// Takes the windows that people see as such: shown, nobody's dialog, no palette.
+/// Collects the windows that are visible to the user: shown, not owned by another window (dialogs),
+/// and no tool windows.
 unsafe extern "system" fn collect(window: HWND, found: LPARAM) -> BOOL {
-    // SAFETY: `found` is the address of the caller's vector, which is used by nobody else meanwhile; the calls take any
-    // window.
+    // SAFETY: `found` is the address of the caller's vector, which nothing else uses in the
+    // meantime; the calls accept any window.
     unsafe {
         let found = &mut *(found.0 as *mut Vec<HWND>);
         let is_owned = GetWindow(window, GW_OWNER).is_ok_and(|owner| !owner.is_invalid());
@@ -188,9 +196,10 @@ unsafe extern "system" fn collect(window: HWND, found: LPARAM) -> BOOL {
 }
 
 fn window(handle: HWND) -> Window {
-    let (mut pid, mut title, mut class) = (0, [0; MOST_TEXT], [0; MOST_TEXT]);
-    // SAFETY: the buffers live through the calls, which know their lengths. The title of another process' window is read
-    // from the system's memory: no message is sent, so that one that hangs does not hang the agent.
+    let (mut pid, mut title, mut class) = (0, [0; MAX_TEXT_UNITS], [0; MAX_TEXT_UNITS]);
+    // SAFETY: the buffers live through the calls, which know their lengths. The title of another
+    // process' window is read from the system's memory without sending a message, so a hung window
+    // does not block the agent.
     let (title_length, class_length) = unsafe {
         GetWindowThreadProcessId(handle, Some(&raw mut pid));
         (GetWindowTextW(handle, &mut title), GetClassNameW(handle, &mut class))
@@ -202,10 +211,10 @@ fn window(handle: HWND) -> Window {
     Window { id: handle.0.addr() as u64, pid, title: text(&title, title_length), class: text(&class, class_length) }
 }
 
-/// Why nobody can be at the session, if so.
+/// Returns why the user cannot be at the session, if so.
 fn session() -> Option<SessionState> {
     let (mut buffer, mut bytes) = (PWSTR::null(), 0);
-    // SAFETY: both live through the call; what it allocates is given back below, once.
+    // SAFETY: both live through the call; the memory that it allocates is freed below, once.
     unsafe {
         let own = Some(HANDLE::default());
         WTSQuerySessionInformationW(own, WTS_CURRENT_SESSION, WTSSessionInfoEx, &raw mut buffer, &raw mut bytes)
@@ -232,8 +241,8 @@ fn session() -> Option<SessionState> {
 fn since_input() -> Duration {
     let size = u32::try_from(size_of::<LASTINPUTINFO>()).unwrap_or_default();
     let mut info = LASTINPUTINFO { cbSize: size, dwTime: 0 };
-    // SAFETY: the structure lives through the call and says its size.
+    // SAFETY: the structure lives through the call and contains its size.
     let (known, now) = unsafe { (GetLastInputInfo(&raw mut info).as_bool(), GetTickCount()) };
-    // The counter begins anew after 49.7 days; the difference does not mind.
+    // The tick counter wraps around after 49.7 days; the wrapping difference is still correct.
     if known { Duration::from_millis(now.wrapping_sub(info.dwTime).into()) } else { Duration::ZERO }
 }

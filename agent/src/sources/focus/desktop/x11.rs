@@ -1,9 +1,11 @@
-//! X11: the window manager's properties of the root window (Extended Window Manager Hints 1.5), input and screen saver by
-//! MIT-SCREEN-SAVER, the end of idleness by an alarm of the SYNC extension on its counter `IDLETIME`.
+//! X11: the foreground window by the window manager's properties of the root window (Extended
+//! Window Manager Hints 1.5), input and screen saver by MIT-SCREEN-SAVER, the return of an idle
+//! user by an alarm of the SYNC extension on its counter `IDLETIME`.
 //!
-//! A window that dies in front raises no event of the root window and leaves its number there: it is watched itself, and
-//! one that cannot be read is none. A screen saver that is on counts as the lock: X11 knows no other; [`super::logind`]
-//! does. While the display is off (DPMS) nobody is at work.
+//! When the foreground window is destroyed, the root window gets no event and keeps the old window
+//! id. The window is therefore watched itself, and a window that cannot be read counts as none. An
+//! active screen saver counts as a lock, because X11 has no other notion of one; [`super::logind`]
+//! does. While the display is off (DPMS), the user counts as absent.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -21,16 +23,16 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 
 use super::logind::Logind;
-use super::ping::{Do, Ping};
-use super::{Desktop, Look, Presence, Wake, Waker, Window};
+use super::ping::{Ping, PingAction};
+use super::{Desktop, DesktopSnapshot, Presence, Waker, Wakeup, Window};
 use crate::session::SessionState;
 
-/// Input makes the idle counter fall below this, in milliseconds: the alarm goes off with it.
-const BACK_MS: u32 = 1000;
-/// Most of a text property that is read, in units of four bytes.
-const MOST_TEXT: u32 = 256;
-/// Most windows that are listed, in the units of the property.
-const MOST_WINDOWS: u32 = 4096;
+/// Input makes the idle counter fall below this value, in milliseconds, which triggers the alarm.
+const IDLE_ALARM_MS: u32 = 1000;
+/// Maximum length of a text property that is read, in units of four bytes.
+const MAX_TEXT_WORDS: u32 = 256;
+/// Maximum number of windows that are listed, in units of the property (four bytes).
+const MAX_WINDOWS: u32 = 4096;
 
 x11rb::atom_manager! {
     /// Atoms of the properties.
@@ -50,7 +52,7 @@ x11rb::atom_manager! {
 
 /// Why a display cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OpenError {
+pub(super) enum X11Error {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -67,23 +69,23 @@ struct X11 {
     connection: RustConnection,
     root: u32,
     atoms: Atoms,
-    /// Readable once the source ends.
-    ended: OwnedFd,
+    /// Readable once the source is shutting down.
+    shutdown: OwnedFd,
     logind: Logind,
-    /// Readable once logind has told something.
-    told: OwnedFd,
+    /// Readable after logind has reported a change.
+    logind_changed: OwnedFd,
     ping: Ping,
-    can_switch_off: bool,
-    /// The window in front, which tells of its end.
+    has_dpms: bool,
+    /// The foreground window, which reports its own end.
     watched: Option<u32>,
     idle_counter: Option<u32>,
     alarm: Option<u32>,
-    /// Why nothing can be seen any more.
+    /// Why the display can no longer be observed.
     problem: Option<String>,
 }
 
 /// Opens the display that the environment names.
-pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), OpenError> {
+pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), X11Error> {
     let (connection, screen) = x11rb::connect(None)?;
     let root = connection.setup().roots.get(screen).map_or(0, |screen| screen.root);
     let atoms = Atoms::new(&connection)?.reply()?;
@@ -93,19 +95,19 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), OpenError> {
     connection.sync_initialize(3, 1)?.reply()?;
     let counters = connection.sync_list_system_counters()?.reply()?.counters;
     let idle_counter = counters.iter().find(|counter| counter.name == b"IDLETIME").map(|counter| counter.counter);
-    let can_switch_off = connection.extension_information(dpms::X11_EXTENSION_NAME)?.is_some();
-    let (ended, end) = bell()?;
-    let waker = Box::new(move || ring(&end));
-    let (told, tell) = bell()?;
+    let has_dpms = connection.extension_information(dpms::X11_EXTENSION_NAME)?.is_some();
+    let (shutdown, end) = event_pair()?;
+    let waker = Box::new(move || signal(&end));
+    let (logind_changed, tell) = event_pair()?;
     let desktop = X11 {
         connection,
         root,
         atoms,
-        ended,
-        logind: Logind::follow(move || ring(&tell)),
-        told,
+        shutdown,
+        logind: Logind::follow(move || signal(&tell)),
+        logind_changed,
         ping: Ping::default(),
-        can_switch_off,
+        has_dpms,
         watched: None,
         idle_counter,
         alarm: None,
@@ -114,66 +116,68 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), OpenError> {
     Ok((Box::new(desktop), waker))
 }
 
-/// Two handles of what becomes readable once it is rung.
-fn bell() -> Result<(OwnedFd, OwnedFd), rustix::io::Errno> {
+/// Creates an event descriptor and returns two handles of it. Both are readable once it is
+/// signalled.
+fn event_pair() -> Result<(OwnedFd, OwnedFd), rustix::io::Errno> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let other = bell.try_clone();
     Ok((bell, other.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?))
 }
 
-fn ring(bell: &OwnedFd) {
-    // It fails only when the counter is full, and then it is readable.
+fn signal(bell: &OwnedFd) {
+    // The write fails only when the counter is full, and then it is readable already.
     let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
 }
 
 impl X11 {
-    /// What waits in the connection, as one answer.
-    fn events(&mut self) -> Option<Wake> {
+    /// Reads all pending events. Returns the most important wakeup.
+    fn drain_events(&mut self) -> Option<Wakeup> {
         let mut found = None;
         loop {
             match self.connection.poll_for_event() {
-                Ok(Some(event)) => found = found.max(self.meaning(&event)),
+                Ok(Some(event)) => found = found.max(self.interpret(&event)),
                 Ok(None) => return found,
                 Err(error) => {
                     self.problem = Some(format!("the display is gone: {error}"));
-                    return Some(Wake::Changed);
+                    return Some(Wakeup::Changed);
                 }
             }
         }
     }
 
-    fn meaning(&mut self, event: &Event) -> Option<Wake> {
+    fn interpret(&mut self, event: &Event) -> Option<Wakeup> {
         match event {
             Event::PropertyNotify(event) if event.window == self.root => match event.atom {
-                atom if atom == self.atoms._NET_ACTIVE_WINDOW => Some(Wake::Changed),
-                atom if atom == self.atoms._NET_CLIENT_LIST => Some(Wake::Windows),
+                atom if atom == self.atoms._NET_ACTIVE_WINDOW => Some(Wakeup::Changed),
+                atom if atom == self.atoms._NET_CLIENT_LIST => Some(Wakeup::WindowsChanged),
                 _ => None,
             },
             Event::PropertyNotify(event) => {
                 let title = [self.atoms._NET_WM_NAME, AtomEnum::WM_NAME.into()].contains(&event.atom);
-                title.then_some(Wake::Changed)
+                title.then_some(Wakeup::Changed)
             }
-            Event::DestroyNotify(event) if Some(event.window) == self.watched => Some(Wake::Windows),
-            Event::UnmapNotify(event) if Some(event.window) == self.watched => Some(Wake::Changed),
-            Event::ScreensaverNotify(_) | Event::SyncAlarmNotify(_) => Some(Wake::Changed),
+            Event::DestroyNotify(event) if Some(event.window) == self.watched => Some(Wakeup::WindowsChanged),
+            Event::UnmapNotify(event) if Some(event.window) == self.watched => Some(Wakeup::Changed),
+            Event::ScreensaverNotify(_) | Event::SyncAlarmNotify(_) => Some(Wakeup::Changed),
             Event::ClientMessage(message) if message.type_ == self.atoms.WM_PROTOCOLS => {
                 let [protocol, _, window, ..] = message.data.as_data32();
-                self.answered(protocol, window)
+                self.handle_ping_answer(protocol, window)
             }
             _ => None,
         }
     }
 
-    /// A window has answered, or somebody else has asked one.
-    fn answered(&mut self, protocol: Atom, window: u32) -> Option<Wake> {
+    /// Handles a ping response, or a ping that another program has sent.
+    fn handle_ping_answer(&mut self, protocol: Atom, window: u32) -> Option<Wakeup> {
         let (now, hung) = (Instant::now(), self.ping.hangs(Instant::now()));
-        let is_it = protocol == self.atoms._NET_WM_PING && self.ping.answer(window, now);
-        // If it cannot be sent, the next look finds out.
+        let is_it = protocol == self.atoms._NET_WM_PING && self.ping.record_answer(window, now);
+        // If the request fails, the next snapshot finds the problem.
         let _ = is_it.then(|| self.listen_to_answers(false));
-        (is_it && hung).then_some(Wake::Changed)
+        (is_it && hung).then_some(Wakeup::Changed)
     }
 
-    /// Answers go to the root window, as does what every other window does: they are listened to only while one is due.
+    /// Starts or stops listening for ping responses. They are sent to the root window together with
+    /// the events of all other windows, so they are selected only while a response is due.
     fn listen_to_answers(&self, wanted: bool) -> Result<(), ConnectionError> {
         let answers = if wanted { EventMask::SUBSTRUCTURE_NOTIFY } else { EventMask::NO_EVENT };
         let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE | answers);
@@ -181,17 +185,18 @@ impl X11 {
         Ok(())
     }
 
-    /// Whether the window in front has stopped to answer. One that knows nothing of the question is never asked.
-    fn hangs(&mut self, front: Option<u32>) -> Result<bool, OpenError> {
+    /// Returns whether the foreground window has stopped responding. A window that does not support
+    /// the ping protocol is never pinged.
+    fn hangs(&mut self, foreground: Option<u32>) -> Result<bool, X11Error> {
         let now = Instant::now();
-        match self.ping.front(front, now) {
-            Do::Nothing => {}
-            Do::Forget => self.listen_to_answers(false)?,
-            Do::Ask => {
-                let Some(window) = front else { return Ok(false) };
-                let protocols = self.numbers(window, self.atoms.WM_PROTOCOLS, 16).unwrap_or_default();
+        match self.ping.set_foreground(foreground, now) {
+            PingAction::None => {}
+            PingAction::Cancel => self.listen_to_answers(false)?,
+            PingAction::Send => {
+                let Some(window) = foreground else { return Ok(false) };
+                let protocols = self.u32_property(window, self.atoms.WM_PROTOCOLS, 16).unwrap_or_default();
                 if !protocols.contains(&self.atoms._NET_WM_PING) {
-                    self.ping.answer(window, now);
+                    self.ping.record_answer(window, now);
                     return Ok(false);
                 }
                 self.listen_to_answers(true)?;
@@ -203,24 +208,24 @@ impl X11 {
         Ok(self.ping.hangs(now))
     }
 
-    /// Whether the display is off.
-    fn is_dark(&self) -> Result<bool, OpenError> {
-        if !self.can_switch_off {
+    /// Returns whether the display is off.
+    fn is_display_off(&self) -> Result<bool, X11Error> {
+        if !self.has_dpms {
             return Ok(false);
         }
         let power = self.connection.dpms_info()?.reply()?;
         Ok(power.state && power.power_level != DPMSMode::ON)
     }
 
-    /// Lets the next input raise an event, or not any more.
-    fn await_input(&mut self, wanted: bool) -> Result<(), OpenError> {
+    /// Enables or disables an event for the next input.
+    fn set_idle_alarm(&mut self, wanted: bool) -> Result<(), X11Error> {
         match (self.alarm, self.idle_counter) {
             (None, Some(counter)) if wanted => {
                 let alarm = self.connection.generate_id()?;
                 let values = CreateAlarmAux::new()
                     .counter(counter)
                     .value_type(VALUETYPE::ABSOLUTE)
-                    .value(Int64 { hi: 0, lo: BACK_MS })
+                    .value(Int64 { hi: 0, lo: IDLE_ALARM_MS })
                     .test_type(TESTTYPE::NEGATIVE_TRANSITION)
                     .delta(Int64 { hi: 0, lo: 0 })
                     .events(1);
@@ -236,40 +241,41 @@ impl X11 {
         Ok(())
     }
 
-    fn numbers(&self, window: u32, property: Atom, most: u32) -> Result<Vec<u32>, ReplyError> {
-        let reply = self.connection.get_property(false, window, property, AtomEnum::ANY, 0, most)?.reply()?;
+    fn u32_property(&self, window: u32, property: Atom, max_words: u32) -> Result<Vec<u32>, ReplyError> {
+        let reply = self.connection.get_property(false, window, property, AtomEnum::ANY, 0, max_words)?.reply()?;
         Ok(reply.value32().map(Iterator::collect).unwrap_or_default())
     }
 
-    fn text(&self, window: u32, property: Atom) -> Result<String, ReplyError> {
-        let reply = self.connection.get_property(false, window, property, AtomEnum::ANY, 0, MOST_TEXT)?.reply()?;
+    fn text_property(&self, window: u32, property: Atom) -> Result<String, ReplyError> {
+        let reply = self.connection.get_property(false, window, property, AtomEnum::ANY, 0, MAX_TEXT_WORDS)?.reply()?;
         if reply.type_ == self.atoms.UTF8_STRING {
             return Ok(String::from_utf8_lossy(&reply.value).into_owned());
         }
-        // The old type STRING is Latin-1 (ICCCM 2.7.1), whose bytes are the first code points.
+        // The old type STRING is Latin-1 (ICCCM 2.7.1), whose bytes are the first Unicode code
+        // points.
         Ok(reply.value.iter().copied().map(char::from).collect())
     }
 
     fn window(&self, id: u32) -> Result<Window, ReplyError> {
-        // Fails if there is no such window: a property that is not there does not.
-        let pid = self.numbers(id, self.atoms._NET_WM_PID, 1)?.first().copied().unwrap_or_default();
-        let title = match self.text(id, self.atoms._NET_WM_NAME)? {
-            title if title.is_empty() => self.text(id, AtomEnum::WM_NAME.into())?,
+        // Fails if the window does not exist. A missing property is not an error.
+        let pid = self.u32_property(id, self.atoms._NET_WM_PID, 1)?.first().copied().unwrap_or_default();
+        let title = match self.text_property(id, self.atoms._NET_WM_NAME)? {
+            title if title.is_empty() => self.text_property(id, AtomEnum::WM_NAME.into())?,
             title => title,
         };
-        // Two texts, each ended by a zero: instance and class (ICCCM 4.1.2.5).
-        let class = self.text(id, AtomEnum::WM_CLASS.into())?;
+        // Two texts, each terminated by a zero: instance and class (ICCCM 4.1.2.5).
+        let class = self.text_property(id, AtomEnum::WM_CLASS.into())?;
         let class = class.split('\0').nth(1).unwrap_or_default().to_owned();
         Ok(Window { id: id.into(), pid, title, class })
     }
 
-    fn front(&mut self) -> Result<Option<Window>, OpenError> {
-        let id = self.numbers(self.root, self.atoms._NET_ACTIVE_WINDOW, 1)?.first().copied();
+    fn foreground(&mut self) -> Result<Option<Window>, X11Error> {
+        let id = self.u32_property(self.root, self.atoms._NET_ACTIVE_WINDOW, 1)?.first().copied();
         let id = id.filter(|id| *id != 0);
         if id != self.watched {
             let watch = |mask| ChangeWindowAttributesAux::new().event_mask(mask);
             if let Some(old) = self.watched {
-                // It may be gone, which comes as an event that nobody waits for.
+                // If the window no longer exists, the error arrives as an event that is ignored.
                 self.connection.change_window_attributes(old, &watch(EventMask::NO_EVENT))?;
             }
             if let Some(new) = id {
@@ -285,84 +291,85 @@ impl X11 {
         }
     }
 
-    fn seen(&mut self) -> Result<Look, OpenError> {
+    fn snapshot_display(&mut self) -> Result<DesktopSnapshot, X11Error> {
         let input = self.connection.screensaver_query_info(self.root)?.reply()?;
-        let presence = if let Some(away) = self.logind.away() {
-            Presence::Away(away)
+        let presence = if let Some(absence) = self.logind.absence() {
+            Presence::Absent(absence)
         } else if Saver::from(input.state) == Saver::ON {
-            Presence::Away(SessionState::Locked)
-        } else if self.is_dark()? {
-            Presence::Away(SessionState::Idle)
+            Presence::Absent(SessionState::Locked)
+        } else if self.is_display_off()? {
+            Presence::Absent(SessionState::Idle)
         } else {
-            Presence::Here(Duration::from_millis(input.ms_since_user_input.into()))
+            Presence::Present(Duration::from_millis(input.ms_since_user_input.into()))
         };
-        let front = self.front()?;
-        let hangs = self.hangs(self.watched.filter(|_| front.is_some()))?;
-        Ok(Look { presence, front, hangs })
+        let foreground = self.foreground()?;
+        let hangs = self.hangs(self.watched.filter(|_| foreground.is_some()))?;
+        Ok(DesktopSnapshot { presence, foreground, hangs })
     }
 
-    /// Sleeps until something happens, at most so long.
-    fn rest(&mut self, limit: Duration) -> Wake {
-        let timeout = Timespec::try_from(limit).ok();
-        let mut ready = vec![PollFd::new(&self.ended, PollFlags::IN), PollFd::new(&self.told, PollFlags::IN)];
+    /// Waits until something happens, at most for `timeout`.
+    fn poll_once(&mut self, timeout: Duration) -> Wakeup {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut ready =
+            vec![PollFd::new(&self.shutdown, PollFlags::IN), PollFd::new(&self.logind_changed, PollFlags::IN)];
         if self.problem.is_none() {
             ready.push(PollFd::from_borrowed_fd(self.connection.stream().as_fd(), PollFlags::IN));
         }
-        // A signal ends the wait as well; then it is looked once more than needed.
+        // A signal also ends the wait; this only causes one extra snapshot.
         let _ = poll(&mut ready, timeout.as_ref());
-        let rung = |index: usize| ready.get(index).is_some_and(|bell: &PollFd<'_>| !bell.revents().is_empty());
-        let (ended, told) = (rung(0), rung(1));
-        if ended {
-            return Wake::Ended;
+        let is_signalled = |index: usize| ready.get(index).is_some_and(|bell: &PollFd<'_>| !bell.revents().is_empty());
+        let (shutdown, logind_changed) = (is_signalled(0), is_signalled(1));
+        if shutdown {
+            return Wakeup::Shutdown;
         }
-        let found = if self.problem.is_none() { self.events() } else { None };
-        // Emptied, so that it can be rung again.
-        let told = told && rustix::io::read(&self.told, &mut [0; 8]).is_ok();
-        found.max(told.then_some(Wake::Changed)).unwrap_or(Wake::Nothing)
+        let found = if self.problem.is_none() { self.drain_events() } else { None };
+        // Reset, so that it can be signalled again.
+        let logind_changed = logind_changed && rustix::io::read(&self.logind_changed, &mut [0; 8]).is_ok();
+        found.max(logind_changed.then_some(Wakeup::Changed)).unwrap_or(Wakeup::Timeout)
     }
 
-    fn is_of_people(&self, id: u32) -> bool {
-        let types = self.numbers(id, self.atoms._NET_WM_WINDOW_TYPE, 8).unwrap_or_default();
+    fn is_user_window(&self, id: u32) -> bool {
+        let types = self.u32_property(id, self.atoms._NET_WM_WINDOW_TYPE, 8).unwrap_or_default();
         let furniture = [self.atoms._NET_WM_WINDOW_TYPE_DOCK, self.atoms._NET_WM_WINDOW_TYPE_DESKTOP];
         !types.iter().any(|of| furniture.contains(of))
     }
 }
 
 impl Desktop for X11 {
-    fn wait(&mut self, limit: Duration, is_idle: bool) -> Wake {
+    fn wait(&mut self, timeout: Duration, is_idle: bool) -> Wakeup {
         if self.problem.is_none() {
-            if let Some(found) = self.events() {
+            if let Some(found) = self.drain_events() {
                 return found;
             }
-            let prepared = self.await_input(is_idle).and_then(|()| Ok(self.connection.flush()?));
+            let prepared = self.set_idle_alarm(is_idle).and_then(|()| Ok(self.connection.flush()?));
             if let Err(error) = prepared {
                 self.problem = Some(format!("the display is gone: {error}"));
             }
         }
-        let until = Instant::now() + limit;
+        let until = Instant::now() + timeout;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.rest(left) {
-                // An event that means nothing: a window moved while an answer was due.
-                Wake::Nothing if self.problem.is_none() && Instant::now() < until => {}
+            match self.poll_once(left) {
+                // An irrelevant event, for example a window that moved while a response was due.
+                Wakeup::Timeout if self.problem.is_none() && Instant::now() < until => {}
                 woken => return woken,
             }
         }
     }
 
-    fn look(&mut self) -> Look {
+    fn snapshot(&mut self) -> DesktopSnapshot {
         if self.problem.is_none() {
-            match self.seen() {
-                Ok(look) => return look,
+            match self.snapshot_display() {
+                Ok(snapshot) => return snapshot,
                 Err(error) => self.problem = Some(format!("the display does not answer: {error}")),
             }
         }
-        Look { presence: Presence::Away(SessionState::Unknown), front: None, hangs: false }
+        DesktopSnapshot { presence: Presence::Absent(SessionState::Unknown), foreground: None, hangs: false }
     }
 
     fn windows(&mut self, known: &[u64]) -> Vec<Window> {
-        let mut ids = self.numbers(self.root, self.atoms._NET_CLIENT_LIST, MOST_WINDOWS).unwrap_or_default();
-        ids.retain(|id| self.is_of_people(*id));
+        let mut ids = self.u32_property(self.root, self.atoms._NET_CLIENT_LIST, MAX_WINDOWS).unwrap_or_default();
+        ids.retain(|id| self.is_user_window(*id));
         let hidden: Vec<u32> =
             known.iter().filter_map(|id| u32::try_from(*id).ok()).filter(|id| !ids.contains(id)).collect();
         ids.into_iter().chain(hidden).filter_map(|id| self.window(id).ok()).collect()

@@ -1,4 +1,5 @@
-//! Scenes of a session, and a trader's week that adds up.
+//! Scenario: a session with apps, breaks, locks and sleep, up to a simulated week whose time must
+//! add up.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +9,24 @@ use super::*;
 
 const IDLE_AFTER: Duration = Duration::from_mins(3);
 
-/// A machine whose clocks the test sets.
+/// A machine whose clocks are set by the test.
 struct Machine {
     timeline: Timeline,
-    at: Moment,
+    at: ClockReading,
     app: AppName,
     last_input: Duration,
-    slices: Vec<Slice>,
+    intervals: Vec<Interval>,
 }
 
 impl Machine {
     fn new() -> Self {
-        let at = Moment {
+        let at = ClockReading {
             wall: "2026-03-23T08:00:00Z".parse().unwrap(),
             elapsed: Duration::from_hours(1),
             awake: Duration::from_mins(50),
         };
         let timeline = Timeline::new(IDLE_AFTER, at);
-        Self { timeline, at, app: "a".into(), last_input: at.elapsed, slices: Vec::new() }
+        Self { timeline, at, app: "a".into(), last_input: at.elapsed, intervals: Vec::new() }
     }
 
     fn pass(&mut self, seconds: f64, awake: bool) {
@@ -41,154 +42,157 @@ impl Machine {
         self.last_input = self.at.elapsed;
     }
 
-    fn look(&mut self) {
+    fn snapshot(&mut self) {
         let idle = self.at.elapsed.saturating_sub(self.last_input);
-        self.see(Seen::Here { app: Arc::clone(&self.app), idle });
+        self.see(Observation::Present { app: Arc::clone(&self.app), idle });
     }
 
-    fn see(&mut self, seen: Seen) {
-        let new = self.timeline.observe(self.at, seen);
-        self.slices.extend(new);
+    fn see(&mut self, observation: Observation) {
+        let new = self.timeline.observe(self.at, observation);
+        self.intervals.extend(new);
     }
 
     fn end(mut self) -> Vec<(SessionState, String, f64)> {
         let rest = self.timeline.finish(self.at);
-        self.slices.extend(rest);
+        self.intervals.extend(rest);
         let mut merged: Vec<(SessionState, String, f64)> = Vec::new();
-        for slice in self.slices {
-            let app = slice.app.as_deref().unwrap_or("").to_owned();
-            let seconds = slice.length.as_secs_f64();
+        for interval in self.intervals {
+            let app = interval.app.as_deref().unwrap_or("").to_owned();
+            let seconds = interval.length.as_secs_f64();
             match merged.last_mut() {
-                Some(last) if (last.0, &last.1) == (slice.state, &app) => last.2 += seconds,
-                _ => merged.push((slice.state, app, seconds)),
+                Some(last) if (last.0, &last.1) == (interval.state, &app) => last.2 += seconds,
+                _ => merged.push((interval.state, app, seconds)),
             }
         }
         merged
     }
 }
 
-fn slice(state: SessionState, app: &str, seconds: f64) -> (SessionState, String, f64) {
+fn interval(state: SessionState, app: &str, seconds: f64) -> (SessionState, String, f64) {
     (state, app.to_owned(), seconds)
 }
 
-/// Two apps in turn, typing in both: each has its own time.
+/// Two apps are used in turn, with input in both: each gets its own time.
 #[test]
-fn apps_in_turn() {
+fn apps_in_turn_get_their_own_time() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     machine.pass(40.0, true);
     machine.input();
     machine.app = "b".into();
-    machine.look();
+    machine.snapshot();
     machine.pass(20.0, true);
     machine.input();
-    machine.look();
-    assert_eq!(machine.end(), [slice(SessionState::Active, "a", 40.0), slice(SessionState::Active, "b", 20.0)]);
+    machine.snapshot();
+    assert_eq!(machine.end(), [interval(SessionState::Active, "a", 40.0), interval(SessionState::Active, "b", 20.0)]);
 }
 
-/// Who stops is idle from the last input on, although that is known only later; who comes back is active from then on.
+/// A user who stops is idle from the last input on, although this is known only later, and active
+/// again from the first input on.
 #[test]
-fn idle_is_dated_back_to_the_last_input() {
+fn idle_starts_at_last_input() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     machine.pass(60.0, true);
     machine.input();
     for _ in 0..100 {
         machine.pass(5.0, true);
-        machine.look();
+        machine.snapshot();
     }
-    assert_eq!(machine.timeline.now().0, SessionState::Idle);
+    assert_eq!(machine.timeline.current().0, SessionState::Idle);
     machine.pass(3.0, true);
     machine.input();
     machine.pass(2.0, true);
-    machine.look();
+    machine.snapshot();
     assert_eq!(
         machine.end(),
         [
-            slice(SessionState::Active, "a", 60.0),
-            slice(SessionState::Idle, "", 503.0),
-            slice(SessionState::Active, "a", 2.0)
+            interval(SessionState::Active, "a", 60.0),
+            interval(SessionState::Idle, "", 503.0),
+            interval(SessionState::Active, "a", 2.0)
         ]
     );
 }
 
-/// Short of the limit, time without input is active, in the apps that were in front.
+/// Time without input that is shorter than `idle_after` is active, in the apps that were in the
+/// foreground.
 #[test]
-fn thinking_is_not_idle() {
+fn short_pause_is_active() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     for app in ["b", "a"] {
         machine.pass(80.0, true);
         machine.app = app.into();
-        machine.look();
+        machine.snapshot();
     }
-    assert_eq!(machine.slices, [], "nothing is said before it is known");
+    assert_eq!(machine.intervals, [], "undecided time is not reported");
     machine.pass(10.0, true);
     machine.input();
-    machine.look();
+    machine.snapshot();
     let expected = [
-        slice(SessionState::Active, "a", 80.0),
-        slice(SessionState::Active, "b", 80.0),
-        slice(SessionState::Active, "a", 10.0),
+        interval(SessionState::Active, "a", 80.0),
+        interval(SessionState::Active, "b", 80.0),
+        interval(SessionState::Active, "a", 10.0),
     ];
     assert_eq!(machine.end(), expected);
 }
 
-/// A long focus is handed out while it lasts.
+/// A long focus period is reported while it lasts.
 #[test]
 fn long_focus_is_reported_while_it_lasts() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     for _ in 0..10 {
         machine.pass(5.0, true);
         machine.input();
-        machine.look();
+        machine.snapshot();
     }
-    let so_far: Duration = machine.slices.iter().map(|slice| slice.length).sum();
+    let so_far: Duration = machine.intervals.iter().map(|interval| interval.length).sum();
     assert_eq!(so_far, Duration::from_secs(50));
 }
 
-/// Locked while typing, unlocked later: input from before does not make the time after the unlock idle.
+/// Input from before a lock does not make the time after the unlock idle.
 #[test]
-fn locked_and_unlocked() {
+fn input_before_lock_is_ignored_after_unlock() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     machine.pass(30.0, true);
-    machine.see(Seen::Away(SessionState::Locked));
+    machine.see(Observation::Absent(SessionState::Locked));
     machine.pass(3600.0, true);
-    machine.look();
+    machine.snapshot();
     machine.pass(10.0, true);
     machine.input();
-    machine.look();
+    machine.snapshot();
     let expected = [
-        slice(SessionState::Active, "a", 30.0),
-        slice(SessionState::Locked, "", 3600.0),
-        slice(SessionState::Active, "a", 10.0),
+        interval(SessionState::Active, "a", 30.0),
+        interval(SessionState::Locked, "", 3600.0),
+        interval(SessionState::Active, "a", 10.0),
     ];
     assert_eq!(machine.end(), expected);
 }
 
-/// The machine sleeps under an open app; nobody told, and the wall clock was set meanwhile.
+/// The machine sleeps with an open app. No event reports it, and the wall clock is set during the
+/// sleep.
 #[test]
-fn asleep_and_a_clock_that_was_set() {
+fn sleep_with_clock_change_is_suspended() {
     let mut machine = Machine::new();
-    machine.look();
+    machine.snapshot();
     machine.pass(30.0, true);
     machine.pass(7200.0, false);
     machine.at.wall -= Duration::from_hours(5);
-    machine.look();
+    machine.snapshot();
     machine.pass(10.0, true);
     machine.input();
-    machine.look();
+    machine.snapshot();
     let expected = [
-        slice(SessionState::Active, "a", 30.0),
-        slice(SessionState::Suspended, "", 7200.0),
-        slice(SessionState::Active, "a", 10.0),
+        interval(SessionState::Active, "a", 30.0),
+        interval(SessionState::Suspended, "", 7200.0),
+        interval(SessionState::Active, "a", 10.0),
     ];
     assert_eq!(machine.end(), expected);
 }
 
-/// What happens next in a week.
+/// A step of the simulated week.
 #[derive(Debug, Clone)]
 enum Step {
     Work { app: u8, seconds: u32 },
@@ -207,7 +211,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..4000u32).prop_map(|seconds| Step::Lock { seconds }),
         1 => (1..4000u32).prop_map(|seconds| Step::Disconnect { seconds }),
         1 => (10..60_000u32).prop_map(|seconds| Step::Sleep { seconds }),
-        // An hour of daylight saving is nothing to a clock that counts from 1970, but somebody may set it.
+        // Daylight saving does not affect a clock that counts from 1970, but a user may set it.
         1 => (-100_000..100_000i32).prop_map(|by| Step::SetClock { by }),
         1 => (1..500u32).prop_map(|seconds| Step::Lost { seconds }),
     ]
@@ -216,48 +220,48 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// A simulated week: lengths add up to the nanosecond, in each state and for each app, over sleep, locks, lost
-    /// displays and clocks that are set.
+    /// In a simulated week, the lengths of every state and every app add up to the nanosecond,
+    /// across sleep, locks, lost displays and clock changes.
     #[test]
-    fn a_week_adds_up(steps in proptest::collection::vec(step(), 1..400), poll in 1..20u32) {
+    fn simulated_week_adds_up(steps in proptest::collection::vec(step(), 1..400), poll in 1..20u32) {
         let mut machine = Machine::new();
         let begin = machine.at.elapsed;
         let mut truth: BTreeMap<(SessionState, String), u64> = BTreeMap::new();
         let mut add = |state, app: &str, seconds: u32| {
             *truth.entry((state, app.to_owned())).or_default() += u64::from(seconds);
         };
-        machine.look();
+        machine.snapshot();
         for step in steps {
             match step {
                 Step::Work { app, seconds } => {
                     machine.app = format!("app{app}").into();
                     machine.input();
-                    machine.look();
+                    machine.snapshot();
                     for second in 1..=seconds {
                         machine.pass(1.0, true);
                         machine.input();
                         if second.is_multiple_of(poll) {
-                            machine.look();
+                            machine.snapshot();
                         }
                     }
-                    machine.look();
+                    machine.snapshot();
                     add(SessionState::Active, &format!("app{app}"), seconds);
                 }
                 Step::Stare { seconds } => {
                     machine.input();
-                    machine.look();
+                    machine.snapshot();
                     for second in 1..=seconds {
                         machine.pass(1.0, true);
                         if second.is_multiple_of(poll) {
-                            machine.look();
+                            machine.snapshot();
                         }
                     }
-                    machine.look();
+                    machine.snapshot();
                     let app = machine.app.to_string();
                     let is_idle = seconds >= 180;
                     add(if is_idle { SessionState::Idle } else { SessionState::Active }, if is_idle { "" } else { &app }, seconds);
                     machine.input();
-                    machine.look();
+                    machine.snapshot();
                 }
                 Step::Lock { seconds } | Step::Disconnect { seconds } | Step::Lost { seconds } => {
                     let state = match step {
@@ -265,15 +269,15 @@ proptest! {
                         Step::Disconnect { .. } => SessionState::Disconnected,
                         _ => SessionState::Unknown,
                     };
-                    machine.see(Seen::Away(state));
+                    machine.see(Observation::Absent(state));
                     machine.pass(f64::from(seconds), true);
                     machine.input();
-                    machine.look();
+                    machine.snapshot();
                     add(state, "", seconds);
                 }
                 Step::Sleep { seconds } => {
                     machine.pass(f64::from(seconds), false);
-                    machine.look();
+                    machine.snapshot();
                     add(SessionState::Suspended, "", seconds);
                 }
                 Step::SetClock { by } => machine.at.wall += jiff::SignedDuration::from_secs(by.into()),
@@ -282,9 +286,9 @@ proptest! {
         let end = machine.at.elapsed;
         let mut found: BTreeMap<(SessionState, String), Duration> = BTreeMap::new();
         let rest = machine.timeline.finish(machine.at);
-        for slice in machine.slices.into_iter().chain(rest) {
-            let app = slice.app.as_deref().unwrap_or("").to_owned();
-            *found.entry((slice.state, app)).or_default() += slice.length;
+        for interval in machine.intervals.into_iter().chain(rest) {
+            let app = interval.app.as_deref().unwrap_or("").to_owned();
+            *found.entry((interval.state, app)).or_default() += interval.length;
         }
         prop_assert_eq!(found.values().sum::<Duration>(), end.saturating_sub(begin));
         let truth: BTreeMap<_, _> = truth.into_iter().map(|(key, seconds)| (key, Duration::from_secs(seconds))).collect();

@@ -1,4 +1,4 @@
-//! Through Linux's /proc.
+//! Linux: reads `/proc`.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -6,37 +6,37 @@ use std::path::Path;
 
 use sysinfo::{Disk, DiskRefreshKind, Disks};
 
-use super::super::tally::{CpuTimes, Space};
+use super::super::aggregate::{CpuTimes, Space};
 
-const PROC_STAT: &str = "/proc/stat";
+const PROC_STAT_PATH: &str = "/proc/stat";
 
-/// Of all CPUs together.
+/// Returns the CPU times of all CPUs together.
 pub(in crate::sources) fn cpu_times() -> Option<CpuTimes> {
-    // The first line is what is wanted; the file can have megabytes.
+    // Only the first line is needed; the whole file can be megabytes long.
     let mut buffer = [0; 512];
-    let read = File::open(PROC_STAT).and_then(|mut file| file.read(&mut buffer)).ok()?;
+    let read = File::open(PROC_STAT_PATH).and_then(|mut file| file.read(&mut buffer)).ok()?;
     parse_cpu_line(std::str::from_utf8(buffer.get(..read)?).ok()?)
 }
 
-/// Number of logical CPUs.
+/// Returns the number of logical CPUs.
 pub(crate) fn logical_cpus() -> Option<u64> {
-    let stat = fs::read_to_string(PROC_STAT).ok()?;
+    let stat = fs::read_to_string(PROC_STAT_PATH).ok()?;
     let count = stat.lines().skip(1).take_while(|line| line.starts_with("cpu")).count();
     Some(count as u64).filter(|count| *count > 0)
 }
 
-/// Reads the space on the system's volume.
+/// Reads the space on the system volume.
 #[derive(Debug)]
 pub(in crate::sources) struct SystemVolume(Option<Disk>);
 
 impl SystemVolume {
-    /// Looks for it once: the list touches every mount, of which any may be slow.
+    /// Finds the volume once: listing the volumes touches every mount, and any of them may be slow.
     pub(in crate::sources) fn new() -> Self {
         let list = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing()).map(Vec::from);
         Self(list.unwrap_or_default().into_iter().find(|disk| disk.mount_point() == Path::new("/")))
     }
 
-    /// Its name and space.
+    /// Returns the mount point and the space.
     pub(in crate::sources) fn read(&mut self) -> Option<(String, Space)> {
         let disk = self.0.as_mut()?;
         disk.refresh_specifics(DiskRefreshKind::nothing().with_storage());
@@ -45,8 +45,9 @@ impl SystemVolume {
     }
 }
 
-/// The line `cpu  user nice system idle iowait irq softirq steal guest guest_nice` of /proc/stat (`proc_stat(5)`). Waiting
-/// for a disk is idle; time taken by other virtual machines is not. Guests' time is in `user` and `nice` already.
+/// Parses the line `cpu  user nice system idle iowait irq softirq steal guest guest_nice` of
+/// /proc/stat (`proc_stat(5)`). Time spent waiting for a disk counts as idle; time taken by other
+/// virtual machines does not. Guest time is already included in `user` and `nice`.
 fn parse_cpu_line(stat: &str) -> Option<CpuTimes> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let times: Vec<u64> = line.split_ascii_whitespace().take(8).map_while(|number| number.parse().ok()).collect();

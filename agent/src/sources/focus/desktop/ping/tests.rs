@@ -1,22 +1,24 @@
+//! Scenario: foreground windows respond to pings, or do not.
+
 use std::time::Instant;
 
-use super::{Do, PATIENCE, PAUSE, Ping};
+use super::{HANG_TIMEOUT, PING_INTERVAL, Ping, PingAction};
 
-/// Guarantees: a window is asked once, asked again only a while after its answer, and hangs once it has taken too long;
-/// another window in front is none that hangs.
+/// Guarantees: a window is pinged once, pinged again only some time after its response, and hangs
+/// once the response is overdue. Another window in the foreground does not hang.
 #[test]
-fn a_window_that_does_not_answer_hangs() {
+fn window_without_response_hangs() {
     let (mut ping, start) = (Ping::default(), Instant::now());
-    assert_eq!(ping.front(None, start), Do::Nothing);
-    assert_eq!(ping.front(Some(1), start), Do::Ask);
-    assert_eq!(ping.front(Some(1), start), Do::Nothing);
-    assert!(!ping.answer(2, start), "nobody has asked it");
-    assert!(ping.answer(1, start));
-    assert_eq!(ping.front(Some(1), start), Do::Nothing, "it has just answered");
-    assert_eq!(ping.front(Some(1), start + PAUSE), Do::Ask);
-    assert!(!ping.hangs(start + PAUSE));
-    assert!(ping.hangs(start + PAUSE + PATIENCE));
-    assert_eq!(ping.front(Some(2), start + PAUSE + PATIENCE), Do::Forget);
-    assert!(!ping.hangs(start + PAUSE + PATIENCE));
-    assert_eq!(ping.front(Some(2), start + PAUSE + PATIENCE), Do::Ask);
+    assert_eq!(ping.set_foreground(None, start), PingAction::None);
+    assert_eq!(ping.set_foreground(Some(1), start), PingAction::Send);
+    assert_eq!(ping.set_foreground(Some(1), start), PingAction::None);
+    assert!(!ping.record_answer(2, start), "it was not pinged");
+    assert!(ping.record_answer(1, start));
+    assert_eq!(ping.set_foreground(Some(1), start), PingAction::None, "it has just responded");
+    assert_eq!(ping.set_foreground(Some(1), start + PING_INTERVAL), PingAction::Send);
+    assert!(!ping.hangs(start + PING_INTERVAL));
+    assert!(ping.hangs(start + PING_INTERVAL + HANG_TIMEOUT));
+    assert_eq!(ping.set_foreground(Some(2), start + PING_INTERVAL + HANG_TIMEOUT), PingAction::Cancel);
+    assert!(!ping.hangs(start + PING_INTERVAL + HANG_TIMEOUT));
+    assert_eq!(ping.set_foreground(Some(2), start + PING_INTERVAL + HANG_TIMEOUT), PingAction::Send);
 }

@@ -1,4 +1,4 @@
-//! What lists of processes add up to: plain computation, the clock is passed in.
+//! Aggregates process lists by role. Pure computation: the time is passed in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -6,26 +6,27 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::ioconnect::processes::{Member, Role};
-use crate::sources::host::GAP_INTERVALS;
+use crate::sources::host::MAX_GAP_INTERVALS;
 
-/// Ages are known to the second, so a process that started right after the last look may seem this much older.
-const AGE_STEP: Duration = Duration::from_secs(1);
+/// Process ages have a resolution of one second, so a process that started right after the last
+/// sample may appear this much older.
+const AGE_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// The latest figures of io.Connect's processes.
+/// The latest figures of the io.Connect processes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProcessFigures {
-    /// By role; none before the first look.
+    /// Figures by role; empty before the first sample.
     pub roles: BTreeMap<Role, RoleFigures>,
 }
 
 impl ProcessFigures {
-    /// How many platforms are running.
+    /// Returns the number of running platforms.
     #[must_use]
     pub fn platforms(&self) -> u64 {
         self.roles.get(&Role::Main).map_or(0, |main| main.count)
     }
 
-    /// All processes together: how many, and their physical memory in bytes.
+    /// Returns the number of all processes and their physical memory in bytes.
     #[must_use]
     pub fn total(&self) -> (u64, u64) {
         let add = |(count, memory), of: &RoleFigures| (count + of.count, memory + of.memory);
@@ -33,42 +34,43 @@ impl ProcessFigures {
     }
 }
 
-/// The processes of one role, together.
+/// Totals of the processes of one role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RoleFigures {
-    /// How many there are.
+    /// Number of processes.
     pub count: u64,
     /// Physical memory, in bytes.
     pub memory: u64,
-    /// CPU time since the agent started.
+    /// CPU time used since the agent started.
     pub cpu_time: Duration,
 }
 
-/// Takes lists, gives figures.
+/// Aggregates process lists into figures.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct ProcessAggregate {
     cpus: u64,
-    longest_step: Duration,
+    max_step: Duration,
     last: Option<Instant>,
-    /// CPU time of each process at the last look. A process is its id and its start.
+    /// CPU time of each process at the last sample. The key is the process id and the start time,
+    /// because ids are reused.
     processes: HashMap<(u32, u64), Duration>,
     figures: ProcessFigures,
     window: Option<Window>,
     utilization: BTreeMap<Role, f64>,
 }
 
-/// Where the time begins that the next utilization is about.
+/// Start of the period that the next utilization covers.
 #[derive(Debug)]
 struct Window {
     from: Instant,
     cpu_times: BTreeMap<Role, Duration>,
 }
 
-impl Tally {
+impl ProcessAggregate {
     pub(super) fn new(interval: Duration, cpus: u64) -> Self {
         Self {
             cpus: cpus.max(1),
-            longest_step: interval * GAP_INTERVALS,
+            max_step: interval * MAX_GAP_INTERVALS,
             last: None,
             processes: HashMap::new(),
             figures: ProcessFigures::default(),
@@ -77,10 +79,10 @@ impl Tally {
         }
     }
 
-    /// A further look at the processes of io.Connect.
+    /// Adds a sample of the io.Connect processes.
     ///
-    /// What a process has used before the first look is not counted; nor is the past of one that is seen for the first
-    /// time although it is older than the last look.
+    /// CPU time that a process used before the first sample is not counted. The same holds for a
+    /// process that is seen for the first time but is older than the last sample.
     pub(super) fn add(&mut self, at: Instant, members: &[Member<'_>]) {
         let step = self.last.map(|last| at.saturating_duration_since(last));
         for role in self.figures.roles.values_mut() {
@@ -93,7 +95,7 @@ impl Tally {
             let key = (process.listed.pid, process.started);
             let before = match (self.processes.get(&key), step) {
                 (Some(before), _) => *before,
-                (None, Some(step)) if process.age <= step + AGE_STEP => Duration::ZERO,
+                (None, Some(step)) if process.age <= step + AGE_RESOLUTION => Duration::ZERO,
                 (None, _) => process.cpu_time,
             };
             let figures = self.figures.roles.entry(*role).or_default();
@@ -104,13 +106,14 @@ impl Tally {
         }
         self.processes = processes;
         self.last = Some(at);
-        if self.window.is_none() || step.is_some_and(|step| step > self.longest_step) {
-            self.begin_window(at);
+        if self.window.is_none() || step.is_some_and(|step| step > self.max_step) {
+            self.start_window(at);
         }
     }
 
-    /// For each role, the share of all CPUs' time that it used between the latest look and the one that was the latest at
-    /// the call before. Without a look in between it is the same as then.
+    /// Returns for each role the fraction of the time of all CPUs that it used since the previous
+    /// call, measured between the latest samples at the two calls. If there was no sample in
+    /// between, returns the previous result again.
     pub(super) fn take_utilization(&mut self) -> &BTreeMap<Role, f64> {
         if let (Some(last), Some(window)) = (self.last, &self.window) {
             let available = last.saturating_duration_since(window.from).as_secs_f64() * self.cpus as f64;
@@ -120,13 +123,13 @@ impl Tally {
                     (figures.cpu_time.saturating_sub(before).as_secs_f64() / available).min(1.0)
                 };
                 self.utilization = self.figures.roles.iter().map(|(role, f)| (*role, share(*role, f))).collect();
-                self.begin_window(last);
+                self.start_window(last);
             }
         }
         &self.utilization
     }
 
-    fn begin_window(&mut self, from: Instant) {
+    fn start_window(&mut self, from: Instant) {
         let cpu_times = self.figures.roles.iter().map(|(role, figures)| (*role, figures.cpu_time)).collect();
         self.window = Some(Window { from, cpu_times });
     }

@@ -1,5 +1,5 @@
-//! What the operating system is asked for only when metrics are exported: paging space, the system's volume, network
-//! traffic, batteries.
+//! Values that are read from the operating system only when metrics are exported: paging space, the
+//! system volume, network traffic and batteries.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use opentelemetry_semantic_conventions::attribute;
 use starship_battery::{Battery, Manager, State};
 use sysinfo::{NetworkData, Networks, System};
 
+use super::aggregate::Space;
 use super::machine::{Memory, SystemVolume};
-use super::tally::Space;
 
-/// Instruments are asked one after the other; within this time it is one and the same export.
-const SAME_EXPORT: Duration = Duration::from_secs(1);
+/// Instruments are read one after the other. Reads within this time belong to the same export.
+const SAME_EXPORT_WINDOW: Duration = Duration::from_secs(1);
 
-/// How many interfaces are remembered at most after they have gone, so that those which come and go under new names,
-/// like those of containers, do not pile up.
-const REMEMBERED_INTERFACES: usize = 64;
+/// Maximum number of interfaces remembered after they have disappeared. Without a limit, interfaces
+/// with ever-changing names, such as those of containers, would accumulate.
+const MAX_REMEMBERED_INTERFACES: usize = 64;
 
-/// Readings of one export.
+/// The readings of one export.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Readings {
     pub(super) paging: Option<Space>,
@@ -31,7 +31,7 @@ pub(super) struct Readings {
     pub(super) uptime: Option<u64>,
 }
 
-/// Bytes over one interface since the agent started.
+/// Bytes transferred over one interface since the agent started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Traffic {
     pub(super) interface: String,
@@ -46,9 +46,9 @@ pub(super) struct BatteryReading {
     pub(super) charge: f64,
 }
 
-/// Reads, at most once for each export.
+/// Reads the operating system at most once per export.
 #[derive(Debug)]
-pub(super) struct AtExport {
+pub(super) struct ReadingsCache {
     memory: Memory,
     volume: SystemVolume,
     networks: Option<Networks>,
@@ -57,7 +57,7 @@ pub(super) struct AtExport {
     readings: Option<(Instant, Readings)>,
 }
 
-impl AtExport {
+impl ReadingsCache {
     pub(super) fn new() -> Self {
         let mut this = Self {
             memory: Memory::new(),
@@ -71,9 +71,9 @@ impl AtExport {
         this
     }
 
-    /// The readings of the export that is under way at `now`.
+    /// Returns the readings of the export that is in progress at `now`.
     pub(super) fn readings(&mut self, now: Instant) -> &Readings {
-        let fresh = self.readings.take().filter(|(at, _)| now.saturating_duration_since(*at) < SAME_EXPORT);
+        let fresh = self.readings.take().filter(|(at, _)| now.saturating_duration_since(*at) < SAME_EXPORT_WINDOW);
         let readings = fresh.unwrap_or_else(|| (now, self.read()));
         &self.readings.insert(readings).1
     }
@@ -101,7 +101,8 @@ impl AtExport {
         self.sums.add(totals)
     }
 
-    /// Looked for every time, because docks and power supplies with batteries come and go.
+    /// Enumerates the batteries every time, because docks and power supplies with batteries come
+    /// and go.
     fn batteries(&self) -> Vec<Battery> {
         let found = self.batteries.as_ref().and_then(|manager| manager.batteries().ok());
         found.map(|batteries| batteries.filter_map(Result::ok).collect()).unwrap_or_default()
@@ -120,14 +121,15 @@ fn battery_reading(index: usize, battery: &Battery) -> BatteryReading {
     BatteryReading { attributes, charge: f64::from(battery.state_of_charge().value).clamp(0.0, 1.0) }
 }
 
-/// Whether the machine runs on battery.
+/// Returns whether the machine runs on battery.
 pub(in crate::sources) fn runs_on_battery() -> bool {
     let found = Manager::new().and_then(|manager| manager.batteries());
     let states = found.into_iter().flatten().filter_map(Result::ok).map(|battery| battery.state());
     external_power(states) == Some(false)
 }
 
-/// Whether the machine runs on external power, from the states of its batteries: one that discharges says no.
+/// Returns whether the machine runs on external power, derived from the states of its batteries:
+/// one discharging battery means no; without any known state the answer is unknown.
 fn external_power(states: impl Iterator<Item = State>) -> Option<bool> {
     states.fold(None, |known, state| match state {
         State::Discharging => Some(false),
@@ -136,45 +138,47 @@ fn external_power(states: impl Iterator<Item = State>) -> Option<bool> {
     })
 }
 
-/// Sums of traffic since the agent started, out of the totals of the interfaces, which begin anew when an interface does.
+/// Traffic per interface since the agent started. The operating system reports totals that restart
+/// from zero when an interface does; the sums here never decrease.
 #[derive(Debug, Default)]
 struct TrafficSums {
-    interfaces: HashMap<String, Sums>,
+    interfaces: HashMap<String, InterfaceSum>,
 }
 
 #[derive(Debug, Default)]
-struct Sums {
-    total: Traffic,
+struct InterfaceSum {
+    last_total: Traffic,
     sum: Traffic,
-    present: bool,
+    is_present: bool,
 }
 
 impl TrafficSums {
-    /// Takes the totals of all interfaces, and gives the sums of those that ever carried something.
+    /// Adds the current totals of all interfaces. Returns the sums of the interfaces that are
+    /// present and have ever carried data.
     fn add(&mut self, totals: impl Iterator<Item = Traffic>) -> Vec<Traffic> {
         for sums in self.interfaces.values_mut() {
-            sums.present = false;
+            sums.is_present = false;
         }
         for total in totals.filter(|total| total.received > 0 || total.transmitted > 0) {
-            let sums = self.interfaces.entry(total.interface.clone()).or_insert_with(|| Sums {
-                total: total.clone(),
+            let sums = self.interfaces.entry(total.interface.clone()).or_insert_with(|| InterfaceSum {
+                last_total: total.clone(),
                 sum: Traffic { interface: total.interface.clone(), ..Traffic::default() },
-                present: true,
+                is_present: true,
             });
-            sums.sum.received += grown(sums.total.received, total.received);
-            sums.sum.transmitted += grown(sums.total.transmitted, total.transmitted);
-            sums.total = total;
-            sums.present = true;
+            sums.sum.received += counter_growth(sums.last_total.received, total.received);
+            sums.sum.transmitted += counter_growth(sums.last_total.transmitted, total.transmitted);
+            sums.last_total = total;
+            sums.is_present = true;
         }
-        if self.interfaces.len() > REMEMBERED_INTERFACES {
-            self.interfaces.retain(|_, sums| sums.present);
+        if self.interfaces.len() > MAX_REMEMBERED_INTERFACES {
+            self.interfaces.retain(|_, sums| sums.is_present);
         }
-        self.interfaces.values().filter(|sums| sums.present).map(|sums| sums.sum.clone()).collect()
+        self.interfaces.values().filter(|sums| sums.is_present).map(|sums| sums.sum.clone()).collect()
     }
 }
 
-/// By how much a counter has grown, if one that is smaller than before has begun anew.
-const fn grown(before: u64, now: u64) -> u64 {
+/// Returns the growth of a counter. A counter that is lower than before has restarted from zero.
+const fn counter_growth(before: u64, now: u64) -> u64 {
     if now >= before { now - before } else { now }
 }
 

@@ -1,3 +1,5 @@
+//! Scenario: interfaces and batteries come and go between exports.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -6,10 +8,10 @@ fn total(interface: &str, received: u64, transmitted: u64) -> Traffic {
     Traffic { interface: interface.to_owned(), received, transmitted }
 }
 
-/// Sums start at 0, go on through a reset of the counters and through the absence of an interface, and leave out
-/// interfaces that never carried anything.
+/// Sums start at 0, continue through a reset of the counters and through the absence of an
+/// interface, and exclude interfaces that never carried data.
 #[test]
-fn traffic_adds_up() {
+fn traffic_sums_continue_through_resets() {
     let mut sums = TrafficSums::default();
     let mut add = |totals: &[Traffic]| {
         let mut result = sums.add(totals.iter().cloned());
@@ -18,26 +20,30 @@ fn traffic_adds_up() {
     };
     assert_eq!(add(&[total("wlan0", 1000, 500), total("idle0", 0, 0)]), [total("wlan0", 0, 0)]);
     assert_eq!(add(&[total("wlan0", 1100, 500)]), [total("wlan0", 100, 0)]);
-    assert_eq!(add(&[total("wlan0", 30, 10)]), [total("wlan0", 130, 10)], "counters began anew");
+    assert_eq!(add(&[total("wlan0", 30, 10)]), [total("wlan0", 130, 10)], "the counters restarted");
     assert_eq!(add(&[]), []);
     let plugged_in = [total("usb0", 7_000_000, 9), total("wlan0", 40, 10)];
-    assert_eq!(add(&plugged_in), [total("usb0", 0, 0), total("wlan0", 140, 10)], "its past is not ours");
+    assert_eq!(
+        add(&plugged_in),
+        [total("usb0", 0, 0), total("wlan0", 140, 10)],
+        "traffic before the first read is not counted"
+    );
 }
 
-/// Interfaces of containers come with a new name each time; they do not pile up.
+/// Container interfaces have a new name each time; they do not accumulate.
 #[test]
-fn interfaces_that_have_gone_are_forgotten() {
+fn gone_interfaces_are_forgotten() {
     let mut sums = TrafficSums::default();
     for index in 0..1000 {
         sums.add([total("eth0", 1 + index, 0), total(&format!("veth{index}"), 1, 1)].into_iter());
-        assert!(sums.interfaces.len() <= REMEMBERED_INTERFACES + 2);
+        assert!(sums.interfaces.len() <= MAX_REMEMBERED_INTERFACES + 2);
     }
     assert_eq!(sums.interfaces["eth0"].sum, total("eth0", 999, 0));
 }
 
-/// One battery that discharges is enough; a battery that does not know says nothing.
+/// One discharging battery is enough; a battery with an unknown state does not count.
 #[test]
-fn power_from_the_states_of_batteries() {
+fn external_power_follows_battery_states() {
     for (states, external) in [
         (&[][..], None),
         (&[State::Unknown], None),
@@ -52,22 +58,23 @@ fn power_from_the_states_of_batteries() {
     }
 }
 
-/// All instruments of one export see the same readings, those of the next see new ones. Works without a battery.
+/// All instruments of one export see the same readings, and those of the next export see new ones.
+/// Works without a battery.
 #[test]
-fn one_reading_for_each_export() {
-    let mut at_export = AtExport::new();
+fn readings_are_taken_once_per_export() {
+    let mut readings = ReadingsCache::new();
     let start = Instant::now();
-    let first = at_export.readings(start).clone();
+    let first = readings.readings(start).clone();
     assert!(first.uptime.is_some_and(|seconds| seconds > 0));
-    at_export.readings.as_mut().unwrap().1.uptime = None;
-    assert_eq!(at_export.readings(start + SAME_EXPORT / 2).uptime, None, "not read again");
-    assert!(at_export.readings(start + SAME_EXPORT).uptime.is_some(), "read again");
+    readings.readings.as_mut().unwrap().1.uptime = None;
+    assert_eq!(readings.readings(start + SAME_EXPORT_WINDOW / 2).uptime, None, "not read again");
+    assert!(readings.readings(start + SAME_EXPORT_WINDOW).uptime.is_some(), "read again");
 }
 
 proptest! {
-    /// For any sequence of totals the sums never shrink.
+    /// For any sequence of totals, the sums never decrease.
     #[test]
-    fn sums_of_traffic_only_grow(totals in prop::collection::vec((0_u64..1000, 0_u64..1000), 1..50)) {
+    fn traffic_sums_never_decrease(totals in prop::collection::vec((0_u64..1000, 0_u64..1000), 1..50)) {
         let (mut sums, mut before) = (TrafficSums::default(), total("eth0", 0, 0));
         for (received, transmitted) in totals {
             if let Some(now) = sums.add(std::iter::once(total("eth0", received, transmitted))).pop() {

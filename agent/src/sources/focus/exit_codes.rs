@@ -1,17 +1,17 @@
-//! How native apps end: on Windows the exit code of a process can be asked for by whoever has had it open. Elsewhere only
-//! its parent learns it.
+//! Detects crashes of native apps by their exit codes. On Windows, any process that opened another
+//! one before its end can read its exit code. On other systems only the parent can.
 
 use std::collections::HashMap;
 
-/// Processes whose end is awaited.
+/// Processes whose exit code will be read.
 #[derive(Debug, Default)]
 #[cfg_attr(not(windows), allow(clippy::zero_sized_map_values, reason = "there is nothing to hold elsewhere"))]
-pub(super) struct Exits {
+pub(super) struct ExitCodes {
     open: HashMap<u32, platform::Process>,
 }
 
-impl Exits {
-    /// Watches a process, from now on.
+impl ExitCodes {
+    /// Watches a process from now on.
     pub(super) fn watch(&mut self, pid: u32) {
         if !self.open.contains_key(&pid)
             && let Some(process) = platform::Process::open(pid)
@@ -20,23 +20,25 @@ impl Exits {
         }
     }
 
-    /// Whether a process that has ended was ended by an error that the system saw. False if that is not known.
+    /// Returns whether an ended process was terminated because of an error that the system
+    /// detected; false if unknown.
     pub(super) fn crashed(&mut self, pid: u32) -> bool {
         self.open.remove(&pid).and_then(|process| process.exit_code()).is_some_and(is_crash)
     }
 }
 
-/// Codes of severity "error" of NTSTATUS ([MS-ERREF] 2.3), which the system gives a process that it ends because of a
-/// fault: access violation, stack overrun, unhandled exception. What programs choose themselves says nothing: some end
-/// with 1 when all is well.
+/// Returns whether an exit code has the severity "error" of NTSTATUS ([MS-ERREF] 2.3). The system
+/// assigns such a code when it terminates a process because of a fault: access violation, stack
+/// overrun, unhandled exception. Codes chosen by programs are not meaningful: some exit with 1
+/// after success.
 const fn is_crash(code: u32) -> bool {
-    code >> 30 == 3 && code != CONTROL_C && code != CANNOT_START
+    code >> 30 == 3 && code != CONTROL_C && code != LOGOFF_DURING_START
 }
 
-/// `STATUS_CONTROL_C_EXIT`: somebody ended it.
+/// `STATUS_CONTROL_C_EXIT`: terminated by a person.
 const CONTROL_C: u32 = 0xC000_013A;
-/// `STATUS_DLL_INIT_FAILED_LOGOFF`: it was started while the session ended.
-const CANNOT_START: u32 = 0xC000_026B;
+/// `STATUS_DLL_INIT_FAILED_LOGOFF`: started while the session was ending.
+const LOGOFF_DURING_START: u32 = 0xC000_026B;
 
 #[cfg(windows)]
 #[allow(unsafe_code)]
@@ -48,19 +50,20 @@ mod platform {
     #[derive(Debug)]
     pub(super) struct Process(Owned<HANDLE>);
 
-    // SAFETY: a handle of a process can be used and closed by any thread.
+    // SAFETY: a process handle can be used and closed by any thread.
     unsafe impl Send for Process {}
 
     impl Process {
-        /// With the least right there is, so that security products need not take notice.
+        /// Opens a process with the least possible access right, so that security products do not
+        /// notice it.
         pub(super) fn open(pid: u32) -> Option<Self> {
-            // SAFETY: the handle is this value's alone, and closed once, by `Owned`.
+            // SAFETY: the handle belongs to this value alone and is closed once, by `Owned`.
             unsafe {
                 OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, false, pid).ok().map(|handle| Self(Owned::new(handle)))
             }
         }
 
-        /// None while it runs.
+        /// Returns the exit code; none while the process runs.
         pub(super) fn exit_code(&self) -> Option<u32> {
             let mut code = 0;
             // SAFETY: the handle is open, and `code` lives through the call.

@@ -1,73 +1,73 @@
-//! Whose process a window's is, for whoever has its id.
+//! Maps a window's process id to its io.Connect role and program name.
 
 use std::collections::HashMap;
 
-use crate::ioconnect::processes::{Listed, Role, members, without_exe};
+use crate::ioconnect::processes::{ProcessEntry, Role, members, without_exe};
 use crate::sources::processes::list;
 
-/// What is known of a process.
+/// The known properties of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kin {
-    /// What it is to io.Connect, if anything.
+pub(super) struct ProcessInfo {
+    /// Its role in io.Connect, if any.
     pub(super) role: Option<Role>,
     /// File name of its program, without `.exe`.
     pub(super) program: String,
 }
 
-/// A platform that runs.
+/// A running platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Platform {
-    /// Its main process.
+    /// Id of its main process.
     pub(super) pid: u32,
-    /// When that started, in seconds since 1970.
+    /// Start time of that process, in seconds since 1970.
     pub(super) started: u64,
 }
 
-/// The processes that have been asked for.
+/// Cache of the processes that were asked for since the last refresh.
 #[derive(Debug)]
-pub(super) struct Family {
+pub(super) struct ProcessTree {
     names: Vec<String>,
-    known: HashMap<u32, Kin>,
+    known: HashMap<u32, ProcessInfo>,
     platforms: Vec<Platform>,
 }
 
-impl Family {
-    /// `names` are those of the platform's program.
+impl ProcessTree {
+    /// `names` are the file names of the platform's program.
     pub(super) fn new(names: &[String]) -> Self {
         Self { names: names.to_vec(), known: HashMap::new(), platforms: Vec::new() }
     }
 
-    /// What a process is.
-    pub(super) fn of(&mut self, pid: u32) -> Kin {
+    /// Returns the properties of a process.
+    pub(super) fn info(&mut self, pid: u32) -> ProcessInfo {
         if pid == 0 {
-            return Kin { role: None, program: String::new() };
+            return ProcessInfo { role: None, program: String::new() };
         }
         if !self.known.contains_key(&pid) {
             let listed = list::all();
-            self.look(&listed, &[pid]);
+            self.inspect(&listed, &[pid]);
         }
-        self.known.get(&pid).cloned().unwrap_or(Kin { role: None, program: String::new() })
+        self.known.get(&pid).cloned().unwrap_or(ProcessInfo { role: None, program: String::new() })
     }
 
-    /// Whether a process was there at the last look, if it mattered then.
-    pub(super) fn is_there(&self, pid: u32) -> bool {
+    /// Returns whether a process existed at the last refresh, if it was asked for.
+    pub(super) fn is_running(&self, pid: u32) -> bool {
         self.known.contains_key(&pid)
     }
 
-    /// Looks anew, at platforms and at the processes that still matter.
+    /// Reads the platforms and the given processes again, and forgets all others.
     pub(super) fn refresh(&mut self, pids: &[u32]) {
         let listed = list::all();
         self.known.clear();
-        self.look(&listed, pids);
+        self.inspect(&listed, pids);
     }
 
-    /// The platforms that ran at the last look.
+    /// Returns the platforms that were running at the last refresh.
     pub(super) fn platforms(&self) -> &[Platform] {
         &self.platforms
     }
 
-    fn look(&mut self, listed: &[Listed], pids: &[u32]) {
-        let processes = list::of_connect(listed, &self.names);
+    fn inspect(&mut self, listed: &[ProcessEntry], pids: &[u32]) {
+        let processes = list::platform_processes(listed, &self.names);
         let members = members(&processes, &self.names);
         for pid in pids {
             let member = members.iter().find(|member| member.process.listed.pid == *pid);
@@ -76,7 +76,7 @@ impl Family {
             let name = || listed.iter().find(|process| process.pid == *pid).map(|process| process.name.clone());
             let Some(program) = file.or_else(name) else { continue };
             let program = without_exe(&program).to_owned();
-            self.known.insert(*pid, Kin { role: member.map(|member| member.role), program });
+            self.known.insert(*pid, ProcessInfo { role: member.map(|member| member.role), program });
         }
         let mains = members.iter().filter(|member| member.role == Role::Main);
         self.platforms =
