@@ -105,7 +105,7 @@ struct MetricSource<T> {
 
 impl<T> Clone for MetricSource<T> {
     fn clone(&self) -> Self {
-        Self { data: Weak::clone(&self.of), leader_lock: Arc::clone(&self.leader_lock) }
+        Self { data: Weak::clone(&self.data), leader_lock: Arc::clone(&self.leader_lock) }
     }
 }
 

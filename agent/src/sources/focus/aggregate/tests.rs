@@ -97,7 +97,7 @@ fn platform(pid: u32, started: u64) -> Platform {
 }
 
 fn ended(app: &str, begun: Option<(ClockReading, Duration)>) -> Change {
-    Change::Ended { owner: Owner::Window(1), app: app.into(), begun }
+    Change::Ended { owner: Owner::Window(1), app: app.into(), started: begun }
 }
 
 /// Guarantees: a gap shorter than the tolerance for clock changes, in either direction, does not end a focus period.
@@ -148,7 +148,7 @@ fn instances_are_counted() {
     let started = |app: &str| Change::Started(app.into());
     let running = |counts: &[(&str, u64)]| counts.iter().map(|(app, count)| (AppName::from(*app), *count)).collect();
     let changes = vec![started("a"), started("a"), started("b")];
-    assert_eq!(aggregate.change(&at(0), changes, &running(&[("a", 2), ("b", 1)])), []);
+    assert_eq!(aggregate.apply_changes(&at(0), changes, &running(&[("a", 2), ("b", 1)])), []);
     assert_eq!((aggregate.apps["a"].starts, aggregate.apps["a"].running), (2, 2));
     assert_eq!((aggregate.apps["b"].starts, aggregate.apps["b"].running), (1, 1));
     let day = aggregate.usage.days.values().next().unwrap();
@@ -156,7 +156,10 @@ fn instances_are_counted() {
 
     let length = Duration::from_secs(7);
     let changes = vec![ended("b", Some((at(1), length))), ended("a", None)];
-    assert_eq!(aggregate.change(&at(8), changes, &running(&[("a", 1)])), [Completed::App("b".into(), length)]);
+    assert_eq!(
+        aggregate.apply_changes(&at(8), changes, &running(&[("a", 1)])),
+        [Completed::AppSession("b".into(), length)]
+    );
     assert_eq!((aggregate.apps["a"].running, aggregate.apps["b"].running), (1, 0));
     assert_eq!((aggregate.apps["a"].starts, aggregate.apps["b"].starts), (2, 1));
 }
@@ -167,10 +170,10 @@ fn crashes_and_hangs_are_counted() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     let (a, b) = (AppName::from("a"), AppName::from("b"));
     for _ in 0..2 {
-        aggregate.crash(&a);
+        aggregate.count_crash(&a);
     }
     for _ in 0..3 {
-        aggregate.hang(&b);
+        aggregate.count_hang(&b);
     }
     assert_eq!((aggregate.apps["a"].crashes, aggregate.apps["a"].hangs), (2, 0));
     assert_eq!((aggregate.apps["b"].crashes, aggregate.apps["b"].hangs), (0, 3));
@@ -180,7 +183,7 @@ fn crashes_and_hangs_are_counted() {
 #[test]
 fn focus_of_other_program_has_no_span() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
-    let _ = aggregate.see_platforms(at(0), &[platform(1, 0)], &[]);
+    let _ = aggregate.update_platforms(at(0), &[platform(1, 0)], &[]);
     let _ = aggregate.add_interval(&active(OTHER, 0, 5));
     assert_eq!(aggregate.end_focus(), Some(Completed::Focus(OTHER.into(), Duration::from_secs(5))));
     assert_eq!(aggregate.take_spans(), []);
@@ -193,10 +196,10 @@ fn focus_of_other_program_has_no_span() {
 #[test]
 fn app_session_after_platform_belongs_to_its_trace() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
-    let _ = aggregate.see_platforms(at(0), &[platform(1, 0)], &[]);
-    let _ = aggregate.see_platforms(at(60), &[], &[]);
+    let _ = aggregate.update_platforms(at(0), &[platform(1, 0)], &[]);
+    let _ = aggregate.update_platforms(at(60), &[], &[]);
     let begun = Some((at(10), Duration::from_secs(51)));
-    let _ = aggregate.change(&at(61), vec![ended("a", begun)], &BTreeMap::new());
+    let _ = aggregate.apply_changes(&at(61), vec![ended("a", begun)], &BTreeMap::new());
     let spans = aggregate.take_spans();
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["platform session", "app session"]);
@@ -207,8 +210,8 @@ fn app_session_after_platform_belongs_to_its_trace() {
 #[test]
 fn platform_session_starts_before_it_was_seen() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
-    let _ = aggregate.see_platforms(at(300), &[platform(1, 100)], &[]);
-    assert_eq!(aggregate.see_platforms(at(400), &[], &[]), [Completed::Platform(Duration::from_secs(300))]);
+    let _ = aggregate.update_platforms(at(300), &[platform(1, 100)], &[]);
+    assert_eq!(aggregate.update_platforms(at(400), &[], &[]), [Completed::PlatformSession(Duration::from_secs(300))]);
     let span = &aggregate.take_spans()[0];
     assert_eq!(i128::from(span.start_time_unix_nano), at(100).wall.as_nanosecond());
     assert_eq!(i128::from(span.end_time_unix_nano), at(400).wall.as_nanosecond());
@@ -220,14 +223,14 @@ fn platform_session_starts_before_it_was_seen() {
 fn platform_start_counts_only_when_fresh() {
     for (age, starts) in [(119, 1), (120, 0)] {
         let mut aggregate = UsageAggregate::new("s", Usage::default());
-        assert_eq!(aggregate.see_platforms(at(0), &[], &[]), []);
+        assert_eq!(aggregate.update_platforms(at(0), &[], &[]), []);
         let there = [platform(1, 200 - age)];
-        let took = aggregate.see_platforms(at(200), &there, &[1]);
+        let took = aggregate.update_platforms(at(200), &there, &[1]);
         assert_eq!(took.len() as u64, starts, "{age} s");
         assert_eq!(aggregate.platform_starts, starts, "{age} s");
     }
     let mut aggregate = UsageAggregate::new("s", Usage::default());
-    assert_eq!(aggregate.see_platforms(at(200), &[platform(1, 199)], &[1]), []);
+    assert_eq!(aggregate.update_platforms(at(200), &[platform(1, 199)], &[1]), []);
     assert_eq!(aggregate.platform_starts, 0);
 }
 
@@ -236,13 +239,22 @@ fn platform_start_counts_only_when_fresh() {
 fn platform_start_is_reported_once_with_its_own_window() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     let (first, second) = (platform(1, 10), platform(2, 20));
-    let _ = aggregate.see_platforms(at(0), &[], &[]);
-    assert_eq!(aggregate.see_platforms(at(11), &[first], &[2]), []);
-    assert_eq!(aggregate.see_platforms(at(22), &[first, second], &[2]), [Completed::Start(Duration::from_secs(2))]);
-    assert_eq!(aggregate.see_platforms(at(23), &[first, second], &[1, 2]), [Completed::Start(Duration::from_secs(13))]);
-    assert_eq!(aggregate.see_platforms(at(24), &[first, second], &[1, 2]), []);
+    let _ = aggregate.update_platforms(at(0), &[], &[]);
+    assert_eq!(aggregate.update_platforms(at(11), &[first], &[2]), []);
+    assert_eq!(
+        aggregate.update_platforms(at(22), &[first, second], &[2]),
+        [Completed::PlatformStart(Duration::from_secs(2))]
+    );
+    assert_eq!(
+        aggregate.update_platforms(at(23), &[first, second], &[1, 2]),
+        [Completed::PlatformStart(Duration::from_secs(13))]
+    );
+    assert_eq!(aggregate.update_platforms(at(24), &[first, second], &[1, 2]), []);
     assert_eq!(aggregate.platform_starts, 2);
-    assert_eq!(aggregate.see_platforms(at(30), &[second], &[]), [Completed::Platform(Duration::from_secs(20))]);
+    assert_eq!(
+        aggregate.update_platforms(at(30), &[second], &[]),
+        [Completed::PlatformSession(Duration::from_secs(20))]
+    );
 }
 
 /// Guarantees: spans that are given back come first again, and what exceeds the maximum is dropped.
@@ -251,15 +263,15 @@ fn spans_given_back_come_first_and_are_bounded() {
     let span = |name: &str| Span { name: name.to_owned(), ..Span::default() };
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     aggregate.spans = vec![span("new")];
-    aggregate.give_back(vec![span("old"), span("older")]);
+    aggregate.return_spans(vec![span("old"), span("older")]);
     let names: Vec<_> = aggregate.take_spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["old", "older", "new"]);
     assert_eq!(aggregate.take_spans(), []);
 
     aggregate.spans = vec![span("new")];
-    aggregate.give_back(vec![span("old"); MOST_WAITING + 5]);
-    assert_eq!(aggregate.spans.len(), MOST_WAITING);
-    assert_eq!(aggregate.spans[MOST_WAITING - 1].name, "new");
-    aggregate.give_back(vec![span("more")]);
-    assert_eq!(aggregate.spans.len(), MOST_WAITING);
+    aggregate.return_spans(vec![span("old"); MAX_PENDING_SPANS + 5]);
+    assert_eq!(aggregate.spans.len(), MAX_PENDING_SPANS);
+    assert_eq!(aggregate.spans[MAX_PENDING_SPANS - 1].name, "new");
+    aggregate.return_spans(vec![span("more")]);
+    assert_eq!(aggregate.spans.len(), MAX_PENDING_SPANS);
 }
