@@ -1,4 +1,4 @@
-//! For any request: the receiver rejects it, or adds the agent's attributes to its resources and changes nothing else.
+//! Checks that enrichment rejects a request, or changes nothing but the attributes of its resources.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,10 +12,10 @@ use prost::Message;
 use serde::Deserialize;
 
 static ENRICHMENT: LazyLock<Enrichment> =
-    LazyLock::new(|| Enrichment::of(vec![("host.name".to_owned(), "here".to_owned())]));
+    LazyLock::new(|| Enrichment::from_attributes(vec![("host.name".to_owned(), "here".to_owned())]));
 
-/// `scopes` takes the resources out of a request and leaves what has to stay.
-fn check<T>(json: bool, bytes: &[u8], mut scopes: impl FnMut(&mut T))
+/// `remove_resources` removes what enrichment may change.
+fn check<T>(json: bool, bytes: &[u8], mut remove_resources: impl FnMut(&mut T))
 where
     T: Message + Default + for<'de> Deserialize<'de>,
 {
@@ -28,13 +28,13 @@ where
         (request, bytes.to_vec())
     };
     let Ok(enriched) = ENRICHMENT.apply(&wire) else { return };
-    let mut arrived = T::decode(enriched.as_slice()).expect("what was enriched is a request");
-    scopes(&mut sent);
-    scopes(&mut arrived);
-    // Compared as bytes: a number that is none equals no other.
+    let mut arrived = T::decode(enriched.as_slice()).expect("an enriched request can be decoded");
+    remove_resources(&mut sent);
+    remove_resources(&mut arrived);
+    // Compared as bytes, because NaN is not equal to itself.
     assert_eq!(arrived.encode_to_vec(), sent.encode_to_vec());
-    let twice = ENRICHMENT.apply(&enriched).expect("what was enriched can be walked");
-    assert_eq!(twice, enriched, "a second time adds nothing");
+    let twice = ENRICHMENT.apply(&enriched).expect("an enriched request can be enriched again");
+    assert_eq!(twice, enriched, "the second enrichment adds nothing");
 }
 
 fuzz_target!(|input: (bool, u8, &[u8])| {

@@ -1,5 +1,6 @@
-//! For any request in any form from any client: the receiver rejects it with a reason, or each batch that it makes is a request
-//! with items in which redaction changes nothing more; and only expected host names and origins are accepted.
+//! Checks that any input in any format is rejected with a reason, or becomes batches with items that
+//! do not change when they are prepared again, and that only allowed hosts and origins pass access
+//! control.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,24 +8,23 @@ use std::sync::LazyLock;
 use insights_agent::config::ReceiverSettings;
 use insights_agent::otlp::Compression;
 use insights_agent::otlp::Signal;
-use insights_agent::sources::receiver::trial::{Body, Trial};
+use insights_agent::sources::receiver::fuzzing::{Body, FuzzReceiver};
 use libfuzzer_sys::fuzz_target;
 
-static TRIAL: LazyLock<Trial> = LazyLock::new(|| {
+static RECEIVER: LazyLock<FuzzReceiver> = LazyLock::new(|| {
     let settings = r#"{
         "allowed_origins": ["https://*.example.com", "http://localhost:*"],
         "redacted_attributes": ["*"],
         "sampling": { "ratio": 0.5, "keep_slower_than": "1s" },
         "request_views": { "enabled": true }
     }"#;
-    Trial::new(&serde_json::from_str::<ReceiverSettings>(settings).expect("settings"))
+    FuzzReceiver::new(&serde_json::from_str::<ReceiverSettings>(settings).expect("settings"))
 });
 
 fuzz_target!(|input: (u8, u8, &[u8], &[u8], &[u8])| {
     let (signal, form, host, origin, bytes) = input;
-    if TRIAL.admits(host, origin) {
-        let (host, origin) =
-            (String::from_utf8_lossy(host).to_lowercase(), String::from_utf8_lossy(origin).to_lowercase());
+    if RECEIVER.allows(host, origin) {
+        let (host, origin) = (String::from_utf8_lossy(host).to_lowercase(), String::from_utf8_lossy(origin).to_lowercase());
         assert!(["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host.starts_with(name)), "{host}");
         assert!(origin.starts_with("http://localhost") || origin.ends_with(".example.com"), "{origin}");
     }
@@ -38,12 +38,12 @@ fuzz_target!(|input: (u8, u8, &[u8], &[u8], &[u8])| {
         5 => Body::Json(Compression::Gzip),
         _ => Body::Json(Compression::Zstd),
     };
-    match TRIAL.prepare(signal, body, bytes) {
+    match RECEIVER.prepare(signal, body, bytes) {
         Ok(batches) => {
             for batch in batches {
                 assert!(batch.items > 0);
-                let again = TRIAL.prepare(batch.signal, Body::Protobuf(Compression::None), &batch.payload);
-                let again = again.expect("what was taken is taken again");
+                let again = RECEIVER.prepare(batch.signal, Body::Protobuf(Compression::None), &batch.payload);
+                let again = again.expect("a prepared batch is accepted again");
                 assert_eq!(again.len(), 1);
                 assert_eq!((again[0].items, &again[0].payload), (batch.items, &batch.payload));
             }

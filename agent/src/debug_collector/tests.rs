@@ -234,7 +234,7 @@ fn totals(requests: u64, items: u64, bytes: usize) -> SignalTotals {
 
 /// Every signal over gRPC, in every compression: acknowledged without rejections, and counted.
 #[tokio::test]
-async fn grpc_takes_every_signal_in_every_compression() {
+async fn grpc_accepts_every_signal_in_every_compression() {
     let collector = Running::start(Format::Count).await;
     let (metrics, traces, logs) = (every_metric(), traces(), logs(vec![record(9, "INFO", "hello")]));
     for compression in [None, Some(CompressionEncoding::Gzip), Some(CompressionEncoding::Zstd)] {
@@ -260,7 +260,7 @@ async fn grpc_takes_every_signal_in_every_compression() {
 
 /// Every signal over HTTP, in every compression: answered with an empty protobuf response, and counted.
 #[tokio::test]
-async fn http_takes_every_signal_in_every_compression() {
+async fn http_accepts_every_signal_in_every_compression() {
     let collector = Running::start(Format::Count).await;
     let all = [
         ("/v1/metrics", every_metric().encode_to_vec()),
@@ -289,7 +289,7 @@ async fn http_takes_every_signal_in_every_compression() {
 
 /// A small body that becomes larger than the limit is refused with 413, and one that is larger as it comes, too.
 #[tokio::test]
-async fn http_refuses_bombs_and_large_bodies() {
+async fn http_rejects_decompression_bombs_and_large_bodies() {
     let collector = Running::start(Format::Count).await;
     let zeros = vec![0; LARGEST_REQUEST + 1];
     for (encoding, body) in [("gzip", gzip(&zeros)), ("zstd", zstd::bulk::compress(&zeros, 1).unwrap())] {
@@ -304,7 +304,7 @@ async fn http_refuses_bombs_and_large_bodies() {
 
 /// The same over gRPC: refused, and the collector goes on.
 #[tokio::test]
-async fn grpc_refuses_bombs() {
+async fn grpc_rejects_decompression_bombs() {
     let collector = Running::start(Format::Count).await;
     let bomb = logs(vec![record(9, "INFO", &" ".repeat(LARGEST_REQUEST))]);
     for compression in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
@@ -319,7 +319,7 @@ async fn grpc_refuses_bombs() {
 
 /// What cannot be taken is refused with a status and a reason that says what would be right.
 #[tokio::test]
-async fn http_says_why_it_refuses() {
+async fn http_rejections_name_the_reason() {
     let collector = Running::start(Format::Count).await;
     let protobuf = |encoding, body: &str| collector.post("/v1/logs", encoding, body.as_bytes().to_vec());
     let (status, content_type, body) = protobuf(None, "not protobuf").await;
@@ -351,7 +351,7 @@ async fn http_says_why_it_refuses() {
 
 /// A client that never ends its request does not hold up a shutdown, and what others sent before is printed.
 #[tokio::test]
-async fn a_hanging_request_does_not_hold_up_the_end() {
+async fn shutdown_does_not_wait_for_hanging_request() {
     let collector = Running::start(Format::Json).await;
     let (status, ..) = collector.post("/v1/logs", None, logs(vec![record(9, "INFO", "x")]).encode_to_vec()).await;
     assert_eq!(status, 200);
@@ -366,7 +366,7 @@ async fn a_hanging_request_does_not_hold_up_the_end() {
 /// Stopped while clients send without a break: what was acknowledged has been counted, and at most the one request that
 /// each client had under way has been counted without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_counted() {
+async fn acknowledged_requests_are_counted_on_shutdown() {
     const CLIENTS: u64 = 4;
     let collector = Running::start(Format::Text).await;
     let (first, mut some) = tokio::sync::mpsc::channel(1);
@@ -394,7 +394,7 @@ async fn what_was_acknowledged_is_counted() {
 
 /// A port that is taken is named, with what to do.
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn bind_error_names_busy_port() {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let first = bind(&Options { grpc: any, http: any, ..Options::default() }).await.unwrap();
     let port = first.http_addr().port();
@@ -406,7 +406,7 @@ async fn a_taken_port_is_named() {
 
 /// Nothing that others on the network could reach is listened on.
 #[tokio::test]
-async fn only_loopback_is_listened_on() {
+async fn bind_rejects_addresses_outside_loopback() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:4317"] {
         let address: SocketAddr = address.parse().unwrap();
         let error = bind(&Options { grpc: address, ..Options::default() }).await.unwrap_err();

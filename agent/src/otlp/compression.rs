@@ -1,17 +1,19 @@
-//! Compression of payloads: once, on the way into the queue, in the form that the wire wants.
+//! Compression of payloads. A payload is compressed once, before it enters the queue, in the form that
+//! the collector expects.
 
 use std::io::{Read, Write};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Level of gzip: on log batches 4 makes a third less than 1 for half as much time again; 6 saves another tenth for twice the time.
+/// Compression level of gzip. On log batches, level 4 is a third smaller than level 1 and takes half as
+/// much time again; level 6 saves another tenth and takes twice the time.
 const GZIP_LEVEL: u32 = 4;
-/// Level of zstd: its fastest ordinary level.
+/// Compression level of zstd: its fastest ordinary level.
 const ZSTD_LEVEL: i32 = 1;
-/// Largest window of zstd that is taken, as a power of two: 8 MiB, what every decoder has to take (RFC 8878, section 3.1.1.1.2);
-/// a frame may ask for gigabytes.
-const ZSTD_WINDOW_LOG: u32 = 23;
+/// Maximum zstd window that is accepted, as a power of two: 8 MiB, which every decoder should support
+/// (RFC 8878, section 3.1.1.1.2). A frame could otherwise request gigabytes.
+const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +29,8 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// `content-encoding` and `grpc-encoding`; also how the queue's file names it.
+    /// Returns the value for `content-encoding` and `grpc-encoding`, which is also the name in the queue
+    /// file.
     #[must_use]
     pub const fn token(self) -> &'static str {
         match self {
@@ -37,13 +40,14 @@ impl Compression {
         }
     }
 
-    /// The compression of a token, if it is one that this program writes.
+    /// Returns the compression with this token; none if this program does not support it.
     #[must_use]
     pub fn from_token(token: &str) -> Option<Self> {
         [Self::None, Self::Gzip, Self::Zstd].into_iter().find(|one| one.token() == token)
     }
 
-    /// What the queue stores when the wire wants this: disk is always worth compressing.
+    /// Returns the compression in the queue for this compression on the wire. The queue never stores
+    /// payloads uncompressed, to save disk space.
     #[must_use]
     pub const fn stored(self) -> Self {
         match self {
@@ -70,14 +74,14 @@ pub fn compress(compression: Compression, bytes: &[u8]) -> std::io::Result<Vec<u
     }
 }
 
-/// Undoes [`compress`], up to `limit` bytes.
+/// Decompresses a payload to at most `limit` bytes.
 ///
 /// # Errors
-/// When the bytes are damaged, or would become more than `limit`.
+/// When the bytes are damaged, or the result would be larger than `limit`.
 pub fn decompress(compression: Compression, bytes: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
     let zstd = || {
         let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
-        decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+        decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
         std::io::Result::Ok(decoder)
     };
     let reader: Box<dyn Read + '_> = match compression {

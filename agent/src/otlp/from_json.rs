@@ -1,9 +1,12 @@
-//! OTLP's JSON made protobuf (OTLP specification, "JSON Protobuf Encoding"; Protocol Buffers, "ProtoJSON"): integers as
-//! numbers or texts, enumerations as numbers, identifiers in hexadecimal, bytes in base64, `"NaN"` and `"Infinity"`, `null` as
-//! nothing; keys that are not known are passed over. What is no value of its field is an error with its place.
+//! Converts OTLP's JSON to protobuf (OTLP specification, "JSON Protobuf Encoding"; Protocol Buffers,
+//! "ProtoJSON").
 //!
-//! Not by the serde of opentelemetry-proto: there an error in a metric makes a metric without data of it, which is then lost
-//! without a word.
+//! Integers are numbers or strings, enumerations are numbers, identifiers are hexadecimal, and bytes
+//! are base64. `"NaN"` and `"Infinity"` are numbers, `null` is a missing field, and unknown keys are
+//! ignored. A value that does not fit its field is an error with its position.
+//!
+//! The serde implementation of opentelemetry-proto is not used, because it turns a metric with an
+//! invalid value into a metric without data: the data would be lost without an error.
 
 use std::fmt;
 
@@ -16,12 +19,16 @@ use super::schema::{self, Field, Kind, Message, Presence};
 use super::wire::put;
 use crate::otlp::Signal;
 
-/// What a request is, and the request as protobuf. The body's key says what it is; an empty one is of any signal.
+/// The error text for a request that does not name its signal.
+pub(crate) const NO_SIGNAL: &str = "none of the keys resourceMetrics, resourceSpans and resourceLogs is present";
+
+/// Converts a request to protobuf. The signal is named by the only key of the request; it is none if
+/// the request is empty.
 ///
 /// # Errors
-/// When it is no JSON, or no request.
+/// When the bytes are not JSON, or not a request.
 pub(crate) fn to_protobuf(json: &[u8]) -> Result<(Option<Signal>, Vec<u8>), serde_json::Error> {
-    // Mostly keys, which protobuf has as numbers.
+    // JSON consists mostly of keys, which are numbers in protobuf.
     let mut out = Vec::with_capacity(json.len() / 2);
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let signal = Request(&mut out).deserialize(&mut deserializer)?;
@@ -29,7 +36,7 @@ pub(crate) fn to_protobuf(json: &[u8]) -> Result<(Option<Signal>, Vec<u8>), serd
     Ok((signal, out))
 }
 
-/// A whole request of any signal.
+/// Reads a request of any signal.
 struct Request<'a>(&'a mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for Request<'_> {
@@ -48,22 +55,22 @@ impl<'de> Visitor<'de> for Request<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut signal, mut others) = (None, false);
+        let (mut signal, mut has_unknown_keys) = (None, false);
         while let Some(key) = map.next_key_seed(Key)? {
             let found = Signal::ALL.into_iter().find_map(|of| Some((of, field(schema::request(of), &key)?)));
             let Some((of, field)) = found else {
-                others = true;
+                has_unknown_keys = true;
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             if signal.is_some_and(|signal| signal != of) {
-                return Err(A::Error::custom("a request is of one signal"));
+                return Err(A::Error::custom("a request must have one signal"));
             }
             signal = Some(of);
             map.next_value_seed(FieldValue { field, out: self.0 })?;
         }
-        if signal.is_none() && others {
-            return Err(A::Error::custom("it has none of the keys resourceMetrics, resourceSpans, resourceLogs"));
+        if signal.is_none() && has_unknown_keys {
+            return Err(A::Error::custom(NO_SIGNAL));
         }
         Ok(signal)
     }
@@ -73,7 +80,7 @@ fn field(message: &'static Message, key: &str) -> Option<&'static Field> {
     message.fields.iter().find(|field| field.key == key)
 }
 
-/// A key, without a copy where JSON has no escapes in it.
+/// Reads a key, without a copy if it has no escape sequences.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -100,7 +107,7 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
-/// The fields of a message.
+/// Reads the fields of a message.
 struct Fields<'a> {
     message: &'static Message,
     out: &'a mut Vec<u8>,
@@ -126,7 +133,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 }
 
-/// What stands behind a key: a value, many of them, or `null`.
+/// Reads the value of a key: one value, a list of values, or `null`.
 struct FieldValue<'a> {
     field: &'static Field,
     out: &'a mut Vec<u8>,
@@ -174,9 +181,10 @@ impl<'de> Visitor<'de> for FieldValue<'_> {
     }
 }
 
-/// One value of a field; without its tag, where many are packed.
+/// Reads one value of a field.
 struct Value<'a> {
     field: &'static Field,
+    /// Whether the value is an element of a packed list, which has no tag.
     packed: bool,
     out: &'a mut Vec<u8>,
 }
@@ -203,19 +211,19 @@ impl Value<'_> {
         }
     }
 
-    fn is_left_out(&self, is_default: bool) -> bool {
+    fn is_omitted(&self, is_default: bool) -> bool {
         is_default && self.field.presence == Presence::Implicit
     }
 
     fn bytes(self, bytes: &[u8]) {
-        if !self.is_left_out(bytes.is_empty()) {
+        if !self.is_omitted(bytes.is_empty()) {
             put(self.field.number, bytes, self.out);
         }
     }
 
     fn double(mut self, value: f64) {
-        // Not -0, which is another number.
-        if !self.is_left_out(value.to_bits() == 0) {
+        // Compared as bits, because -0 is not the default value.
+        if !self.is_omitted(value.to_bits() == 0) {
             self.tag();
             self.out.extend_from_slice(&value.to_le_bytes());
         }
@@ -224,7 +232,7 @@ impl Value<'_> {
     fn integer<E: Error>(mut self, value: i128) -> Result<(), E> {
         let key = self.field.key;
         let range = || E::custom(format!("{value} is out of range for {key}"));
-        if self.is_left_out(value == 0) {
+        if self.is_omitted(value == 0) {
             return Ok(());
         }
         self.tag();
@@ -235,7 +243,7 @@ impl Value<'_> {
             Kind::Uint64 => u64::try_from(value).map_err(|_| range())?,
             Kind::Sint32 => {
                 let value = i32::try_from(value).map_err(|_| range())?;
-                // ZigZag: the sign last (Protocol Buffers, "Encoding").
+                // ZigZag encoding: the sign is the lowest bit (Protocol Buffers, "Encoding").
                 u64::from(((value << 1) ^ (value >> 31)).cast_unsigned())
             }
             Kind::Fixed32 => {
@@ -251,7 +259,7 @@ impl Value<'_> {
                 return Ok(());
             }
             Kind::Text | Kind::Base64 | Kind::Hex | Kind::Bool | Kind::Double | Kind::Message(_) => {
-                return Err(E::custom(format!("{key} is no number")));
+                return Err(E::custom(format!("{key} is not a number")));
             }
         };
         encode_varint(varint, self.out);
@@ -264,7 +272,7 @@ impl Visitor<'_> for Value<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.field.kind {
-            Kind::Text => "a text",
+            Kind::Text => "a string",
             Kind::Base64 => "bytes in base64",
             Kind::Hex => "an identifier in hexadecimal",
             Kind::Bool => "true or false",
@@ -279,7 +287,7 @@ impl Visitor<'_> for Value<'_> {
         if !matches!(self.field.kind, Kind::Bool) {
             return Err(E::invalid_type(serde::de::Unexpected::Bool(value), &self));
         }
-        if !self.is_left_out(!value) {
+        if !self.is_omitted(!value) {
             self.tag();
             self.out.push(u8::from(value));
         }
@@ -303,21 +311,21 @@ impl Visitor<'_> for Value<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        /// From here on not every integer is a number of its own (2^53).
-        const GREATEST: f64 = 9_007_199_254_740_992.0;
+        /// The largest number below which every integer has its own representation (2^53).
+        const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
         match self.field.kind {
             Kind::Double => {
                 self.double(value);
                 Ok(())
             }
             #[allow(clippy::cast_possible_truncation)]
-            _ if value.fract() == 0.0 && value.abs() <= GREATEST => self.integer(value as i128),
+            _ if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INTEGER => self.integer(value as i128),
             _ => Err(E::invalid_type(serde::de::Unexpected::Float(value), &self)),
         }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let wrong = || E::custom(format!("this is no {} value", self.field.key));
+        let wrong = || E::custom(format!("invalid value for {}", self.field.key));
         match self.field.kind {
             Kind::Text => self.bytes(text.as_bytes()),
             Kind::Hex => {
@@ -348,7 +356,7 @@ impl Visitor<'_> for Value<'_> {
     }
 }
 
-/// Base64 with its padding or without (`ProtoJSON` takes both, and both alphabets).
+/// Base64 with or without padding. ProtoJSON accepts both, and both alphabets.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -362,3 +370,6 @@ const fn wire_type(kind: Kind) -> WireType {
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => WireType::SixtyFourBit,
     }
 }
+
+#[cfg(test)]
+mod tests;

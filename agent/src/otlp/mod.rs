@@ -2,12 +2,12 @@
 //!
 //! - [`Signal`]: the three kinds of requests, with their HTTP paths and gRPC methods.
 //! - [`compression`]: gzip and zstd of payloads.
-//! - [`schema`]: the messages and fields of OTLP as a table; it bounds what a decoder would allocate.
+//! - [`schema`]: the messages and fields of OTLP as a table; it calculates the size of a decoded request.
 //! - [`wire`]: reads and writes protobuf's wire format without generated types.
 //! - [`from_json`], [`to_json`]: OTLP/HTTP with JSON.
 //! - [`grpc_frame`]: the prefix in front of each gRPC message.
 //! - [`split`]: splits a request that is too large for a collector.
-//! - [`describe`]: a request as text, for people.
+//! - [`describe`]: renders a request as text for people, or as JSON lines for programs.
 //!
 //! **Invariant:** nothing here knows where a request comes from or where it goes. This module imports no other module
 //! of the agent than [`crate::signals`].

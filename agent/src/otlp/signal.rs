@@ -17,10 +17,10 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// All of them.
+    /// All signals.
     pub const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
 
-    /// As written in text and in the queue's file.
+    /// Returns the name in texts and in the queue file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,13 +30,14 @@ impl Signal {
         }
     }
 
-    /// The signal of a name, if it is one.
+    /// Returns the signal with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.name() == name)
     }
 
-    /// Path of OTLP/HTTP, added to the collector's address (OTLP specification, section "OTLP/HTTP Request").
+    /// Returns the path for OTLP/HTTP, which is appended to the collector's address (OTLP specification,
+    /// section "OTLP/HTTP Request").
     #[must_use]
     pub const fn http_path(self) -> &'static str {
         match self {
@@ -46,7 +47,7 @@ impl Signal {
         }
     }
 
-    /// Full method name of OTLP/gRPC (OTLP specification, section "OTLP/gRPC").
+    /// Returns the full method name for OTLP/gRPC (OTLP specification, section "OTLP/gRPC").
     #[must_use]
     pub const fn grpc_method(self) -> &'static str {
         match self {
@@ -63,7 +64,7 @@ impl std::fmt::Display for Signal {
     }
 }
 
-/// Number of data points in a request: the items that OTLP's partial success counts.
+/// Returns the number of data points in a request: the items that OTLP's partial success counts.
 #[must_use]
 pub fn data_points(request: &ExportMetricsServiceRequest) -> usize {
     let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);

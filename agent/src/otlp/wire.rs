@@ -1,25 +1,26 @@
-//! Protobuf's wire, field by field (Protocol Buffers, "Encoding").
+//! Reads and writes protobuf's wire format field by field, without generated types (Protocol Buffers,
+//! "Encoding").
 
 pub(crate) mod write;
 
 use prost::DecodeError;
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 
-/// Why a request cannot be walked.
+/// Why bytes are not a request.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// A part of it.
-    #[error("a field is longer than its message, or of a kind that does not exist")]
+    /// A field is malformed.
+    #[error("a field is longer than its message, or has an unknown wire type")]
     Field,
-    /// Messages in messages.
-    #[error("messages lie more than {} deep in each other", super::schema::DEEPEST)]
-    Deep,
-    /// A resource.
+    /// Messages are nested too deeply.
+    #[error("messages are nested more than {} levels deep", super::schema::MAX_DEPTH)]
+    TooDeep,
+    /// A part of the request cannot be decoded.
     #[error(transparent)]
     Message(#[from] DecodeError),
 }
 
-/// Writes a field that has a length.
+/// Writes a length-delimited field.
 pub(crate) fn put(number: u32, content: &[u8], out: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, out);
     encode_varint(content.len() as u64, out);
@@ -29,13 +30,13 @@ pub(crate) fn put(number: u32, content: &[u8], out: &mut Vec<u8>) {
 /// A field on the wire.
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
-    /// With its tag.
+    /// The bytes of the field, with its tag.
     pub(crate) whole: &'a [u8],
-    /// What is in it, if it has a length.
+    /// The content of a length-delimited field; none for other wire types.
     pub(crate) content: Option<&'a [u8]>,
 }
 
-/// The fields of a message.
+/// Iterates over the fields of an encoded message. Ends after the first error.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -58,7 +59,7 @@ impl<'a> Fields<'a> {
             5 => {
                 self.take(4)?;
             }
-            // Groups are from before proto3.
+            // 3 and 4 are groups, which proto3 does not have.
             _ => return Err(WireError::Field),
         }
         let whole = start.get(..start.len() - self.0.len()).unwrap_or_default();
@@ -82,7 +83,7 @@ impl<'a> Iterator for Fields<'a> {
         }
         let field = self.read();
         if field.is_err() {
-            // What follows cannot be told apart.
+            // Without the length of this field, the start of the next one is unknown.
             self.0 = &[];
         }
         Some(field)

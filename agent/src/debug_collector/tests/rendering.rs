@@ -28,7 +28,7 @@ fn objects(request: &Request) -> Vec<Value> {
 
 /// Metrics of every type: one line for each data point, in columns, with units for people.
 #[test]
-fn text_of_metrics() {
+fn text_shows_metrics_in_columns() {
     insta::assert_snapshot!(printed(vec![Request::Metrics(every_metric())], false), @r"
     05:06:08.000 metrics gRPC 7 items  desk-7 / insights-agent
       resource:
@@ -48,7 +48,7 @@ fn text_of_metrics() {
 
 /// Log records: time, severity, origin, the first line of the body and how many follow.
 #[test]
-fn text_of_logs() {
+fn text_shows_one_line_per_log_record() {
     let origin = [
         ("ioconnect.log.category", "interop"),
         ("ioconnect.app.name", "blotter"),
@@ -79,7 +79,7 @@ fn text_of_logs() {
 
 /// Spans: name, duration, status.
 #[test]
-fn text_of_traces() {
+fn text_shows_span_duration_and_status() {
     insta::assert_snapshot!(printed(vec![Request::Traces(traces())], false), @r"
     05:06:08.000 traces  gRPC 2 items  desk-7 / insights-agent
       resource:
@@ -93,7 +93,7 @@ fn text_of_traces() {
 
 /// A resource is printed in full once, and again when its sender changes it; a second one in a request gets a line.
 #[test]
-fn text_of_resources() {
+fn text_shows_resource_when_new_or_changed() {
     let one = |version: &str| {
         let mut request = logs(vec![record(9, "INFO", "hello")]);
         request.resource_logs[0].resource = Some(resource(version));
@@ -133,7 +133,7 @@ fn text_of_resources() {
 
 /// No line is longer than 160 characters, colours aside, and the count of further lines is not cut off.
 #[test]
-fn lines_are_cut() {
+fn long_lines_are_shortened() {
     let long = record(9, "INFO", &format!("{}\nmore", "\u{e9}".repeat(500)));
     let text = printed(vec![Request::Logs(logs(vec![long]))], false);
     let line = text.lines().last().unwrap();
@@ -143,7 +143,7 @@ fn lines_are_cut() {
 
 /// Colours wrap whole lines: heads bold, errors red, ordinary records plain.
 #[test]
-fn text_in_colour() {
+fn colours_wrap_whole_lines() {
     let records = vec![record(9, "INFO", "fine"), record(17, "ERROR", "broken")];
     let text = printed(vec![Request::Logs(logs(records))], true);
     let lines: Vec<&str> = text.lines().collect();
@@ -154,7 +154,7 @@ fn text_in_colour() {
 
 /// Values in every unit that is rewritten, at the edges of their ranges.
 #[test]
-fn quantities_are_for_people() {
+fn quantities_are_formatted_with_units() {
     for (value, unit, wanted) in [
         (0.0, "By", "0 B"),
         (1023.0, "By", "1023 B"),
@@ -189,7 +189,7 @@ fn quantities_are_for_people() {
 
 /// A log record as an object: times as strings, values with their types, what is absent left out.
 #[test]
-fn json_of_logs() {
+fn json_lines_show_log_records_with_types() {
     let mut record = record(9, "INFO", "hello");
     let typed = [
         ("int", Any::IntValue(-7)),
@@ -243,7 +243,7 @@ fn json_of_logs() {
 
 /// Every type of metric as objects, one for each data point.
 #[test]
-fn json_of_metrics() {
+fn json_lines_show_every_metric_type() {
     let all = objects(&Request::Metrics(every_metric()));
     let pick =
         |index: usize, keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| all[index][*key].clone()).collect() };
@@ -277,7 +277,7 @@ fn json_of_metrics() {
 
 /// Spans as objects.
 #[test]
-fn json_of_traces() {
+fn json_lines_show_spans() {
     let all = objects(&Request::Traces(traces()));
     assert_eq!(
         all[1],
@@ -302,7 +302,7 @@ fn json_of_traces() {
 
 /// Totals are one line, in words.
 #[test]
-fn totals_in_words() {
+fn totals_are_one_line() {
     let some = Totals { metrics: totals(1, 12, 2150), logs: totals(2, 1, 98_304), ..Totals::default() };
     assert_eq!(some.to_string(), "metrics 12 items in 1 request, 2.1 KiB; logs 1 item in 2 requests, 96 KiB");
     assert_eq!(Totals::default().to_string(), "nothing received");

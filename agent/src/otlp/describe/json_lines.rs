@@ -1,8 +1,10 @@
-//! Requests for programs: one JSON object a line for each log record, span and data point.
+//! Renders requests for programs: one line with a JSON object for each log record, span and data point.
 //!
-//! Names are those of OTLP's protobuf fields. Times are strings of nanoseconds, because JSON's numbers are too small for
-//! them; bytes and ids are hexadecimal; numbers that JSON does not have are the strings `NaN`, `Infinity` and
-//! `-Infinity`. What a metric or span does not have is left out.
+//! - Names are those of OTLP's protobuf fields.
+//! - Times are nanoseconds as strings, because JSON numbers are not precise enough for them.
+//! - Bytes and identifiers are hexadecimal.
+//! - Numbers that JSON does not have are the strings `NaN`, `Infinity` and `-Infinity`.
+//! - Missing fields of a metric or span are omitted.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -55,10 +57,10 @@ pub(crate) fn request(request: &Request, print: &mut dyn FnMut(&str)) {
     }
 }
 
-/// A value as JSON.
+/// Converts a value to JSON.
 pub(crate) fn any(value: Option<&AnyValue>) -> Value {
     match value.and_then(|value| value.value.as_ref()) {
-        // The index is into a table that only profiles have.
+        // This is an index into a table that only profiles have.
         None | Some(Any::StringValueStrindex(_)) => Value::Null,
         Some(Any::StringValue(text)) => text.as_str().into(),
         Some(Any::BoolValue(value)) => (*value).into(),
@@ -70,7 +72,7 @@ pub(crate) fn any(value: Option<&AnyValue>) -> Value {
     }
 }
 
-/// Attributes as an object.
+/// Converts attributes to an object.
 fn attributes(list: &[KeyValue]) -> Map<String, Value> {
     list.iter().map(|one| (one.key.clone(), any(one.value.as_ref()))).collect()
 }
@@ -88,7 +90,7 @@ struct Item<'a> {
     fields: Map<String, Value>,
 }
 
-/// What prints the items of one scope.
+/// Returns a function that prints the items of one scope.
 fn line<'a>(
     signal: Signal,
     resource: &'a Map<String, Value>,
@@ -97,17 +99,17 @@ fn line<'a>(
 ) -> impl FnMut(Map<String, Value>) + 'a {
     let scope = scope.map_or("", |scope| &scope.name);
     move |fields| {
-        // invariant: an object with strings for keys can always be written
+        // invariant: an object whose keys are strings can always be serialised
         if let Ok(line) = serde_json::to_string(&Item { signal, resource, scope, fields }) {
             print(&line);
         }
     }
 }
 
-/// The fields that are there.
+/// Returns the fields whose value is not null.
 fn fields<const N: usize>(all: [(&str, Value); N]) -> Map<String, Value> {
-    let there = all.into_iter().filter(|(_, value)| !value.is_null());
-    there.map(|(name, value)| (name.to_owned(), value)).collect()
+    let present = all.into_iter().filter(|(_, value)| !value.is_null());
+    present.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn log(record: &LogRecord) -> Map<String, Value> {
@@ -120,9 +122,9 @@ fn log(record: &LogRecord) -> Map<String, Value> {
     out.insert("body".to_owned(), any(record.body.as_ref()));
     out.extend(fields([
         ("attributes", attributes(&record.attributes).into()),
-        ("event_name", some(&record.event_name)),
-        ("trace_id", some(&const_hex::encode(&record.trace_id))),
-        ("span_id", some(&const_hex::encode(&record.span_id))),
+        ("event_name", non_empty(&record.event_name)),
+        ("trace_id", non_empty(&const_hex::encode(&record.trace_id))),
+        ("span_id", non_empty(&const_hex::encode(&record.span_id))),
     ]));
     out
 }
@@ -156,18 +158,18 @@ fn span(span: &Span) -> Map<String, Value> {
         ("kind", kind.into()),
         ("trace_id", const_hex::encode(&span.trace_id).into()),
         ("span_id", const_hex::encode(&span.span_id).into()),
-        ("parent_span_id", some(&const_hex::encode(&span.parent_span_id))),
+        ("parent_span_id", non_empty(&const_hex::encode(&span.parent_span_id))),
         ("start_time_unix_nano", span.start_time_unix_nano.to_string().into()),
         ("end_time_unix_nano", span.end_time_unix_nano.to_string().into()),
         ("status", status_name(status.map_or(StatusCode::Unset, Status::code)).into()),
-        ("status_message", status.map_or(Value::Null, |status| some(&status.message))),
+        ("status_message", status.map_or(Value::Null, |status| non_empty(&status.message))),
         ("attributes", attributes(&span.attributes).into()),
         ("events", events.collect()),
         ("links", links.collect()),
     ])
 }
 
-/// A span's status in a word.
+/// Returns the status of a span as a word.
 pub(crate) const fn status_name(code: StatusCode) -> &'static str {
     match code {
         StatusCode::Unset => "unset",
@@ -176,7 +178,7 @@ pub(crate) const fn status_name(code: StatusCode) -> &'static str {
     }
 }
 
-/// Every data point of a metric.
+/// Prints every data point of a metric.
 fn points(metric: &Metric, line: &mut impl FnMut(Map<String, Value>)) {
     let mut point = |kind: &str, monotonic: Option<bool>, temporality: Option<i32>, own: Map<String, Value>| {
         let temporality = temporality.map(|number| match AggregationTemporality::try_from(number) {
@@ -285,7 +287,7 @@ fn double(value: f64) -> Value {
     }
 }
 
-/// A text, or nothing if it is empty.
-fn some(text: &str) -> Value {
+/// Returns a text, or null if it is empty.
+fn non_empty(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { text.into() }
 }

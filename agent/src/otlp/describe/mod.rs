@@ -1,4 +1,4 @@
-//! Requests as text: for the debug collector, and for users who want to see what was sent.
+//! Renders requests as text: for the debug collector, and for users who want to see the exported data.
 
 pub(crate) mod json_lines;
 pub(crate) mod text;
@@ -12,19 +12,19 @@ use prost::Message;
 
 use super::{Signal, data_points};
 
-/// What is in a request, for people.
+/// The content of a request as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Attributes of its first resource.
+    /// Attributes of the first resource.
     pub resource: Vec<(String, String)>,
-    /// A line for each data point, span or log record.
+    /// One line for each data point, span or log record.
     pub lines: Vec<String>,
 }
 
-/// Tells what is in a request, in the words in which the collector prints it.
+/// Describes a request in the same format as the debug collector.
 ///
 /// # Errors
-/// When it is no request of this signal.
+/// When the bytes are not a request of this signal.
 pub fn describe(signal: Signal, bytes: &[u8]) -> Result<Described, prost::DecodeError> {
     let request = Request::decode(signal, bytes)?;
     let resource = request.resource().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
@@ -33,12 +33,12 @@ pub fn describe(signal: Signal, bytes: &[u8]) -> Result<Described, prost::Decode
     let mut lines = Vec::new();
     text::Text::items_only(jiff::tz::TimeZone::system())
         .request(&received, &mut |line| lines.push(line.trim().to_owned()));
-    // The head says of whom it is, which the resource does too.
+    // The first line is the heading. The sender that it names is also in the resource.
     lines.drain(..1.min(lines.len()));
     Ok(Described { resource, lines })
 }
 
-/// A request with what is known of its arrival.
+/// A request with the time and protocol of its arrival.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) at: Timestamp,

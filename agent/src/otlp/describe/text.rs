@@ -1,6 +1,8 @@
-//! Requests for people: a head line for each, then a line for each item; a resource in full when it is new or changed.
+//! Renders requests for people: a heading for each request, then one line for each item. A resource is
+//! printed in full when it is new or has changed.
 //!
-//! No line is longer than [`WIDTH`] characters, and nothing that arrives can reach the terminal as a control character.
+//! No line is longer than [`MAX_LINE_CHARS`] characters, and control characters in received data never
+//! reach the terminal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -22,30 +24,31 @@ use super::json_lines as json;
 use super::{Received, Request};
 use crate::signals::logs::{APP_NAME, INSTANCE_ID, LOG_CATEGORY};
 
-/// Longest line, in characters.
-const WIDTH: usize = 160;
-/// What a longer line ends with.
-const CUT: &str = "...";
-/// Widest column of names: longer ones just take their room.
-const NAME_COLUMN: usize = 56;
-/// Widest column of values: what is wider (histograms) just takes its room.
-const VALUE_COLUMN: usize = 16;
-/// Senders whose resource is remembered; with more, all are forgotten and printed anew.
-const SENDERS: usize = 1024;
+/// Maximum length of a line in characters.
+const MAX_LINE_CHARS: usize = 160;
+/// End of a shortened line.
+const ELLIPSIS: &str = "...";
+/// Maximum width of the name column. Longer names are not aligned.
+const MAX_NAME_COLUMN: usize = 56;
+/// Maximum width of the value column. Longer values (histograms) are not aligned.
+const MAX_VALUE_COLUMN: usize = 16;
+/// Maximum number of senders whose resource is remembered. When it is reached, all are forgotten and
+/// printed again.
+const MAX_SENDERS: usize = 1024;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const RED: &str = "31";
 const YELLOW: &str = "33";
 
-/// Prints requests, and remembers the resources that it has shown.
+/// Prints requests, and remembers the resources that it has printed.
 #[derive(Debug)]
 pub(crate) struct Text {
     zone: TimeZone,
     colour: bool,
     /// Whether resources are printed.
     resources: bool,
-    /// By host, service and service instance.
+    /// The resources that were printed, by host, service and service instance.
     shown: HashMap<[String; 3], Vec<KeyValue>>,
 }
 
@@ -54,7 +57,7 @@ impl Text {
         Self { zone, colour, resources: true, shown: HashMap::new() }
     }
 
-    /// Prints items only, without the resources that they come from.
+    /// Creates a printer that does not print resources.
     pub(crate) fn items_only(zone: TimeZone) -> Self {
         Self { resources: false, ..Self::new(zone, false) }
     }
@@ -69,7 +72,7 @@ impl Text {
             received.transport.name(),
             plural(received.request.items() as u64, "item"),
         );
-        // The head line names the sender of the first resource; another one has a line of its own.
+        // The heading names the sender of the first resource. Each further resource gets its own line.
         let mut head = Some(head);
         let mut sender = |text: &mut Self, resource: Option<&Resource>, out: &mut Out| {
             let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
@@ -109,7 +112,7 @@ impl Text {
         }
     }
 
-    /// Prints the resource in full unless its sender had the same one before, in whatever order.
+    /// Prints the resource in full, unless the sender had the same attributes before, in any order.
     fn resource(&mut self, attributes: &[KeyValue], out: &mut Out) {
         if !self.resources {
             return;
@@ -123,7 +126,7 @@ impl Text {
             Some(_) => "  resource, changed:",
             None => "  resource:",
         };
-        if self.shown.len() >= SENDERS {
+        if self.shown.len() >= MAX_SENDERS {
             self.shown.clear();
         }
         out.line(DIM, title, "");
@@ -163,25 +166,25 @@ impl Text {
     }
 }
 
-/// Where lines go.
+/// Prints lines.
 struct Out<'a> {
     colour: bool,
     print: &'a mut dyn FnMut(&str),
 }
 
 impl Out<'_> {
-    /// Prints a line, without spaces at its end, and cut to the width in front of `end`.
+    /// Prints a line followed by `end`. The line is trimmed, and shortened so that both fit.
     fn line(&mut self, colour: &str, line: &str, end: &str) {
         let clean = line.trim_end().chars().map(|c| match c {
             '\t' => ' ',
             c if c.is_control() => '?',
             c => c,
         });
-        let mut line: String = clean.clone().take(WIDTH + 1).collect();
-        let room = WIDTH - end.len();
+        let mut line: String = clean.clone().take(MAX_LINE_CHARS + 1).collect();
+        let room = MAX_LINE_CHARS - end.len();
         if line.chars().count() > room {
-            line = clean.take(room - CUT.len()).collect();
-            line.push_str(CUT);
+            line = clean.take(room - ELLIPSIS.len()).collect();
+            line.push_str(ELLIPSIS);
         }
         line.push_str(end);
         if self.colour && !colour.is_empty() {
@@ -191,9 +194,9 @@ impl Out<'_> {
     }
 }
 
-/// Width of the longest text that is not wider than a column may be.
-fn column<'a>(texts: impl Iterator<Item = &'a str>, widest: usize) -> usize {
-    texts.map(|text| text.chars().count()).filter(|width| *width <= widest).max().unwrap_or_default()
+/// Returns the width of the longest text that is not wider than `max`.
+fn column<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> usize {
+    texts.map(|text| text.chars().count()).filter(|width| *width <= max).max().unwrap_or_default()
 }
 
 struct Row {
@@ -202,11 +205,11 @@ struct Row {
     attributes: String,
 }
 
-/// A line for each data point, with names and values in columns.
+/// Prints one line for each data point, with names and values in columns.
 fn metrics<'a>(metrics: impl Iterator<Item = &'a Metric>, out: &mut Out) {
     let rows: Vec<Row> = metrics.flat_map(rows).collect();
-    let names = column(rows.iter().map(|row| row.name.as_str()), NAME_COLUMN);
-    let values = column(rows.iter().map(|row| row.value.as_str()), VALUE_COLUMN);
+    let names = column(rows.iter().map(|row| row.name.as_str()), MAX_NAME_COLUMN);
+    let values = column(rows.iter().map(|row| row.value.as_str()), MAX_VALUE_COLUMN);
     for Row { name, value, attributes } in rows {
         out.line("", &format!("  {name:<names$}  {value:>values$}  {attributes}"), "");
     }
@@ -244,7 +247,7 @@ fn rows(metric: &Metric) -> Vec<Row> {
         }
         Some(Data::Summary(data)) => {
             let points = data.data_points.iter();
-            // OTLP: the quantiles 0 and 1 are the minimum and the maximum.
+            // In OTLP the quantiles 0 and 1 are the minimum and the maximum.
             let quantile = |p: &SummaryDataPoint, wanted: f64| {
                 let mut all = p.quantile_values.iter();
                 all.find(|one| (one.quantile - wanted).abs() < f64::EPSILON).map(|one| one.value)
@@ -261,7 +264,7 @@ fn rows(metric: &Metric) -> Vec<Row> {
 
 fn number(value: Option<Number>, unit: &str) -> String {
     match value {
-        // A whole number without dimension is a count, not a share.
+        // An integer without a unit is a count, not a ratio to be shown in percent.
         Some(Number::AsInt(value)) if matches!(unit, "" | "1") => value.to_string(),
         Some(Number::AsInt(value)) => quantity(value as f64, unit),
         Some(Number::AsDouble(value)) => quantity(value, unit),
@@ -269,9 +272,9 @@ fn number(value: Option<Number>, unit: &str) -> String {
     }
 }
 
-/// A line for each span, with names and durations in columns.
+/// Prints one line for each span, with names and durations in columns.
 fn spans<'a>(spans: impl Iterator<Item = &'a Span> + Clone, out: &mut Out) {
-    let names = column(spans.clone().map(|span| span.name.as_str()), NAME_COLUMN);
+    let names = column(spans.clone().map(|span| span.name.as_str()), MAX_NAME_COLUMN);
     for span in spans {
         let nanos = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
         let code = span.status.as_ref().map_or(StatusCode::Unset, Status::code);
@@ -287,8 +290,9 @@ fn spans<'a>(spans: impl Iterator<Item = &'a Span> + Clone, out: &mut Out) {
     }
 }
 
-/// Attributes with the end of their names, if it is theirs alone: `system.memory.state` becomes `state`, and
-/// `ioconnect.app.name`, whose last part says too little, `app.name`.
+/// Returns attributes with shortened names: `system.memory.state` becomes `state`. A last part of `name` or
+/// `id` is not specific enough, so `ioconnect.app.name` becomes `app.name`. A name stays in full if two
+/// attributes would get the same short name.
 fn short(attributes: &[KeyValue]) -> String {
     let parts: Vec<&str> = attributes.iter().map(|one| last_part(&one.key)).collect();
     let shown = attributes.iter().zip(&parts).map(|(one, part)| {
@@ -311,7 +315,7 @@ fn find(attributes: &[KeyValue], key: &str) -> Option<String> {
     attributes.iter().find(|one| one.key == key).map(|one| show(one.value.as_ref()))
 }
 
-/// A value as it is printed.
+/// Returns a value as text.
 pub(crate) fn show(value: Option<&AnyValue>) -> String {
     match json::any(value) {
         Value::String(text) => text,
@@ -320,7 +324,8 @@ pub(crate) fn show(value: Option<&AnyValue>) -> String {
     }
 }
 
-/// A value with its UCUM unit, for people: `By` in powers of 1024, shares in percent, seconds as a duration.
+/// Formats a value with its UCUM unit for people: `By` in powers of 1024, ratios in percent, seconds as a
+/// duration.
 pub(crate) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "By" => bytes(value),
@@ -331,7 +336,7 @@ pub(crate) fn quantity(value: f64, unit: &str) -> String {
         "us" => duration(value / 1e6),
         "ns" => duration(value / 1e9),
         _ => {
-            // Braces hold what UCUM calls an annotation, as in `{process}`.
+            // In UCUM, text in braces is an annotation, as in `{process}`.
             let unit: String = unit.chars().filter(|c| !matches!(c, '{' | '}')).collect();
             format!("{} {unit}", rounded(value, 3)).trim_end().to_owned()
         }
@@ -342,7 +347,7 @@ fn bytes(value: f64) -> String {
     let mut value = value;
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter();
     let mut unit = units.next().unwrap_or_default();
-    // 1023.95 would be rounded to 1024.
+    // From 1023.95 on, one decimal would be rounded to 1024.
     while value.abs() >= 1023.95
         && let Some(next) = units.next()
     {
@@ -357,7 +362,7 @@ fn duration(seconds: f64) -> String {
     const HOUR: f64 = 60.0 * MINUTE;
     const DAY: f64 = 24.0 * HOUR;
     let two = |large: f64, large_unit: &str, small: f64, small_unit: &str| {
-        // Rounded to the smaller unit first, so that it never says 60 minutes.
+        // Rounded to the smaller unit first, so that the result is never 60 minutes.
         let small_units = (seconds / small).round();
         let in_large = (large / small).round();
         let whole = (small_units / in_large).floor();
@@ -375,7 +380,8 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// A number with at most so many decimals; one that would vanish or fill the line is written with an exponent.
+/// Formats a number with at most `decimals` decimals. A number that would become 0 or is very large is
+/// written with an exponent.
 fn rounded(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let vanishes = value != 0.0 && text.chars().all(|c| matches!(c, '-' | '0' | '.'));
@@ -385,7 +391,7 @@ fn rounded(value: f64, decimals: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// `1 item`, `2 items`.
+/// Formats a count with its noun, as in `1 item` and `2 items`.
 pub(crate) fn plural(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -1,3 +1,5 @@
+//! Scenario: requests whose items are spread over scopes in different ways are halved.
+
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 
 use super::*;
@@ -23,9 +25,10 @@ fn times(payload: &[u8]) -> Vec<u64> {
     records.map(|record| record.time_unix_nano).collect()
 }
 
-/// However records lie in scopes, the halves hold each once, in order, and differ by at most one.
+/// Guarantees: whatever the scopes, the halves contain every record once and in order, and their sizes
+/// differ by at most one.
 #[test]
-fn halves_hold_every_record_once_in_order() {
+fn halves_contain_every_record_once_in_order() {
     for scopes in [&[2][..], &[1, 1], &[5, 0, 2], &[1, 7], &[3, 3, 3]] {
         let whole = request(scopes).encode_to_vec();
         let [(a, first), (b, second)] = halve(Signal::Logs, Compression::None, &whole).unwrap();
@@ -35,8 +38,9 @@ fn halves_hold_every_record_once_in_order() {
     }
 }
 
+/// Guarantees: a request that cannot be split is reported as such.
 #[test]
-fn one_record_or_damaged_bytes_cannot_be_halved() {
+fn halve_returns_none_for_one_record_or_damaged_bytes() {
     assert_eq!(halve(Signal::Logs, Compression::None, &request(&[1]).encode_to_vec()), None);
     assert_eq!(halve(Signal::Logs, Compression::Gzip, b"not gzip"), None);
     assert_eq!(halve(Signal::Metrics, Compression::None, b"\xff\xff"), None);

@@ -1,6 +1,7 @@
-//! Bodies of requests, as they come: how much of them is held at a time, and for how long one is waited for.
+//! Reading request bodies within a common memory budget.
 //!
-//! Nobody waits for somebody who sends slowly: whoever sends holds the room of what it has sent, and no more.
+//! Bytes are taken from the budget as they arrive, not in advance. A slow sender therefore holds
+//! only as much of the budget as it has already sent, and cannot block other senders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,82 +11,85 @@ use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
-/// Largest body of a request as it comes: twice what SDKs send in a batch of long records.
-pub(super) const LARGEST_BODY: usize = 8 << 20;
-/// Bytes of bodies that are held at a time, of all requests together: four of the largest.
-pub(super) const ROOM: usize = 4 * LARGEST_BODY;
-/// Time for a whole request.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// Maximum size of a body on the wire: twice what SDKs send in a batch of long records.
+pub(super) const MAX_BODY_BYTES: usize = 8 << 20;
+/// Maximum size of all bodies that are in memory at a time: four of the maximum size.
+pub(super) const MAX_BUFFERED_BYTES: usize = 4 * MAX_BODY_BYTES;
+/// Maximum time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Room for bodies.
+/// The memory budget of all request bodies. One permit is one byte.
 #[derive(Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct BodyBudget(Arc<Semaphore>);
 
-/// A body that has come, and its room.
+/// A complete body. Dropping it returns its bytes to the budget.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct BufferedBody {
     pub(super) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl From<Bytes> for Held {
-    /// A body that takes nobody's room.
+impl From<Bytes> for BufferedBody {
+    /// Creates a body outside of any budget.
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, _room: None }
+        Self { bytes, _permit: None }
     }
 }
 
-impl Room {
+impl BodyBudget {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM)))
+        Self(Arc::new(Semaphore::new(MAX_BUFFERED_BYTES)))
     }
 
-    /// Bytes that are still to be had.
+    /// Returns the number of free bytes.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.0.available_permits()
     }
 
     /// Reads a body to its end.
-    pub(super) async fn read<B>(&self, body: B) -> Result<Held, Refusal>
+    ///
+    /// # Errors
+    /// When the body is too large, too slow or ends early, or the budget is used up.
+    pub(super) async fn read<B>(&self, body: B) -> Result<BufferedBody, Rejection>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        if body.size_hint().lower() > LARGEST_BODY as u64 {
-            return Err(Refusal::TooLarge);
+        if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+            return Err(Rejection::TooLarge);
         }
-        tokio::time::timeout(BODY_TIME, self.read_all(body)).await.unwrap_or(Err(Refusal::Slow))
+        tokio::time::timeout(BODY_TIMEOUT, self.read_all(body)).await.unwrap_or(Err(Rejection::Slow))
     }
 
-    async fn read_all<B>(&self, body: B) -> Result<Held, Refusal>
+    async fn read_all<B>(&self, body: B) -> Result<BufferedBody, Rejection>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let mut body = Limited::new(Body::new(body), LARGEST_BODY);
-        let (mut bytes, mut room) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+        let mut body = Limited::new(Body::new(body), MAX_BODY_BYTES);
+        let (mut bytes, mut permit) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
         while let Some(frame) = body.frame().await {
-            // Trailers say nothing.
-            let Ok(data) = frame.map_err(|error| refusal(&*error))?.into_data() else { continue };
-            let wanted = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            let more = Arc::clone(&self.0).try_acquire_many_owned(wanted).map_err(|_| Refusal::Busy)?;
-            match &mut room {
-                Some(room) => room.merge(more),
+            // Frames without data are trailers, which OTLP requests do not use.
+            let Ok(data) = frame.map_err(|error| read_rejection(&*error))?.into_data() else { continue };
+            let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let more = Arc::clone(&self.0).try_acquire_many_owned(size).map_err(|_| Rejection::Busy)?;
+            match &mut permit {
+                Some(permit) => permit.merge(more),
                 none => *none = Some(more),
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.freeze(), _room: room })
+        Ok(BufferedBody { bytes: bytes.freeze(), _permit: permit })
     }
 }
 
-/// What went wrong while a body was read: most often, there was too much of it.
-fn refusal(error: &(dyn std::error::Error + 'static)) -> Refusal {
+/// Converts an error while reading a body.
+fn read_rejection(error: &(dyn std::error::Error + 'static)) -> Rejection {
     if error.is::<LengthLimitError>() {
-        return Refusal::TooLarge;
+        return Rejection::TooLarge;
     }
-    Refusal::Malformed(format!("its body ended too early ({error})"))
+    Rejection::Malformed(format!("the body ended too early ({error})"))
 }

@@ -1,7 +1,7 @@
-//! OTLP/gRPC: one method for each signal, one message each way.
+//! OTLP/gRPC: one method for each signal, one message in each direction.
 //!
-//! A message is taken as bytes, without its prefix ([`grpc_frame`]), so that fields which this program does not know are
-//! kept.
+//! A message is read as bytes, behind its prefix ([`grpc_frame`]), so that fields which this program
+//! does not know are kept.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
@@ -11,59 +11,61 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::gate::text;
-use super::intake::{Intake, Taken};
-use super::prepare::{Arrived, Form};
-use super::refusal::Refusal;
+use super::access::header_text;
+use super::ingest::{Accepted, Ingest};
+use super::prepare::{BodyFormat, IncomingRequest};
+use super::rejection::Rejection;
 use crate::otlp::grpc_frame::{self, PREFIX_LENGTH};
 use crate::otlp::{Compression, Signal};
 
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const ACCEPTED: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity,gzip,zstd"));
-const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const SUPPORTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
 
-/// Takes the message of a call.
-pub(super) async fn export(intake: &Intake, request: Request<Incoming>) -> Result<Taken, Refusal> {
+/// Reads the message of a call and puts it into the queue.
+pub(super) async fn export(ingest: &Ingest, request: Request<Incoming>) -> Result<Accepted, Rejection> {
     let path = request.uri().path();
-    let signal = Signal::ALL.into_iter().find(|signal| signal.grpc_method() == path).ok_or(Refusal::Call)?;
+    let signal = Signal::ALL.into_iter().find(|signal| signal.grpc_method() == path).ok_or(Rejection::Call)?;
     let (parts, body) = request.into_parts();
-    let body = intake.room().read(body).await?;
-    let compression = framing(text(&parts.headers, &ENCODING), &body.bytes)?;
-    let arrived = Arrived { signal: Some(signal), form: Form::Protobuf, compression, body, offset: PREFIX_LENGTH };
-    Ok(intake.take(arrived).await?.1)
+    let body = ingest.body_budget().read(body).await?;
+    let compression = message_compression(header_text(&parts.headers, &GRPC_ENCODING), &body.bytes)?;
+    let format = BodyFormat::Protobuf;
+    let request = IncomingRequest { signal: Some(signal), format, compression, body, offset: PREFIX_LENGTH };
+    Ok(ingest.accept(request).await?.1)
 }
 
-/// How the one message of a call is compressed, which follows its prefix.
-pub(super) fn framing(encoding: &str, body: &[u8]) -> Result<Compression, Refusal> {
-    if !grpc_frame::check(body).map_err(|error| Refusal::Malformed(error.to_string()))? {
+/// Checks that a body is one framed message, and returns its compression. `encoding` is the header
+/// `grpc-encoding` of the call.
+pub(super) fn message_compression(encoding: &str, body: &[u8]) -> Result<Compression, Rejection> {
+    if !grpc_frame::check(body).map_err(|error| Rejection::Malformed(error.to_string()))? {
         return Ok(Compression::None);
     }
     Compression::from_token(encoding)
-        .filter(|of| *of != Compression::None)
-        .ok_or_else(|| Refusal::MediaType("grpc-encoding has to be gzip, zstd or identity".to_owned()))
+        .filter(|compression| *compression != Compression::None)
+        .ok_or_else(|| Rejection::MediaType("grpc-encoding must be gzip, zstd or identity".to_owned()))
 }
 
-pub(super) fn accepted(taken: &Taken) -> Response<Body> {
-    let message = taken.to_protobuf();
-    let framed = grpc_frame::encode(false, &message);
-    let trailers = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
-    let body = Full::<Bytes>::new(framed).with_trailers(std::future::ready(Some(Ok(trailers))));
+/// Returns the response to an accepted call.
+pub(super) fn success(accepted: &Accepted) -> Response<Body> {
+    let message = grpc_frame::encode(false, &accepted.to_protobuf());
+    let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+    let body = Full::<Bytes>::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
 
-/// The answer to a call that was not taken.
-pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
-    let (code, reason) = (refusal.grpc_code(), refusal.reason());
-    let status = match refusal.retry_after() {
-        Some(later) => Status::with_error_details(code, reason, ErrorDetails::with_retry_info(Some(later))),
+/// Returns the response to a rejected call.
+pub(super) fn failure(rejection: &Rejection) -> Response<Body> {
+    let (code, reason) = (rejection.grpc_code(), rejection.reason());
+    let status = match rejection.retry_after() {
+        Some(delay) => Status::with_error_details(code, reason, ErrorDetails::with_retry_info(Some(delay))),
         None => Status::new(code, reason),
     };
     let mut response: Response<Body> = status.into_http();
-    if matches!(refusal, Refusal::MediaType(_)) {
-        response.headers_mut().insert(ACCEPTED.0, ACCEPTED.1);
+    if matches!(rejection, Rejection::MediaType(_)) {
+        response.headers_mut().insert(GRPC_ACCEPT_ENCODING, SUPPORTED_ENCODINGS);
     }
     response
 }

@@ -1,4 +1,4 @@
-//! Ports on loopback.
+//! Listening on ports of the loopback addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -8,49 +8,53 @@ use tokio::net::TcpListener;
 
 use crate::config::CollectorSettings;
 
-/// Wait for somebody who listens already: on loopback a connection is there at once, or not at all.
-const KNOCK: Duration = Duration::from_millis(50);
+/// Maximum time to find out whether another program listens on a port. On loopback a connection is
+/// made at once or not at all.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Listens on a port of both loopback addresses; on a free one if it is taken, or if the collector is expected there. Says
-/// what is not as it was wanted. IPv6 may be switched off.
+/// Listens on a port of both loopback addresses, or on a free port if another program uses it or the
+/// collector is configured there. Returns the listeners, and a sentence if something is not as
+/// configured. A missing IPv6 is not a problem, because a system may have it turned off.
 pub(super) fn bind(wanted: u16, collector: &CollectorSettings) -> (Vec<TcpListener>, Option<String>) {
-    // An agent that took its collector's port would send to itself. That it does not is no problem but its way.
-    let port = if is_collectors(collector, wanted) { 0 } else { wanted };
+    // On the port of its collector, the agent would send to itself. Another port is then the
+    // expected behaviour and not reported as a problem.
+    let port = if is_collector_port(collector, wanted) { 0 } else { wanted };
     let mut problem = None;
-    let first = listen(Ipv4Addr::LOCALHOST.into(), port).or_else(|error| {
-        problem = Some(format!("port {port} cannot be used ({error}), a free one is used instead."));
+    let ipv4 = listen(Ipv4Addr::LOCALHOST.into(), port).or_else(|error| {
+        problem = Some(format!("port {port} is not available ({error}), so a free port is used instead."));
         listen(Ipv4Addr::LOCALHOST.into(), 0)
     });
-    let first = match first {
-        Ok(first) => first,
-        Err(error) => return (Vec::new(), Some(format!("the system lets nobody listen: {error}."))),
+    let ipv4 = match ipv4 {
+        Ok(listener) => listener,
+        Err(error) => return (Vec::new(), Some(format!("the system does not allow listening: {error}."))),
     };
-    let same = first.local_addr().map_or(0, |address| address.port());
-    match listen(Ipv6Addr::LOCALHOST.into(), same) {
-        Ok(second) => (vec![first, second], problem),
+    let port = ipv4.local_addr().map_or(0, |address| address.port());
+    match listen(Ipv6Addr::LOCALHOST.into(), port) {
+        Ok(ipv6) => (vec![ipv4, ipv6], problem),
         Err(error) => {
             if error.kind() == io::ErrorKind::AddrInUse {
                 problem.get_or_insert_with(|| {
-                    format!("port {same} of ::1 is another program's, which may get what is sent to `localhost`.")
+                    format!("another program uses port {port} of ::1 and may receive data that is sent to `localhost`.")
                 });
             }
-            (vec![first], problem)
+            (vec![ipv4], problem)
         }
     }
 }
 
-/// Whether what is sent to the collector goes to this port of this machine.
-fn is_collectors(collector: &CollectorSettings, port: u16) -> bool {
-    let others = [&collector.metrics, &collector.traces, &collector.logs, &collector.fallback];
-    let endpoints =
-        std::iter::once(&collector.endpoint).chain(others.into_iter().filter_map(|of| of.endpoint.as_ref()));
+/// Returns whether a destination of the collector settings is this port of this machine.
+fn is_collector_port(collector: &CollectorSettings, port: u16) -> bool {
+    let destinations = [&collector.metrics, &collector.traces, &collector.logs, &collector.fallback];
+    let endpoints = std::iter::once(&collector.endpoint)
+        .chain(destinations.into_iter().filter_map(|destination| destination.endpoint.as_ref()));
     endpoints.into_iter().any(|endpoint| endpoint.is_loopback() && endpoint.url().port_or_known_default() == Some(port))
 }
 
 fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
     let address = SocketAddr::new(address, port);
-    // Windows lets a port of 127.0.0.1 be had although another program listens on it at 0.0.0.0, and takes its traffic.
-    if port != 0 && TcpStream::connect_timeout(&address, KNOCK).is_ok() {
+    // Windows allows binding a port of 127.0.0.1 although another program listens on 0.0.0.0 with
+    // the same port, and would give its traffic to us. So the port is probed first.
+    if port != 0 && TcpStream::connect_timeout(&address, PROBE_TIMEOUT).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     let listener = std::net::TcpListener::bind(address)?;

@@ -1,35 +1,47 @@
-//! What the platform and its apps send by themselves: OTLP on loopback, into the queue.
+//! The local OTLP receiver: accepts telemetry of io.Connect and its apps on loopback, and puts it into
+//! the queue.
 //!
-//! Both ports take OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on both loopback addresses and on no other. A request
-//! goes one way: [`serve`] (connections) to [`gate`] (who may ask), [`http`] or [`grpc`] (in which form), [`body`], then
-//! [`intake`] (pause, consent) and there [`prepare`]: [`json`] is made protobuf, [`schema`] bounds what is decoded, [`views`]
-//! measures, [`sampling`] leaves out, [`hide`] redacts, [`enrich`] says whose machine, user and session it is. Then it goes into
-//! the queue, and is acknowledged once it is on disk, so whoever sends need not keep it any longer.
+//! Both ports accept OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on 127.0.0.1 and ::1 only.
 //!
-//! Invariants: a payload stays byte for byte what it was but for the attributes that are added to its resources; only where a
-//! text is hidden, spans are left out, or it has to be parted, is it encoded anew. Nothing of a log record is kept unless the
-//! user shares the logs of applications. What a request takes in memory is known before it is decoded.
+//! A request passes these modules in this order:
 //!
-//! **`receiver.json`** in the data folder says where it listens, for programs that do not know the ports, as long as the
-//! agent runs: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317", "pid": 4711}`. An agent that was killed leaves
-//! it behind; then there is no process of that number, or nobody answers.
+//! 1. [`serve`] limits connections.
+//! 2. [`access`] checks host, origin and token; [`cors`] answers browsers.
+//! 3. [`http`] or [`grpc`] reads the headers of the protocol; [`body`] reads the body.
+//! 4. [`ingest`] checks pause and consent, and calls [`prepare`] on a blocking thread.
+//! 5. [`prepare`] converts JSON to protobuf and checks the decoded size ([`crate::otlp`]), measures
+//!    spans ([`span_metrics`]), samples traces ([`sampling`]), redacts ([`redact`]) and adds the
+//!    attributes of machine, user and session ([`enrich`]).
+//! 6. [`ingest`] appends the batches to the queue and acknowledges the request.
+//!
+//! **Invariants**
+//!
+//! - A request is acknowledged only after it is in the on-disk queue, so the sender can forget it.
+//! - A payload stays the same byte for byte, except for the attributes that are added to its
+//!   resources. It is encoded again only if something was redacted, sampled out or split.
+//! - No part of a log record is kept unless the user shares application logs.
+//! - The memory that a request needs is known before it is decoded.
+//!
+//! **`receiver.json`** in the data folder lists the addresses while the agent runs, for programs that
+//! do not know the ports: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317", "pid": 4711}`.
+//! After a crash the file remains; then no process with that `pid` exists, or the port does not
+//! answer.
 
+mod access;
 mod body;
+mod cors;
 pub mod enrich;
-mod gate;
+pub mod fuzzing;
 mod grpc;
-mod hide;
 mod http;
-mod intake;
-
+mod ingest;
 mod listen;
 mod prepare;
-mod refusal;
+mod redact;
+mod rejection;
 mod sampling;
-
 mod serve;
-pub mod trial;
-mod views;
+mod span_metrics;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -55,62 +67,64 @@ use crate::redaction::LazyRedactor;
 use crate::resource::Resource;
 
 use self::http::Server;
-use self::intake::Intake;
-use self::serve::MOST_CONNECTIONS;
+use self::ingest::Ingest;
+use self::serve::MAX_CONNECTIONS;
 
-/// How long requests that are under way may take once the agent ends: a part of the 2 s that a logoff gives.
-const GRACE: Duration = Duration::from_millis(300);
+/// Maximum time for requests in progress when the receiver stops: a part of the 2 s that a logoff
+/// allows.
+const STOP_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How the receiver is, and what it has done since the agent started.
+/// The receiver's addresses, problems and counters since the agent started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReceiverStatus {
-    /// Where OTLP/HTTP is expected: `http://127.0.0.1:4318`. None if it does not listen.
+    /// Address for OTLP/HTTP, as in `http://127.0.0.1:4318`. None if the receiver does not listen.
     pub http: Option<String>,
-    /// Where OTLP/gRPC is expected.
+    /// Address for OTLP/gRPC.
     pub grpc: Option<String>,
-    /// Why it does not listen, or not where it should.
+    /// Why the receiver does not listen, or not as configured.
     pub problem: Option<String>,
-    /// Items (spans, data points, log records) that were taken, by signal.
+    /// Accepted items (spans, data points, log records) by signal.
     pub taken: BTreeMap<Signal, u64>,
-    /// Log records that were not taken because the user does not share them.
+    /// Log records that were not accepted because the user does not share them.
     pub not_shared: u64,
-    /// Spans that were taken and left out, as `receiver.sampling` has it.
+    /// Accepted spans that were dropped by `receiver.sampling`.
     pub sampled_out: u64,
-    /// Requests that were refused, by reason.
+    /// Rejected requests by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Origin of the web page that was last refused: what `receiver.allowed_origins` would have to take.
+    /// Origin of the web page that was rejected last. To accept it, add it to
+    /// `receiver.allowed_origins`.
     pub refused_origin: Option<String>,
 }
 
-/// What the receiver works with.
+/// The inputs of the receiver.
 #[derive(Debug)]
 pub struct ReceiverContext {
-    /// How.
+    /// The receiver's settings.
     pub settings: ReceiverSettings,
-    /// Where the data goes in the end. Those ports are left alone, should they be of this machine.
+    /// The destinations of exports. Their ports on this machine are not used for listening.
     pub collector: CollectorSettings,
-    /// The hand-off.
+    /// The queue for accepted requests.
     pub queue: Queue,
-    /// What is added to each resource.
+    /// The attributes to add to each resource.
     pub resource: Resource,
-    /// What is hidden in log records.
+    /// The redaction of log records and spans.
     pub redactor: Arc<LazyRedactor>,
-    /// Makes the metrics of spans.
+    /// Creates the instruments of the metrics from spans.
     pub provider: SdkMeterProvider,
-    /// Nothing is taken meanwhile.
+    /// While it is on, requests are rejected.
     pub pause: Pause,
-    /// The file that says where it listens.
+    /// Path of `receiver.json`.
     pub published: PathBuf,
 }
 
 /// The running receiver.
 #[derive(Debug)]
 pub struct Receiver {
-    intake: Arc<Intake>,
+    ingest: Arc<Ingest>,
     status: Arc<Mutex<ReceiverStatus>>,
     published: PathBuf,
     stop: watch::Sender<bool>,
-    places: Arc<Semaphore>,
+    connection_slots: Arc<Semaphore>,
     servers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -139,27 +153,28 @@ impl Source for Receiver {
         reports.receiver = Some(self.status());
     }
 
-    /// When this returns, every request that began under another consent is in the queue or refused.
+    /// Applies the consent. When this returns, every request that began under another consent is in
+    /// the queue or rejected.
     async fn set_consent(&self, consent: &Consent) {
-        self.intake.share_logs(consent.shares(LogKind::Applications)).await;
+        self.ingest.share_logs(consent.shares(LogKind::Applications)).await;
     }
 
-    /// Accepts no more requests, and waits a moment for those that are being handled.
+    /// Accepts no more requests, and waits a moment for those in progress.
     async fn stop(&self) {
-        // Without a server nobody listens to it.
+        // Fails only if nothing listens.
         let _ = self.stop.send(true);
         let servers = std::mem::take(&mut *self.servers.lock());
-        let all = async {
+        let finished = async {
             for server in servers {
-                // It can only have been aborted.
+                // Fails only if the task panicked or was aborted.
                 let _ = server.await;
             }
-            let most = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
-            // The semaphore is never closed.
-            let _ = self.places.acquire_many(most).await;
+            // All slots are free when no connection is open. The semaphore is never closed.
+            let slots = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+            let _ = self.connection_slots.acquire_many(slots).await;
         };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::debug!("requests to the receiver were under way when it ended");
+        if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
+            tracing::debug!("requests to the receiver were in progress when it stopped");
         }
         if let Err(error) = std::fs::remove_file(&self.published) {
             tracing::debug!("failed to delete receiver.json: {error:#}");
@@ -168,25 +183,25 @@ impl Source for Receiver {
 }
 
 impl Receiver {
-    /// Listens, on the current tokio runtime. A port that is not available is no error: see [`ReceiverStatus::problem`].
-    /// `shares_logs` is whether the user shares the logs of applications.
+    /// Starts listening, on the current tokio runtime. A port that is not available is not an error:
+    /// see [`ReceiverStatus::problem`]. `shares_logs` is whether the user shares application logs.
     #[must_use]
     pub fn listen(context: ReceiverContext, shares_logs: bool) -> Self {
         let status = Arc::new(Mutex::new(ReceiverStatus::default()));
-        let intake = Arc::new(Intake::new(&context, shares_logs, Arc::clone(&status)));
+        let ingest = Arc::new(Ingest::new(&context, shares_logs, Arc::clone(&status)));
         let ReceiverContext { settings, collector, published, .. } = context;
-        let server = Arc::new(Server::new(&settings, Arc::clone(&intake)));
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let server = Arc::new(Server::new(&settings, Arc::clone(&ingest)));
+        let connection_slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (stop, stopped) = watch::channel(false);
         let mut servers = Vec::new();
         let mut problems = Vec::new();
-        let mut listen = |name: &str, wanted: u16| {
+        let mut listen = |protocol: &str, wanted: u16| {
             let (listeners, problem) = listen::bind(wanted, &collector);
-            problems.extend(problem.map(|problem| format!("OTLP over {name}: {problem}")));
+            problems.extend(problem.map(|problem| format!("OTLP over {protocol}: {problem}")));
             let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
             for listener in listeners {
-                let answering = serve::serve(listener, Arc::clone(&server), Arc::clone(&places), stopped.clone());
-                servers.push(tokio::spawn(answering));
+                let slots = Arc::clone(&connection_slots);
+                servers.push(tokio::spawn(serve::serve(listener, Arc::clone(&server), slots, stopped.clone())));
             }
             port.map(|port| format!("http://127.0.0.1:{port}"))
         };
@@ -194,17 +209,17 @@ impl Receiver {
         let grpc = listen("gRPC", settings.grpc_port);
         let problem = (!problems.is_empty()).then(|| problems.join(" "));
         if let Some(problem) = &problem {
-            tracing::warn!(problem, "the receiver");
+            tracing::warn!(problem, "the receiver does not listen as configured");
         }
-        let where_it_listens = serde_json::json!({ "http": http, "grpc": grpc, "pid": std::process::id() });
-        if let Err(error) = write_atomically(&published, where_it_listens.to_string().as_bytes()) {
-            tracing::warn!(%error, "where the receiver listens could not be written down");
+        let addresses = serde_json::json!({ "http": http, "grpc": grpc, "pid": std::process::id() });
+        if let Err(error) = write_atomically(&published, addresses.to_string().as_bytes()) {
+            tracing::warn!("failed to write receiver.json: {error:#}");
         }
         *status.lock() = ReceiverStatus { http, grpc, problem, ..ReceiverStatus::default() };
-        Self { intake, status, published, stop, places, servers: Mutex::new(servers) }
+        Self { ingest, status, published, stop, connection_slots, servers: Mutex::new(servers) }
     }
 
-    /// How it is.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> ReceiverStatus {
         self.status.lock().clone()

@@ -1,6 +1,8 @@
-//! A request as it came made one for the queue: decompressed, decoded within bounds, thinned, redacted, enriched, parted.
+//! Turns a request into batches for the queue: decompresses, decodes within limits, samples, redacts,
+//! enriches and splits it.
 //!
-//! This is the work of a request. It blocks, so it is done on another thread, and one at a time.
+//! This is the expensive part of a request. It blocks, so it runs on a blocking thread, for one
+//! request at a time.
 
 use std::sync::Arc;
 
@@ -10,12 +12,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prost::Message;
 
-use super::body::Held;
+use super::body::BufferedBody;
 use super::enrich::Enrichment;
-use super::hide;
-use super::refusal::Refusal;
+use super::redact;
+use super::rejection::Rejection;
 use super::sampling::Sampler;
-use super::views::{Measurement, Views};
+use super::span_metrics::{Measurement, SpanMetrics};
 use crate::config::ReceiverSettings;
 use crate::consent::LogKind;
 use crate::otlp::split::into_parts;
@@ -23,42 +25,45 @@ use crate::otlp::{Compression, Signal, compression, data_points, from_json, sche
 use crate::pipeline::queue::NewBatch;
 use crate::redaction::LazyRedactor;
 
-/// Largest request when decompressed. What a collector takes is often no more than 20 MiB.
-pub(super) const LARGEST_REQUEST: usize = 16 << 20;
-/// Most memory that a request may take when decoded, with what is added to it: four times its bytes, as usual ones do.
-/// Two bytes can become a span of 300.
-pub(super) const LARGEST_DECODED: usize = 4 * LARGEST_REQUEST;
-/// Largest batch: gRPC servers take 4 MiB by default, and a batch is not parted any more once it was acknowledged.
-pub(super) const LARGEST_BATCH: usize = 3 << 20;
+/// Maximum size of a request when decompressed. Collectors often accept no more than 20 MiB.
+pub(super) const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// Maximum memory of a request when decoded, with its added attributes: four times the maximum size
+/// on the wire, the ratio of usual requests. Two bytes on the wire can become a span of 300.
+pub(super) const MAX_DECODED_BYTES: usize = 4 * MAX_REQUEST_BYTES;
+/// Maximum size of a batch. gRPC servers accept 4 MiB by default, and a batch is not split any more
+/// after its request was acknowledged.
+pub(super) const MAX_BATCH_BYTES: usize = 3 << 20;
 
-/// How a request is written.
+/// The format of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum BodyFormat {
     Protobuf,
-    /// OTLP's own JSON (OTLP specification, section "JSON Protobuf Encoding").
+    /// OTLP specification, section "JSON Protobuf Encoding".
     Json,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug)]
-pub(super) struct Arrived {
-    /// As its path says it.
+pub(super) struct IncomingRequest {
+    /// The signal that the path names.
     pub(super) signal: Option<Signal>,
-    pub(super) form: Form,
+    pub(super) format: BodyFormat,
     pub(super) compression: Compression,
-    pub(super) body: Held,
-    /// Where in the body it begins.
+    pub(super) body: BufferedBody,
+    /// Where in the body the request starts.
     pub(super) offset: usize,
 }
 
-/// A request for the queue.
+/// A request that is ready for the queue.
 #[derive(Debug, Default)]
-pub(super) struct Prepared {
-    /// Nothing, if it holds nothing or everything was left out.
+pub(super) struct PreparedRequest {
+    /// Empty if the request has no items, or all were dropped.
     pub(super) batches: Vec<NewBatch>,
+    /// Number of items in the batches.
     pub(super) items: u64,
+    /// Number of spans that sampling dropped.
     pub(super) sampled_out: u64,
-    /// Log records that are not shared.
+    /// Number of log records that were dropped because they are not shared.
     pub(super) not_shared: u64,
     pub(super) measurements: Vec<Measurement>,
 }
@@ -68,27 +73,29 @@ pub(super) struct Prepared {
 pub(super) struct Preparer {
     enrichment: Enrichment,
     redactor: Arc<LazyRedactor>,
-    /// Attributes of spans that it is asked of.
-    redacted: Vec<String>,
-    views: Option<Views>,
+    /// Patterns for the names of span attributes to redact.
+    redacted_attributes: Vec<String>,
+    /// None if they are turned off.
+    span_metrics: Option<SpanMetrics>,
+    /// None if every trace is kept.
     sampler: Option<Sampler>,
 }
 
-/// What is known of a request's items.
-struct Items {
+/// The number of items in a request, and the range of their times in nanoseconds since 1970.
+struct ItemSummary {
     count: usize,
     oldest: u64,
     newest: u64,
 }
 
-impl Items {
-    fn of(count: usize, times: impl Iterator<Item = u64>) -> Self {
+impl ItemSummary {
+    /// Creates a summary. A time of 0 is unknown; if all are, the time of arrival is used.
+    fn new(count: usize, times: impl Iterator<Item = u64>) -> Self {
         let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let (mut oldest, mut newest) = (u64::MAX, 0);
         for time in times.filter(|time| *time != 0) {
             (oldest, newest) = (oldest.min(time), newest.max(time));
         }
-        // Without any time it is as old as its arrival.
         if newest == 0 { Self { count, oldest: now, newest: now } } else { Self { count, oldest, newest } }
     }
 }
@@ -103,35 +110,42 @@ impl Preparer {
         Self {
             enrichment,
             redactor,
-            redacted: settings.redacted_attributes.clone(),
-            views: Views::new(&settings.request_views, provider),
+            redacted_attributes: settings.redacted_attributes.clone(),
+            span_metrics: SpanMetrics::new(&settings.request_views, provider),
             sampler: Sampler::new(&settings.sampling),
         }
     }
 
-    /// Makes a request one for the queue.
-    pub(super) fn prepare(&self, arrived: Arrived, shares_logs: bool) -> Result<(Signal, Prepared), Refusal> {
-        let (signal, wire) = plain(arrived)?;
-        let mut left = LARGEST_DECODED.saturating_sub(wire.len());
-        let added = self.enrichment.size();
-        let fits = schema::request(signal).fits(&wire, added, &mut left);
-        if !fits.map_err(|error| Refusal::Malformed(error.to_string()))? {
-            return Err(Refusal::TooManyParts);
+    /// Turns a request into batches.
+    ///
+    /// # Errors
+    /// When the request is not OTLP, or too large when decompressed or decoded.
+    pub(super) fn prepare(
+        &self,
+        request: IncomingRequest,
+        shares_logs: bool,
+    ) -> Result<(Signal, PreparedRequest), Rejection> {
+        let (signal, wire) = to_protobuf(request)?;
+        let mut budget = MAX_DECODED_BYTES.saturating_sub(wire.len());
+        let added = self.enrichment.max_added_bytes();
+        let fits = schema::request(signal).fits(&wire, added, &mut budget);
+        if !fits.map_err(|error| Rejection::Malformed(error.to_string()))? {
+            return Err(Rejection::TooManyParts);
         }
-        let mut prepared = Prepared::default();
+        let mut prepared = PreparedRequest::default();
         let (items, changed) = match signal {
-            Signal::Metrics => (Items::of(data_points(&decode(&wire)?), std::iter::empty()), None),
-            Signal::Traces => self.spans(decode(&wire)?, &mut prepared),
-            Signal::Logs => self.records(decode(&wire)?, shares_logs, &mut prepared),
+            Signal::Metrics => (ItemSummary::new(data_points(&decode(&wire)?), std::iter::empty()), None),
+            Signal::Traces => self.prepare_spans(decode(&wire)?, &mut prepared),
+            Signal::Logs => self.prepare_logs(decode(&wire)?, shares_logs, &mut prepared),
         };
         if items.count == 0 {
             return Ok((signal, prepared));
         }
         let payload = self.enrichment.apply(changed.as_deref().unwrap_or(&wire));
-        let payload = payload.map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let payload = payload.map_err(|error| Rejection::Malformed(error.to_string()))?;
         drop((changed, wire));
         prepared.items = items.count as u64;
-        let parts = into_parts(signal, items.count, payload, LARGEST_BATCH).into_iter();
+        let parts = into_parts(signal, items.count, payload, MAX_BATCH_BYTES).into_iter();
         let batches = parts.map(|(count, payload)| NewBatch {
             signal,
             consent: (signal == Signal::Logs).then_some(LogKind::Applications),
@@ -144,75 +158,83 @@ impl Preparer {
         Ok((signal, prepared))
     }
 
-    /// Measures spans, takes out and hides what the settings want; returns the request if it is another one now.
-    fn spans(&self, mut request: ExportTraceServiceRequest, prepared: &mut Prepared) -> (Items, Option<Vec<u8>>) {
-        if let Some(views) = &self.views {
-            prepared.measurements = views.measure(&request);
+    /// Measures, samples and redacts spans. Returns the encoded request if it changed.
+    ///
+    /// Measuring comes first, so that the metrics count every span.
+    fn prepare_spans(
+        &self,
+        mut request: ExportTraceServiceRequest,
+        prepared: &mut PreparedRequest,
+    ) -> (ItemSummary, Option<Vec<u8>>) {
+        if let Some(span_metrics) = &self.span_metrics {
+            prepared.measurements = span_metrics.measure(&request);
         }
         prepared.sampled_out = self.sampler.as_ref().map_or(0, |sampler| sampler.sample(&mut request));
-        let hidden = !self.redacted.is_empty() && hide::in_spans(&mut request, &self.redacted, &self.redactor);
-        let scopes = request.resource_spans.iter().flat_map(|of| &of.scope_spans);
+        let redacted = !self.redacted_attributes.is_empty()
+            && redact::redact_spans(&mut request, &self.redacted_attributes, &self.redactor);
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
         let spans = || scopes.clone().flat_map(|scope| &scope.spans);
-        let items = Items::of(spans().count(), spans().map(|span| span.end_time_unix_nano));
-        (items, (prepared.sampled_out > 0 || hidden).then(|| request.encode_to_vec()))
+        let items = ItemSummary::new(spans().count(), spans().map(|span| span.end_time_unix_nano));
+        (items, (prepared.sampled_out > 0 || redacted).then(|| request.encode_to_vec()))
     }
 
-    /// The same of log records, if they are shared.
-    fn records(
+    /// Redacts log records if they are shared, and drops them otherwise. Returns the encoded request
+    /// if it changed.
+    fn prepare_logs(
         &self,
         mut request: ExportLogsServiceRequest,
         shares_logs: bool,
-        prepared: &mut Prepared,
-    ) -> (Items, Option<Vec<u8>>) {
-        let scopes = request.resource_logs.iter().flat_map(|of| &of.scope_logs);
+        prepared: &mut PreparedRequest,
+    ) -> (ItemSummary, Option<Vec<u8>>) {
+        let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
         let records = || scopes.clone().flat_map(|scope| &scope.log_records);
         let times = records().map(|record| match record.time_unix_nano {
             0 => record.observed_time_unix_nano,
             time => time,
         });
-        let mut items = Items::of(records().count(), times);
+        let mut items = ItemSummary::new(records().count(), times);
         if !shares_logs {
             prepared.not_shared = items.count as u64;
             items.count = 0;
             return (items, None);
         }
-        let hidden = hide::in_logs(&mut request, &self.redactor);
-        (items, hidden.then(|| request.encode_to_vec()))
+        let redacted = redact::redact_logs(&mut request, &self.redactor);
+        (items, redacted.then(|| request.encode_to_vec()))
     }
 
-    /// Counts what was measured of a request that was taken.
+    /// Records the measurements of a request that is in the queue.
     pub(super) fn record(&self, measurements: &[Measurement]) {
-        if let Some(views) = &self.views {
-            views.record(measurements);
+        if let Some(span_metrics) = &self.span_metrics {
+            span_metrics.record(measurements);
         }
     }
 }
 
-/// A request as protobuf, and its signal.
-fn plain(arrived: Arrived) -> Result<(Signal, Bytes), Refusal> {
-    let Arrived { signal, form, compression, body, offset } = arrived;
+/// Returns a request as uncompressed protobuf, and its signal.
+fn to_protobuf(request: IncomingRequest) -> Result<(Signal, Bytes), Rejection> {
+    let IncomingRequest { signal, format, compression, body, offset } = request;
     let bytes = body.bytes.slice(offset.min(body.bytes.len())..);
     let bytes = match compression {
         Compression::None => bytes,
-        of => {
-            let plain = compression::decompress(of, &bytes, LARGEST_REQUEST);
-            plain.map_err(|error| Refusal::of_compressed(of, &error))?.into()
+        compression => {
+            let plain = compression::decompress(compression, &bytes, MAX_REQUEST_BYTES);
+            plain.map_err(|error| Rejection::from_decompression(compression, &error))?.into()
         }
     };
-    let malformed = |what: String| Refusal::Malformed(what);
-    let (said, bytes) = match form {
-        Form::Protobuf => (None, bytes),
-        Form::Json => {
-            let (said, wire) = from_json::to_protobuf(&bytes).map_err(|error| malformed(error.to_string()))?;
-            (said, wire.into())
+    let (signal_of_body, bytes) = match format {
+        BodyFormat::Protobuf => (None, bytes),
+        BodyFormat::Json => {
+            let converted = from_json::to_protobuf(&bytes);
+            let (signal, wire) = converted.map_err(|error| Rejection::Malformed(error.to_string()))?;
+            (signal, wire.into())
         }
     };
-    match said.or(signal) {
+    match signal_of_body.or(signal) {
         Some(signal) => Ok((signal, bytes)),
-        None => Err(malformed("it has none of the keys resourceMetrics, resourceSpans, resourceLogs".to_owned())),
+        None => Err(Rejection::Malformed(from_json::NO_SIGNAL.to_owned())),
     }
 }
 
-fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Refusal> {
-    T::decode(bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Rejection> {
+    T::decode(bytes).map_err(|error| Rejection::Malformed(error.to_string()))
 }

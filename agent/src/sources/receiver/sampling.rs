@@ -1,8 +1,9 @@
-//! Which traces are passed on, where a company samples: a share of them, and all in which something failed or was slow.
+//! Trace sampling: keeps a share of all traces, and every trace with a failed or slow span.
 //!
-//! The share is chosen by the last seven bytes of the trace's id, as OpenTelemetry's consistent probability sampling does
-//! ("Probability Sampling", section "Rejection Threshold"): every agent, and every request, chooses the same. What
-//! failed or was slow is known of one request only, so of such a trace other requests may be missing.
+//! The share is chosen by the last seven bytes of the trace id, as in OpenTelemetry's consistent
+//! probability sampling ("Probability Sampling", section "Rejection Threshold"): every agent and
+//! every request chooses the same traces. Failed and slow spans are known for one request only, so
+//! spans of such a trace that arrive in another request may be dropped.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,13 +11,13 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use super::views::is_error;
+use super::span_metrics::is_error;
 use crate::config::{Period, SamplingSettings};
 
-/// How many different values seven bytes have.
-const RANDOMNESS: f64 = (1_u64 << 56) as f64;
+/// Number of different values of seven bytes.
+const RANDOM_VALUES: f64 = (1_u64 << 56) as f64;
 
-/// Chooses.
+/// Drops spans by the sampling settings.
 #[derive(Debug)]
 pub(super) struct Sampler {
     ratio: f64,
@@ -25,7 +26,7 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// None if everything is passed on.
+    /// Creates a sampler; none if the settings keep every trace.
     pub(super) fn new(settings: &SamplingSettings) -> Option<Self> {
         let ratio = settings.ratio.get();
         (ratio < 1.0).then(|| Self {
@@ -35,34 +36,35 @@ impl Sampler {
         })
     }
 
-    /// Takes out what is not passed on; returns how many spans that were.
+    /// Drops spans from a request, and returns how many.
     pub(super) fn sample(&self, request: &mut ExportTraceServiceRequest) -> u64 {
-        let spans = request.resource_spans.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans);
-        let kept: HashSet<Vec<u8>> = spans
-            .filter(|span| self.chooses(&span.trace_id) || self.is_worth_it(span))
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let kept: HashSet<Vec<u8>> = scopes
+            .flat_map(|scope| &scope.spans)
+            .filter(|span| self.is_sampled(&span.trace_id) || self.is_always_kept(span))
             .map(|span| span.trace_id.clone())
             .collect();
-        let mut left_out = 0;
-        for of_resource in &mut request.resource_spans {
-            for of_scope in &mut of_resource.scope_spans {
-                let before = of_scope.spans.len();
-                of_scope.spans.retain(|span| kept.contains(&span.trace_id));
-                left_out += (before - of_scope.spans.len()) as u64;
+        let mut dropped = 0;
+        for resource_spans in &mut request.resource_spans {
+            for scope_spans in &mut resource_spans.scope_spans {
+                let before = scope_spans.spans.len();
+                scope_spans.spans.retain(|span| kept.contains(&span.trace_id));
+                dropped += (before - scope_spans.spans.len()) as u64;
             }
-            of_resource.scope_spans.retain(|of_scope| !of_scope.spans.is_empty());
+            resource_spans.scope_spans.retain(|scope_spans| !scope_spans.spans.is_empty());
         }
-        request.resource_spans.retain(|of_resource| !of_resource.scope_spans.is_empty());
-        left_out
+        request.resource_spans.retain(|resource_spans| !resource_spans.scope_spans.is_empty());
+        dropped
     }
 
-    fn chooses(&self, trace_id: &[u8]) -> bool {
+    fn is_sampled(&self, trace_id: &[u8]) -> bool {
         let last = trace_id.last_chunk::<7>().copied().unwrap_or_default();
         let random = last.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-        random as f64 >= (1.0 - self.ratio) * RANDOMNESS
+        random as f64 >= (1.0 - self.ratio) * RANDOM_VALUES
     }
 
-    fn is_worth_it(&self, span: &Span) -> bool {
-        let took = Duration::from_nanos(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano));
-        (self.keep_errors && is_error(span)) || self.keep_slower_than.is_some_and(|slow| took >= slow)
+    fn is_always_kept(&self, span: &Span) -> bool {
+        let duration = Duration::from_nanos(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano));
+        (self.keep_errors && is_error(span)) || self.keep_slower_than.is_some_and(|limit| duration >= limit)
     }
 }

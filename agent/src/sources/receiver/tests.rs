@@ -1,3 +1,5 @@
+//! Scenario: programs, io.Insights and web pages send OTLP to a receiver with a real queue.
+
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -25,16 +27,16 @@ use crate::pipeline::queue::{Opened, QueueThread};
 use crate::redaction::UserIdentity;
 
 mod bounds;
-mod hiding;
 mod json;
 mod listen;
 mod pages;
-mod refusals;
+mod redaction;
+mod rejections;
 
 const ORIGIN: &str = "https://desk.example.com";
 
-/// A receiver with a real queue behind it.
-struct Desk {
+/// A receiver with a real queue.
+struct TestEnv {
     _folder: tempfile::TempDir,
     data: DataDir,
     queue: Queue,
@@ -44,7 +46,7 @@ struct Desk {
     http: SocketAddr,
 }
 
-impl Desk {
+impl TestEnv {
     fn start(settings: ReceiverSettings, collector: CollectorSettings, queue: &QueueSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::new(folder.path().join("data"));
@@ -67,7 +69,7 @@ impl Desk {
         Self { _folder: folder, data, queue, thread, pause, receiver, http }
     }
 
-    fn usual() -> Self {
+    fn with_allowed_origin() -> Self {
         let allowed_origins = vec!["https://*.example.com".parse().unwrap()];
         Self::with(ReceiverSettings { allowed_origins, ..ReceiverSettings::default() })
     }
@@ -77,13 +79,13 @@ impl Desk {
         Self::start(settings, CollectorSettings::default(), &QueueSettings::default())
     }
 
-    /// Sends bytes on a connection of their own; returns what comes until its end.
+    /// Sends bytes on a new connection, and returns everything until it closes.
     async fn raw(&self, request: Vec<u8>) -> String {
         let address = self.http;
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-            // A request that is refused before its end cannot be written to its end.
+            // If a request is rejected early, the rest of it cannot be written.
             let _ = stream.write_all(&request);
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
@@ -110,7 +112,7 @@ impl Desk {
         compression::decompress(batch.compression, &batch.payload, usize::MAX - 1).unwrap()
     }
 
-    async fn end(self) {
+    async fn stop(self) {
         self.receiver.stop().await;
         let thread = self.thread;
         tokio::task::spawn_blocking(move || thread.stop()).await.unwrap();
@@ -130,7 +132,8 @@ fn captures(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A recorded request as it was, to this address and as the only one of its connection.
+/// Returns a recorded request: its description, all its bytes, and its body. `Connection` and `Origin` are
+/// replaced.
 fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
     let head: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let body = PathBuf::from(file.to_string_lossy().replace(".headers.json", ".body"));
@@ -162,25 +165,25 @@ fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
     (head, request, body)
 }
 
-/// What is in the resource of a request, by key.
-fn said(resource: Option<&ProtoResource>) -> BTreeMap<String, String> {
+/// Returns the attributes of a resource by key.
+fn attributes_of(resource: Option<&ProtoResource>) -> BTreeMap<String, String> {
     let attributes = resource.unwrap().attributes.iter();
     let all: Vec<_> = attributes
         .map(|one| (one.key.clone(), format!("{:?}", one.value.as_ref().and_then(|value| value.value.as_ref()))))
         .collect();
     let named: BTreeMap<_, _> = all.iter().cloned().collect();
-    assert_eq!(all.len(), named.len(), "no key is there twice: {all:?}");
+    assert_eq!(all.len(), named.len(), "no key occurs twice: {all:?}");
     named
 }
 
-/// Guarantees: what was recorded of io.Insights, in Node and in a browser, is answered as its client expects; and what
-/// goes into the queue is what was sent, with this machine's attributes beside its own.
+/// Guarantees: recorded requests of io.Insights, from Node and from a browser, are answered as its client
+/// expects, and are queued unchanged except for the added attributes of this machine.
 #[tokio::test]
-async fn recorded_requests_are_taken() {
-    let desk = Desk::usual();
+async fn recorded_io_insights_requests_are_accepted_unchanged() {
+    let env = TestEnv::with_allowed_origin();
     for file in ["node-plain", "node-auth", "browser-cors"].into_iter().flat_map(captures) {
         let (head, request, body) = recorded(&file);
-        let answer = desk.raw(request).await;
+        let answer = env.raw(request).await;
         let is_browser = file.to_string_lossy().contains("browser");
         let allowed = format!("access-control-allow-origin: {ORIGIN}");
         assert_eq!(answer.contains(&allowed), is_browser, "{answer}");
@@ -193,60 +196,65 @@ async fn recorded_requests_are_taken() {
         assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
         let (sent, arrived) = if head["url"].as_str().unwrap().contains("traces") {
             let sent: ExportTraceServiceRequest = serde_json::from_slice(&body).unwrap();
-            let mut arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
-            let resources =
-                (said(sent.resource_spans[0].resource.as_ref()), said(arrived.resource_spans[0].resource.as_ref()));
+            let mut arrived = ExportTraceServiceRequest::decode(env.queued(Signal::Traces).await.as_slice()).unwrap();
+            let resources = (
+                attributes_of(sent.resource_spans[0].resource.as_ref()),
+                attributes_of(arrived.resource_spans[0].resource.as_ref()),
+            );
             arrived.resource_spans[0].resource = sent.resource_spans[0].resource.clone();
-            assert_eq!(arrived, sent, "all else is as it was");
+            assert_eq!(arrived, sent, "everything else is unchanged");
             resources
         } else {
             let sent: ExportMetricsServiceRequest = serde_json::from_slice(&body).unwrap();
             let mut arrived =
-                ExportMetricsServiceRequest::decode(desk.queued(Signal::Metrics).await.as_slice()).unwrap();
-            let resources =
-                (said(sent.resource_metrics[0].resource.as_ref()), said(arrived.resource_metrics[0].resource.as_ref()));
+                ExportMetricsServiceRequest::decode(env.queued(Signal::Metrics).await.as_slice()).unwrap();
+            let resources = (
+                attributes_of(sent.resource_metrics[0].resource.as_ref()),
+                attributes_of(arrived.resource_metrics[0].resource.as_ref()),
+            );
             arrived.resource_metrics[0].resource = sent.resource_metrics[0].resource.clone();
-            assert_eq!(arrived, sent, "all else is as it was");
+            assert_eq!(arrived, sent, "everything else is unchanged");
             resources
         };
         assert!(sent.iter().all(|(key, value)| arrived.get(key) == Some(value)), "{sent:?} {arrived:?}");
-        assert!(!arrived["host.name"].contains("PW052B0C"), "this machine has one name: {arrived:?}");
+        assert!(!arrived["host.name"].contains("PW052B0C"), "this machine has only one name: {arrived:?}");
         assert_eq!(arrived["deployment.environment.name"], sent["env"]);
         assert!(arrived["ioconnect.env_region"].contains("DEMO-INTEROP.IO"), "{arrived:?}");
         assert!(arrived.contains_key("session.id") && arrived.contains_key("os.type"), "{arrived:?}");
         assert!(arrived["service.name"].contains("io.Connect Desktop"), "{arrived:?}");
     }
-    desk.end().await;
+    env.stop().await;
 }
 
-/// Guarantees: over gRPC a request arrives as over HTTP, compressed too.
+/// Guarantees: gRPC requests are accepted on both ports, also compressed. During a pause they are rejected
+/// with a retry time.
 #[tokio::test]
-async fn grpc_is_taken() {
-    let desk = Desk::usual();
+async fn grpc_requests_are_accepted_on_both_ports() {
+    let env = TestEnv::with_allowed_origin();
     let (_, _, body) = recorded(&captures("node-plain")[0]);
     let sent: ExportTraceServiceRequest = serde_json::from_slice(&body).unwrap();
-    for grpc in [desk.receiver.status().grpc.unwrap(), format!("http://{}", desk.http)] {
+    for grpc in [env.receiver.status().grpc.unwrap(), format!("http://{}", env.http)] {
         let mut client = TraceServiceClient::connect(grpc).await.unwrap().send_compressed(CompressionEncoding::Gzip);
         let answer = client.export(sent.clone()).await.unwrap().into_inner();
         assert_eq!(answer.partial_success, None);
-        let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+        let arrived = ExportTraceServiceRequest::decode(env.queued(Signal::Traces).await.as_slice()).unwrap();
         assert_eq!(arrived.resource_spans[0].scope_spans, sent.resource_spans[0].scope_spans);
-        assert!(said(arrived.resource_spans[0].resource.as_ref()).contains_key("host.id"));
+        assert!(attributes_of(arrived.resource_spans[0].resource.as_ref()).contains_key("host.id"));
     }
-    desk.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
-    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    env.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
+    let mut client = TraceServiceClient::connect(format!("http://{}", env.http)).await.unwrap();
     let refused = client.export(sent).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
     let details = tonic_types::StatusExt::get_details_retry_info(&refused);
     assert!(details.and_then(|info| info.retry_delay).is_some(), "{refused}");
-    desk.end().await;
+    env.stop().await;
 }
 
-/// Guarantees: log records are taken only while the user shares the logs of applications, and what the rules find in their
-/// texts is hidden; the rest of the time the answer says how many were not taken, and why.
+/// Guarantees: log records are accepted and redacted only while the user shares application logs. Otherwise
+/// the response has the number of rejected records, and the reason.
 #[tokio::test]
-async fn log_records_wait_for_consent() {
-    let desk = Desk::usual();
+async fn log_records_are_accepted_only_while_shared() {
+    let env = TestEnv::with_allowed_origin();
     let text = |value: &str| json!({ "stringValue": value });
     let record = json!({
         "timeUnixNano": "1795422158727000000",
@@ -255,41 +263,41 @@ async fn log_records_wait_for_consent() {
     });
     let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record, { "body": text("plain") }] }] }] });
     let body = body.to_string().into_bytes();
-    // A path of its own, as io.Insights has it.
-    let post = || desk.post("/my-collector", &["Content-Type: application/json"], &body);
+    // io.Insights may be configured with any path.
+    let post = || env.post("/my-collector", &["Content-Type: application/json"], &body);
     let answer = post().await;
     assert_eq!(status_of(&answer), "200", "{answer}");
     assert!(answer.contains(r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"the user"#), "{answer}");
-    assert!(desk.queue.next(Signal::Logs).await.is_none());
-    let mut client = LogsServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    assert!(env.queue.next(Signal::Logs).await.is_none());
+    let mut client = LogsServiceClient::connect(format!("http://{}", env.http)).await.unwrap();
     let sent =
         ExportLogsServiceRequest::decode(crate::otlp::from_json::to_protobuf(&body).unwrap().1.as_slice()).unwrap();
     let partial = client.export(sent).await.unwrap().into_inner().partial_success.unwrap();
-    assert_eq!(partial.rejected_log_records, 2, "over gRPC the same");
+    assert_eq!(partial.rejected_log_records, 2, "the same over gRPC");
     assert!(partial.error_message.contains("does not share"), "{partial:?}");
 
-    desk.receiver.intake.share_logs(true).await;
+    env.receiver.ingest.share_logs(true).await;
     let answer = post().await;
     assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
-    let queued = desk.queued(Signal::Logs).await;
+    let queued = env.queued(Signal::Logs).await;
     assert!(!String::from_utf8_lossy(&queued).contains("hunter2"));
     let arrived = ExportLogsServiceRequest::decode(queued.as_slice()).unwrap();
     assert_eq!(arrived.resource_logs[0].scope_logs[0].log_records.len(), 2);
-    assert!(said(arrived.resource_logs[0].resource.as_ref()).contains_key("session.id"));
+    assert!(attributes_of(arrived.resource_logs[0].resource.as_ref()).contains_key("session.id"));
 
     assert_eq!(status_of(&post().await), "200");
-    desk.receiver.intake.share_logs(false).await;
-    assert_eq!(desk.queue.purge(LogKind::Applications).await.unwrap(), 2, "what waits is deleted");
-    let status = desk.receiver.status();
+    env.receiver.ingest.share_logs(false).await;
+    assert_eq!(env.queue.purge(LogKind::Applications).await.unwrap(), 2, "queued records are deleted");
+    let status = env.receiver.status();
     assert_eq!((status.not_shared, status.taken[&Signal::Logs]), (4, 4));
-    desk.end().await;
+    env.stop().await;
 }
 
-/// A span of a trace that sampling would leave out: name, attributes, length in milliseconds, whether it failed.
+/// Returns a span whose trace id is not chosen by sampling.
 fn span(name: &str, attributes: &[(&str, &str)], milliseconds: u64, failed: bool) -> Value {
     let pair = |(key, value): &(&str, &str)| json!({ "key": key, "value": { "stringValue": value } });
     let attributes: Vec<Value> = attributes.iter().map(pair).collect();
-    // Each name is a trace of its own.
+    // Each name gets its own trace.
     let trace_id = name.bytes().fold("0".repeat(32), |id, byte| format!("{id}{byte:02x}")) + "00000000000001";
     json!({
         "traceId": &trace_id[trace_id.len() - 32..], "spanId": "a1733095f300ac7a", "name": name,
@@ -309,14 +317,14 @@ fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Guarantees: a company that samples keeps a share of the traces, and those with a failed or a slow span whole; what is left
-/// out is counted, and acknowledged as taken.
+/// Guarantees: sampling keeps a share of the traces, and all spans of traces with a failed or slow span. Dropped
+/// spans are counted, and acknowledged as accepted.
 ///
 /// Settings: `receiver.sampling.keep_slower_than`.
 #[tokio::test]
-async fn errors_and_slow_traces_survive_sampling() {
+async fn failed_and_slow_traces_survive_sampling() {
     let sampling = serde_json::from_value(json!({ "ratio": 0.001, "keep_slower_than": "2s" })).unwrap();
-    let desk = Desk::with(ReceiverSettings { sampling, ..ReceiverSettings::default() });
+    let env = TestEnv::with(ReceiverSettings { sampling, ..ReceiverSettings::default() });
     let mut beside = span("slow", &[], 1, false);
     beside["name"] = json!("beside the slow one");
     let mut chosen = span("chosen", &[], 1, false);
@@ -332,33 +340,35 @@ async fn errors_and_slow_traces_survive_sampling() {
         chosen,
         by_its_id,
     ];
-    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans)).await;
+    let answer = env.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans)).await;
     assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
-    let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
+    let arrived = ExportTraceServiceRequest::decode(env.queued(Signal::Traces).await.as_slice()).unwrap();
     let names: Vec<_> = arrived.resource_spans[0].scope_spans[0].spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["failed", "slow", "beside the slow one", "by its id"]);
-    assert_eq!(desk.receiver.status().sampled_out, 2);
-    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans[..1])).await;
+    assert_eq!(env.receiver.status().sampled_out, 2);
+    let answer = env.post("/v1/traces", &["Content-Type: application/json"], &trace(&[], &spans[..1])).await;
     assert_eq!(status_of(&answer), "200", "{answer}");
-    assert!(desk.queue.next(Signal::Traces).await.is_none(), "nothing is left of it");
-    desk.end().await;
+    assert!(env.queue.next(Signal::Traces).await.is_none(), "the request has no spans left");
+    env.stop().await;
 }
 
-/// Guarantees: what io.Insights says of an app is told by the names of our own signals too, and nothing that a resource says of
-/// itself is replaced; the machine has its own name, whatever the sender calls it.
+/// Guarantees: the attributes of io.Insights are added under the agent's names too, and no existing attribute is
+/// replaced. The machine keeps its own name, whatever the sender calls it.
 #[tokio::test]
-async fn io_insights_keys_are_mapped() {
-    let desk = Desk::usual();
+async fn io_insights_attributes_are_mapped_to_agent_names() {
+    let env = TestEnv::with_allowed_origin();
     let own =
         [("tracingAppName", "blotter"), ("tracingAppInstanceId", "848_6"), ("env", "PROD"), ("machine", "elsewhere")];
     let told = [("ioconnect.app.name", "mine"), ("host.name", "theirs"), ("tracingAppName", "blotter")];
     for resource in [&own[..], &told] {
         let body = trace(resource, &[span("here", &[], 1, false)]);
-        let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+        let answer = env.post("/v1/traces", &["Content-Type: application/json"], &body).await;
         assert_eq!(status_of(&answer), "200", "{answer}");
-        let arrived = ExportTraceServiceRequest::decode(desk.queued(Signal::Traces).await.as_slice()).unwrap();
-        let said = said(arrived.resource_spans[0].resource.as_ref());
-        let is = |key: &str, value: &str| assert!(said[key].contains(&format!("\"{value}\"")), "{key}: {said:?}");
+        let arrived = ExportTraceServiceRequest::decode(env.queued(Signal::Traces).await.as_slice()).unwrap();
+        let attributes = attributes_of(arrived.resource_spans[0].resource.as_ref());
+        let is = |key: &str, value: &str| {
+            assert!(attributes[key].contains(&format!("\"{value}\"")), "{key}: {attributes:?}")
+        };
         for (key, value) in resource {
             is(key, value);
         }
@@ -369,21 +379,22 @@ async fn io_insights_keys_are_mapped() {
             is("host.name", &sysinfo::System::host_name().unwrap());
         }
     }
-    desk.end().await;
+    env.stop().await;
 }
 
-/// Guarantees: when the queue is nearly full, what is sent is refused over HTTP and gRPC with the time to come again, and nothing
-/// that was acknowledged gives way to it; when there is room again it is taken. What was refused is counted nowhere else.
+/// Guarantees: when the queue is nearly full, requests are rejected over HTTP and gRPC with a retry time, and no
+/// acknowledged data is dropped for them. When there is room again, they are accepted. Rejected data is counted
+/// only as rejected.
 #[tokio::test]
-async fn a_full_queue_pushes_back() {
+async fn full_queue_rejects_requests_with_retry_time() {
     let sampling = serde_json::from_value(json!({ "ratio": 0.000_001, "keep_errors": true })).unwrap();
     let settings = ReceiverSettings { grpc_port: 0, http_port: 0, sampling, ..ReceiverSettings::default() };
     let queue = serde_json::from_value(json!({ "max_bytes": "1 MiB" })).unwrap();
-    let desk = Desk::start(settings, CollectorSettings::default(), &queue);
+    let env = TestEnv::start(settings, CollectorSettings::default(), &queue);
     let noise = || (0..60_000).map(|_| fastrand::alphanumeric()).collect::<String>();
     let post = async || {
         let body = trace(&[], &[span(&noise(), &[], 1, true), span("left out", &[], 1, false)]);
-        desk.post("/v1/traces", &["Content-Type: application/json"], &body).await
+        env.post("/v1/traces", &["Content-Type: application/json"], &body).await
     };
     let mut taken = 0;
     let refused = loop {
@@ -395,25 +406,25 @@ async fn a_full_queue_pushes_back() {
     };
     assert_eq!(status_of(&refused), "429", "{refused}");
     assert!(refused.contains("retry-after: 5\r\n") && refused.contains("the queue is full"), "{refused}");
-    let mut client = TraceServiceClient::connect(format!("http://{}", desk.http)).await.unwrap();
+    let mut client = TraceServiceClient::connect(format!("http://{}", env.http)).await.unwrap();
     let body: ExportTraceServiceRequest = serde_json::from_slice(&trace(&[], &[span(&noise(), &[], 1, true)])).unwrap();
     let refused = client.export(body).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
     assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some(), "{refused}");
-    let stats = desk.queue.watch().borrow().clone();
+    let stats = env.queue.watch().borrow().clone();
     assert_eq!(stats.of(Signal::Traces).items, taken);
-    assert_eq!(desk.receiver.status().sampled_out, taken, "what is refused comes again, and is counted then");
+    assert_eq!(env.receiver.status().sampled_out, taken, "a rejected request is sent again, and counted then");
     for _ in 0..2 {
-        let _ = desk.queued(Signal::Traces).await;
+        let _ = env.queued(Signal::Traces).await;
     }
     assert_eq!(status_of(&post().await), "200");
-    desk.end().await;
+    env.stop().await;
 }
 
-/// Guarantees: fields that this program does not know stay, at every level, and in their order; what a resource says of
-/// itself is never replaced.
+/// Guarantees: enrichment keeps unknown fields at every level and in their order, and never replaces an existing
+/// attribute.
 #[test]
-fn unknown_fields_are_kept() {
+fn enrichment_keeps_unknown_fields() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::new(folder.path().join("data"));
     data.create().unwrap();
@@ -427,13 +438,16 @@ fn unknown_fields_are_kept() {
     let request = [unknown.to_vec(), field(&of_resource), unknown.to_vec()].concat();
     let enriched = enrichment.apply(&request).unwrap();
     let found = enriched.windows(unknown.len()).filter(|window| window == unknown).count();
-    assert_eq!(found, 4, "two around, one in what is of the resource, one in the resource");
+    assert_eq!(found, 4, "two in the request, one in ResourceSpans, one in the resource");
     assert!(enriched.starts_with(unknown) && enriched.ends_with(unknown));
     let arrived = ExportTraceServiceRequest::decode(enriched.as_slice()).unwrap();
-    assert_eq!(said(arrived.resource_spans[0].resource.as_ref())["host.name"], r#"Some(StringValue("their"))"#);
+    assert_eq!(
+        attributes_of(arrived.resource_spans[0].resource.as_ref())["host.name"],
+        r#"Some(StringValue("their"))"#
+    );
     assert_eq!(arrived.resource_spans[0].scope_spans.len(), 1);
     for cut in 1..request.len() {
-        // Any end is an error or a shorter request, never a panic.
+        // A truncated request is an error or a shorter request, never a panic.
         let _ = enrichment.apply(&request[..cut]);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn all(time: Duration) {
 fn enrichment() {
     const ROUNDS: u32 = 20_000;
     let attributes = (0..14).map(|number| (format!("attribute.number.{number}"), "a usual value of one".to_owned()));
-    let enrichment = Enrichment::of(attributes.collect());
+    let enrichment = Enrichment::from_attributes(attributes.collect());
     let request = spans(&mut fastrand::Rng::with_seed(7), ITEMS);
     let begun = Instant::now();
     for _ in 0..ROUNDS {

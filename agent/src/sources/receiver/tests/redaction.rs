@@ -1,35 +1,35 @@
-//! What is hidden.
+//! Scenario: requests contain secrets in texts, bytes and attributes.
 
 use super::*;
 
-/// Guarantees: of the attributes of spans and their events, those that are named are redacted, and no others.
+/// Guarantees: the attributes of spans and span events that the settings name are redacted, and no others.
 ///
 /// Settings: `receiver.redacted_attributes`.
 #[tokio::test]
-async fn named_attributes_of_spans_are_redacted() {
+async fn span_attributes_named_in_settings_are_redacted() {
     let redacted_attributes = vec!["args.*".to_owned()];
-    let desk = Desk::with(ReceiverSettings { redacted_attributes, ..ReceiverSettings::default() });
+    let env = TestEnv::with(ReceiverSettings { redacted_attributes, ..ReceiverSettings::default() });
     let attributes = [("args.login", "password=hunter2"), ("note", "password=swordfish")];
     let body = trace(&[], &[span("login", &attributes, 1, false)]);
-    let answer = desk.post("/v1/traces", &["Content-Type: application/json"], &body).await;
+    let answer = env.post("/v1/traces", &["Content-Type: application/json"], &body).await;
     assert_eq!(status_of(&answer), "200", "{answer}");
-    let queued = desk.queued(Signal::Traces).await;
+    let queued = env.queued(Signal::Traces).await;
     let text = String::from_utf8_lossy(&queued);
     assert!(!text.contains("hunter2"), "neither in the span nor in its event");
     assert_eq!(text.matches("password=swordfish").count(), 2);
-    desk.end().await;
+    env.stop().await;
 }
 
 fn text(value: &str) -> Value {
     json!({ "stringValue": value })
 }
 
-/// Guarantees: of log requests all texts are redacted, in records, scopes and resources, also those that are sent as bytes; a value
-/// whose key is the name of a credential is hidden whole, whatever it is, and in whatever it lies.
+/// Guarantees: all texts of a log request are redacted, in records, scopes and resources, also those sent as bytes. A value
+/// whose key is the name of a credential is replaced as a whole, whatever its type and nesting.
 #[tokio::test]
-async fn all_of_log_requests_is_redacted() {
-    let desk = Desk::usual();
-    desk.receiver.intake.share_logs(true).await;
+async fn log_requests_are_redacted_completely() {
+    let env = TestEnv::with_allowed_origin();
+    env.receiver.ingest.share_logs(true).await;
     let pair = |key: &str, value: Value| json!({ "key": key, "value": value });
     let inner =
         json!({ "kvlistValue": { "values": [pair("apiKey", text("swordfish 1")), pair("note", text("kept"))] } });
@@ -45,9 +45,9 @@ async fn all_of_log_requests_is_redacted() {
         "resource": { "attributes": [pair("launch", text("--password swordfish4")), pair("service.name", text("blotter"))] },
         "scopeLogs": [{ "scope": { "attributes": [pair("token", text("swordfish 5"))] }, "logRecords": [record] }],
     }] });
-    let answer = desk.post("/v1/logs", &["Content-Type: application/json"], body.to_string().as_bytes()).await;
+    let answer = env.post("/v1/logs", &["Content-Type: application/json"], body.to_string().as_bytes()).await;
     assert_eq!(status_of(&answer), "200", "{answer}");
-    let queued = desk.queued(Signal::Logs).await;
+    let queued = env.queued(Signal::Logs).await;
     let all = String::from_utf8_lossy(&queued);
     assert!(!all.contains("swordfish") && !all.contains("hunter2"), "{all}");
     for kept in ["kept", "not one", "blotter", "launch", "client_secret", "password=[credential]"] {
@@ -61,5 +61,5 @@ async fn all_of_log_requests_is_redacted() {
         assert_eq!(value(credential), r#"StringValue("[credential]")"#);
     }
     assert_eq!((value(5).as_str(), value(6).as_str()), ("BoolValue(true)", r#"StringValue("")"#));
-    desk.end().await;
+    env.stop().await;
 }
