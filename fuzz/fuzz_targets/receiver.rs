@@ -1,4 +1,5 @@
-//! Checks that enrichment rejects a request, or changes nothing but the attributes of its resources.
+//! Checks that enrichment rejects a request, or changes nothing but the attributes of its
+//! resources.
 #![no_main]
 
 use std::sync::LazyLock;

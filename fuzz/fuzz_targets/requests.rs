@@ -1,6 +1,6 @@
-//! Checks that any input in any format is rejected with a reason, or becomes batches with items that
-//! do not change when they are prepared again, and that only allowed hosts and origins pass access
-//! control.
+//! Checks that any input in any format is rejected with a reason, or becomes batches with items
+//! that do not change when they are prepared again, and that only allowed hosts and origins pass
+//! access control.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! OTLP over gRPC: the three export services of opentelemetry-proto.
+//! OTLP/gRPC: the three export services of opentelemetry-proto.
 
 use std::future::Future;
 
@@ -17,17 +17,17 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Response, Status};
 
-use super::{Intake, LARGEST_REQUEST, Request, Transport};
+use super::{Ingest, MAX_REQUEST_BYTES, Request, Transport};
 
-/// Answers until `stop`, and finishes what is under way.
-pub(super) async fn serve(listener: TcpListener, intake: Intake, stop: impl Future<Output = ()> + Send) {
-    // The limit holds for a message as it comes and as it becomes.
+/// Answers requests until `stop`, then finishes those in progress.
+pub(super) async fn serve(listener: TcpListener, ingest: Ingest, stop: impl Future<Output = ()> + Send) {
+    // The limit applies to the compressed and to the decompressed message.
     macro_rules! service {
         ($server:ident) => {
-            $server::new(intake.clone())
+            $server::new(ingest.clone())
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd)
-                .max_decoding_message_size(LARGEST_REQUEST)
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
         };
     }
     let served = Server::builder()
@@ -37,17 +37,17 @@ pub(super) async fn serve(listener: TcpListener, intake: Intake, stop: impl Futu
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await;
     if let Err(error) = served {
-        tracing::warn!(%error, "collector: OTLP over gRPC has ended");
+        tracing::warn!("failed to serve OTLP over gRPC: {error:#}");
     }
 }
 
 macro_rules! export {
     ($service:ident, $request:ident, $response:ident, $signal:ident) => {
         #[async_trait]
-        impl $service for Intake {
+        impl $service for Ingest {
             async fn export(&self, request: tonic::Request<$request>) -> Result<Response<$response>, Status> {
                 let request = Request::$signal(request.into_inner());
-                self.take(Transport::Grpc, request).await.map_err(|error| Status::unavailable(error.to_string()))?;
+                self.accept(Transport::Grpc, request).await.map_err(|error| Status::unavailable(error.to_string()))?;
                 Ok(Response::new($response::default()))
             }
         }

@@ -1,9 +1,11 @@
-//! A small OTLP receiver on loopback, for trying things out and for tests: it prints or counts what arrives and keeps
-//! nothing.
+//! A small OTLP receiver on loopback, for trying things out and for tests. It prints or counts the
+//! received data and stores nothing.
 //!
-//! It speaks OTLP/gRPC and OTLP/HTTP with protobuf, uncompressed, gzip and zstd. Handlers decode a request and hand it
-//! over a bounded channel to the one task that prints; a request is acknowledged after it has been handed over, so
-//! whatever was acknowledged is printed and counted, also when the collector is stopped.
+//! It supports OTLP/gRPC and OTLP/HTTP with protobuf, uncompressed or compressed with gzip or zstd.
+//! Handlers decode a request and send it over a bounded channel to the one task that prints.
+//!
+//! **Invariant:** a request is acknowledged only after it is in the channel, and the channel is
+//! drained on a shutdown. So every acknowledged request is printed and counted.
 
 mod grpc;
 mod http;
@@ -26,33 +28,35 @@ use tokio::time::MissedTickBehavior;
 use crate::otlp::Signal;
 use crate::otlp::describe::{Received, Request, Transport, json_lines, text};
 
-/// Largest HTTP body, as it comes over the wire: four times the largest request of common exporters.
-pub const LARGEST_BODY: usize = 16 << 20;
-/// Largest request when decompressed, over either protocol: as much as a receiver of a desktop should ever hold.
-pub const LARGEST_REQUEST: usize = 64 << 20;
-/// Decoded requests between the handlers and the printing task: enough to overlap them, few enough to bound memory.
-const CHANNEL: usize = 8;
-/// How often [`Format::Count`] prints at most.
-const COUNT_PERIOD: Duration = Duration::from_secs(1);
-/// How long requests that are under way may take after a shutdown; a client that sends slowly must not hold it up.
-const GRACE: Duration = Duration::from_secs(2);
+/// Maximum size of an HTTP body on the wire: four times the largest request of common exporters.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
+/// Maximum size of a decompressed request, over both protocols: as much memory as a receiver on a
+/// desktop should ever use.
+pub const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Maximum number of decoded requests between the handlers and the printing task: enough for both
+/// to work at the same time, and few enough to limit memory.
+const CHANNEL_CAPACITY: usize = 8;
+/// Minimum interval between two lines of [`Format::Count`].
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum time for requests in progress on a shutdown, so that a slow client cannot delay it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where to listen and what to print.
+/// The addresses and the output format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Address of OTLP/gRPC; port 0 takes a free one.
+    /// Address for OTLP/gRPC. Port 0 selects a free port.
     pub grpc: SocketAddr,
-    /// Address of OTLP/HTTP; port 0 takes a free one.
+    /// Address for OTLP/HTTP. Port 0 selects a free port.
     pub http: SocketAddr,
-    /// What is printed.
+    /// The output format.
     pub format: Format,
-    /// Whether [`Format::Text`] is coloured with ANSI escape sequences.
+    /// Whether [`Format::Text`] uses colours (ANSI escape sequences).
     pub colour: bool,
 }
 
 impl Default for Options {
-    /// The ports that OTLP has registered (OTLP specification, sections "OTLP/gRPC Default Port" and "OTLP/HTTP Default
-    /// Port").
+    /// Returns the default ports of OTLP (OTLP specification, sections "OTLP/gRPC Default Port" and
+    /// "OTLP/HTTP Default Port").
     fn default() -> Self {
         Self {
             grpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 4317)),
@@ -63,66 +67,66 @@ impl Default for Options {
     }
 }
 
-/// What is printed.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// For people: a head line for each request, and a line for each item.
+    /// For people: a heading for each request, and one line for each item.
     #[default]
     Text,
-    /// For programs: a JSON object for each item.
+    /// For programs: one JSON object for each item.
     Json,
     /// Totals, at most once a second and at the end.
     Count,
 }
 
-/// Why a collector cannot listen.
+/// Why the collector cannot listen.
 #[derive(Debug, thiserror::Error)]
-pub enum CollectorError {
-    /// Others on the network could send to it.
+pub enum BindError {
+    /// The address can be reached from other machines.
     #[error(
-        "{address} is not an address of this machine alone: the collector accepts anything from anyone, so it listens \
-         on loopback only; use 127.0.0.1:{port} or [::1]:{port}", port = .address.port()
+        "{address} is not a loopback address: the collector accepts data from every sender, so it listens on loopback \
+         only; use 127.0.0.1:{port} or [::1]:{port}", port = .address.port()
     )]
     NotLoopback {
-        /// The refused address.
+        /// The rejected address.
         address: SocketAddr,
     },
-    /// Another program has the port.
+    /// Another program uses the port.
     #[error(
-        "port {port} of {ip}, for OTLP over {protocol}, is taken: stop the program that listens there (often another \
-         collector), or choose another port (0 takes a free one)", port = .address.port(), ip = .address.ip()
+        "port {port} of {ip} for OTLP over {protocol} is in use: stop the program that uses it (often another \
+         collector), or choose another port (0 selects a free one)", port = .address.port(), ip = .address.ip()
     )]
-    PortTaken {
-        /// The taken address.
+    PortInUse {
+        /// The address in use.
         address: SocketAddr,
         /// `gRPC` or `HTTP`.
         protocol: &'static str,
     },
-    /// The system refuses for another reason.
+    /// The system refused for another reason.
     #[error("cannot listen on {address} for OTLP over {protocol}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// `gRPC` or `HTTP`.
         protocol: &'static str,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Listens on both addresses. From here on clients can connect; they are answered by [`Collector::run`].
+/// Listens on both addresses. From now on clients can connect; [`Collector::run`] answers them.
 ///
 /// # Errors
-/// When an address is not a loopback one, or cannot be listened on.
-pub async fn bind(options: &Options) -> Result<Collector, CollectorError> {
+/// When an address is not a loopback address, or not available.
+pub async fn bind(options: &Options) -> Result<Collector, BindError> {
     let (grpc, grpc_addr) = listen(options.grpc, Transport::Grpc).await?;
     let (http, http_addr) = listen(options.http, Transport::Http).await?;
     Ok(Collector { grpc, grpc_addr, http, http_addr, format: options.format, colour: options.colour })
 }
 
-async fn listen(address: SocketAddr, transport: Transport) -> Result<(TcpListener, SocketAddr), CollectorError> {
+async fn listen(address: SocketAddr, transport: Transport) -> Result<(TcpListener, SocketAddr), BindError> {
     if !address.ip().to_canonical().is_loopback() {
-        return Err(CollectorError::NotLoopback { address });
+        return Err(BindError::NotLoopback { address });
     }
     let protocol = transport.name();
     let bound = async {
@@ -131,12 +135,12 @@ async fn listen(address: SocketAddr, transport: Transport) -> Result<(TcpListene
         Ok((listener, bound))
     };
     bound.await.map_err(|source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => CollectorError::PortTaken { address, protocol },
-        _ => CollectorError::Listen { address, protocol, source },
+        io::ErrorKind::AddrInUse => BindError::PortInUse { address, protocol },
+        _ => BindError::Listen { address, protocol, source },
     })
 }
 
-/// A collector that listens.
+/// A collector that listens and has not started to answer.
 #[derive(Debug)]
 pub struct Collector {
     grpc: TcpListener,
@@ -148,20 +152,21 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Where it listens for OTLP/gRPC, with the port that the system chose.
+    /// Returns the address for OTLP/gRPC, with the port that the system selected.
     #[must_use]
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
     }
 
-    /// Where it listens for OTLP/HTTP, with the port that the system chose.
+    /// Returns the address for OTLP/HTTP, with the port that the system selected.
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// Answers until `shutdown`, then finishes what is under way (two seconds at most). `print` gets one line at a
-    /// time, without its end. What it gives back holds everything that was acknowledged.
+    /// Answers requests until `shutdown`, then finishes those in progress (for at most two
+    /// seconds). `print` is called for each line, without a line break. The returned totals include
+    /// every acknowledged request.
     pub async fn run(
         self,
         mut print: impl FnMut(&str) + Send + 'static,
@@ -169,19 +174,19 @@ impl Collector {
     ) -> Totals {
         let mut printer = Printer::new(self.format, self.colour);
         let mut totals = Totals::default();
-        let (sender, mut received) = mpsc::channel(CHANNEL);
+        let (sender, mut received) = mpsc::channel(CHANNEL_CAPACITY);
         let (stop, stopped) = watch::channel(());
-        let intake = Intake(sender);
-        let mut servers = tokio::spawn(serve(self.grpc, self.http, intake, stopped));
+        let ingest = Ingest(sender);
+        let mut servers = tokio::spawn(serve(self.grpc, self.http, ingest, stopped));
         let stopping = async {
             shutdown.await;
             drop(stop);
-            if tokio::time::timeout(GRACE, &mut servers).await.is_err() {
+            if tokio::time::timeout(STOP_TIMEOUT, &mut servers).await.is_err() {
                 servers.abort();
             }
         };
         tokio::pin!(stopping);
-        let mut ticks = tokio::time::interval(COUNT_PERIOD);
+        let mut ticks = tokio::time::interval(COUNT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -203,39 +208,40 @@ impl Collector {
     }
 }
 
-/// Both servers, until every sender of `stopped` is gone and what was under way is answered.
-async fn serve(grpc: TcpListener, http: TcpListener, intake: Intake, stopped: watch::Receiver<()>) {
+/// Runs both servers until every sender of `stopped` is dropped and the requests in progress are
+/// answered.
+async fn serve(grpc: TcpListener, http: TcpListener, ingest: Ingest, stopped: watch::Receiver<()>) {
     let stop = |mut stopped: watch::Receiver<()>| async move { while stopped.changed().await.is_ok() {} };
     tokio::join!(
-        grpc::serve(grpc, intake.clone(), stop(stopped.clone())),
-        http::serve(http, intake.clone(), stop(stopped)),
+        grpc::serve(grpc, ingest.clone(), stop(stopped.clone())),
+        http::serve(http, ingest.clone(), stop(stopped)),
     );
 }
 
-/// How much of each signal has arrived.
+/// The amount of received data by signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Items are data points.
+    /// Data points.
     pub metrics: SignalTotals,
-    /// Items are spans.
+    /// Spans.
     pub traces: SignalTotals,
-    /// Items are log records.
+    /// Log records.
     pub logs: SignalTotals,
 }
 
-/// How much of one signal has arrived.
+/// The amount of received data of one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SignalTotals {
-    /// Export requests.
+    /// Number of export requests.
     pub requests: u64,
-    /// What OTLP's partial success counts: data points, spans, log records.
+    /// Number of data points, spans or log records.
     pub items: u64,
     /// Size of the requests as uncompressed protobuf.
     pub bytes: u64,
 }
 
 impl Totals {
-    /// Those of a signal.
+    /// Returns the totals of a signal.
     #[must_use]
     pub fn of(&self, signal: Signal) -> &SignalTotals {
         match signal {
@@ -257,7 +263,8 @@ impl Totals {
     }
 }
 
-/// One line, as in `metrics 12 items in 1 request, 2.1 KiB; logs 800 items in 2 requests, 96 KiB`.
+/// Writes one line, as in `metrics 12 items in 1 request, 2.1 KiB; logs 800 items in 2 requests, 96
+/// KiB`.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -274,7 +281,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// How requests become lines.
+/// Turns requests into lines.
 #[derive(Debug)]
 enum Printer {
     Text(text::Text),
@@ -299,7 +306,7 @@ impl Printer {
         }
     }
 
-    /// Prints totals if something arrived since they were printed.
+    /// Prints the totals if they changed since they were printed.
     fn totals(&mut self, totals: &Totals, print: &mut dyn FnMut(&str)) {
         if let Self::Count { printed } = self
             && printed != totals
@@ -318,17 +325,17 @@ impl Printer {
 
 /// The handlers' end of the channel to the printing task.
 #[derive(Debug, Clone)]
-struct Intake(mpsc::Sender<Received>);
+struct Ingest(mpsc::Sender<Received>);
 
-/// The collector is being stopped: the request was not taken.
+/// The request was not accepted, because the collector is shutting down.
 #[derive(Debug, thiserror::Error)]
-#[error("the collector is being stopped")]
-struct Stopping;
+#[error("the collector is shutting down")]
+struct ShuttingDown;
 
-impl Intake {
-    /// Waits until the printing task has room.
-    async fn take(&self, transport: Transport, request: Request) -> Result<(), Stopping> {
+impl Ingest {
+    /// Sends a request to the printing task. Waits while the channel is full.
+    async fn accept(&self, transport: Transport, request: Request) -> Result<(), ShuttingDown> {
         let received = Received { at: Timestamp::now(), transport, request };
-        self.0.send(received).await.map_err(|_| Stopping)
+        self.0.send(received).await.map_err(|_| ShuttingDown)
     }
 }

@@ -1,4 +1,5 @@
-//! Receiving, over real sockets; what is printed is in `rendering`.
+//! Scenario: clients send to the debug collector over real sockets. The printed text is tested in
+//! `rendering`.
 
 mod rendering;
 
@@ -92,7 +93,7 @@ fn point(value: Number, all: &[(&str, &str)]) -> NumberDataPoint {
     }
 }
 
-/// One of every type, and a metric without data.
+/// Returns a metric of every type, and one without data.
 fn every_metric() -> ExportMetricsServiceRequest {
     let states = [("used", 3 << 30), ("free", 512 << 20)];
     let used = states.map(|(state, value)| point(Number::AsInt(value), &[("system.memory.state", state)]));
@@ -194,7 +195,7 @@ impl Running {
         (totals, lines)
     }
 
-    /// Posts protobuf; the answer's status, content type and body.
+    /// Posts protobuf, and returns the status, content type and body of the response.
     async fn post(&self, path: &str, encoding: Option<&str>, body: Vec<u8>) -> (u16, String, Vec<u8>) {
         let request = client().post(format!("{}{path}", self.http)).header("content-type", "application/x-protobuf");
         let request = match encoding {
@@ -232,7 +233,7 @@ fn totals(requests: u64, items: u64, bytes: usize) -> SignalTotals {
 
 // ---- receiving ----
 
-/// Every signal over gRPC, in every compression: acknowledged without rejections, and counted.
+/// Guarantees: every signal is acknowledged and counted over gRPC, in every compression.
 #[tokio::test]
 async fn grpc_accepts_every_signal_in_every_compression() {
     let collector = Running::start(Format::Count).await;
@@ -258,7 +259,8 @@ async fn grpc_accepts_every_signal_in_every_compression() {
     assert_eq!(lines.last(), Some(&format!("total: {counted}")));
 }
 
-/// Every signal over HTTP, in every compression: answered with an empty protobuf response, and counted.
+/// Guarantees: every signal is acknowledged with an empty protobuf response and counted over HTTP,
+/// in every compression.
 #[tokio::test]
 async fn http_accepts_every_signal_in_every_compression() {
     let collector = Running::start(Format::Count).await;
@@ -287,26 +289,27 @@ async fn http_accepts_every_signal_in_every_compression() {
     assert_eq!(counted.logs, totals(5, 5, 5 * all[2].1.len()));
 }
 
-/// A small body that becomes larger than the limit is refused with 413, and one that is larger as it comes, too.
+/// Guarantees: a body that is too large is rejected with 413, whether compressed or decompressed.
 #[tokio::test]
 async fn http_rejects_decompression_bombs_and_large_bodies() {
     let collector = Running::start(Format::Count).await;
-    let zeros = vec![0; LARGEST_REQUEST + 1];
+    let zeros = vec![0; MAX_REQUEST_BYTES + 1];
     for (encoding, body) in [("gzip", gzip(&zeros)), ("zstd", zstd::bulk::compress(&zeros, 1).unwrap())] {
-        assert!(body.len() < LARGEST_BODY);
+        assert!(body.len() < MAX_BODY_BYTES);
         let (status, _, body) = collector.post("/v1/logs", Some(encoding), body).await;
         assert_eq!((status, reason(&body)), (413, "the body is more than 67108864 bytes when decompressed".to_owned()));
     }
-    let (status, _, body) = collector.post("/v1/logs", None, vec![0; LARGEST_BODY + 1]).await;
+    let (status, _, body) = collector.post("/v1/logs", None, vec![0; MAX_BODY_BYTES + 1]).await;
     assert_eq!((status, reason(&body)), (413, "the body is larger than 16777216 bytes".to_owned()));
     assert_eq!(collector.stop().await.0, Totals::default());
 }
 
-/// The same over gRPC: refused, and the collector goes on.
+/// Guarantees: a gRPC message that is too large when decompressed is rejected, and the collector
+/// continues.
 #[tokio::test]
 async fn grpc_rejects_decompression_bombs() {
     let collector = Running::start(Format::Count).await;
-    let bomb = logs(vec![record(9, "INFO", &" ".repeat(LARGEST_REQUEST))]);
+    let bomb = logs(vec![record(9, "INFO", &" ".repeat(MAX_REQUEST_BYTES))]);
     for compression in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
         let client = LogsServiceClient::connect(collector.grpc.clone()).await.unwrap();
         let refused = client.send_compressed(compression).export(bomb.clone()).await.unwrap_err();
@@ -317,39 +320,41 @@ async fn grpc_rejects_decompression_bombs() {
     assert_eq!(collector.stop().await.0.logs.items, 1);
 }
 
-/// What cannot be taken is refused with a status and a reason that says what would be right.
+/// Guarantees: an invalid request is rejected with a status, and a reason that names what is
+/// accepted.
 #[tokio::test]
 async fn http_rejections_name_the_reason() {
     let collector = Running::start(Format::Count).await;
     let protobuf = |encoding, body: &str| collector.post("/v1/logs", encoding, body.as_bytes().to_vec());
     let (status, content_type, body) = protobuf(None, "not protobuf").await;
     assert_eq!((status, content_type.as_str()), (400, "application/x-protobuf"));
-    assert!(reason(&body).starts_with("the body is not an OTLP request of logs: "), "{}", reason(&body));
+    assert!(reason(&body).starts_with("the body is not an OTLP request for logs: "), "{}", reason(&body));
     let (status, _, body) = protobuf(Some("gzip"), "not gzip").await;
     assert_eq!((status, reason(&body).starts_with("the body is not gzip: ")), (400, true));
     let (status, _, body) = protobuf(Some("zstd"), "not zstd").await;
     assert_eq!((status, reason(&body).starts_with("the body is not zstd: ")), (400, true));
     let (status, _, body) = protobuf(Some("br"), "").await;
-    let wanted = "content-encoding br is not known; known are gzip, zstd and identity";
+    let wanted = "unknown content-encoding br: use gzip, zstd or identity";
     assert_eq!((status, reason(&body).as_str()), (415, wanted));
 
     let url = |path: &str| format!("{}{path}", collector.http);
     let json = client().post(url("/v1/logs")).header("content-type", "application/json; charset=utf-8").body("{}");
     let plain = "text/plain; charset=utf-8".to_owned();
-    let wanted = "this collector takes application/x-protobuf only, not application/json; charset=utf-8\n";
+    let wanted = "this collector accepts only application/x-protobuf, not application/json; charset=utf-8\n";
     assert_eq!(answer(json).await, (415, plain.clone(), wanted.into()));
-    let wanted = "a content-type is missing: this collector takes application/x-protobuf only\n";
+    let wanted = "the content-type is missing: this collector accepts only application/x-protobuf\n";
     assert_eq!(answer(client().post(url("/v1/logs"))).await, (415, plain.clone(), wanted.into()));
     let allowed = client().get(url("/v1/logs")).send().await.unwrap().headers().get("allow").cloned();
     assert_eq!(allowed.unwrap(), "POST");
-    let wanted = "OTLP over HTTP is sent with POST\n";
+    let wanted = "OTLP over HTTP requires POST\n";
     assert_eq!(answer(client().get(url("/v1/logs"))).await, (405, plain.clone(), wanted.into()));
-    let wanted = "OTLP over HTTP has the paths /v1/metrics, /v1/traces, /v1/logs\n";
+    let wanted = "unknown path: OTLP over HTTP has the paths /v1/metrics, /v1/traces, /v1/logs\n";
     assert_eq!(answer(client().post(url("/v1/log"))).await, (404, plain, wanted.into()));
     assert_eq!(collector.stop().await.0, Totals::default());
 }
 
-/// A client that never ends its request does not hold up a shutdown, and what others sent before is printed.
+/// Guarantees: a client that never finishes its request does not delay a shutdown, and earlier
+/// requests of others are printed.
 #[tokio::test]
 async fn shutdown_does_not_wait_for_hanging_request() {
     let collector = Running::start(Format::Json).await;
@@ -363,8 +368,8 @@ async fn shutdown_does_not_wait_for_hanging_request() {
     assert_eq!((counted.logs.items, lines.len()), (1, 1));
 }
 
-/// Stopped while clients send without a break: what was acknowledged has been counted, and at most the one request that
-/// each client had under way has been counted without it.
+/// Guarantees: when the collector stops while clients send continuously, every acknowledged request
+/// is counted, and at most one more for each client: the one that was in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_requests_are_counted_on_shutdown() {
     const CLIENTS: u64 = 4;
@@ -392,25 +397,25 @@ async fn acknowledged_requests_are_counted_on_shutdown() {
 
 // ---- binding ----
 
-/// A port that is taken is named, with what to do.
+/// Guarantees: the error for a busy port names the port and what to do.
 #[tokio::test]
 async fn bind_error_names_busy_port() {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let first = bind(&Options { grpc: any, http: any, ..Options::default() }).await.unwrap();
     let port = first.http_addr().port();
     let error = bind(&Options { grpc: any, http: first.http_addr(), ..Options::default() }).await.unwrap_err();
-    assert!(matches!(error, CollectorError::PortTaken { protocol: "HTTP", .. }), "{error:?}");
-    let wanted = format!("port {port} of 127.0.0.1, for OTLP over HTTP, is taken: stop the program that listens there");
+    assert!(matches!(error, BindError::PortInUse { protocol: "HTTP", .. }), "{error:?}");
+    let wanted = format!("port {port} of 127.0.0.1 for OTLP over HTTP is in use: stop the program that uses it");
     assert!(error.to_string().starts_with(&wanted), "{error}");
 }
 
-/// Nothing that others on the network could reach is listened on.
+/// Guarantees: the collector does not listen on addresses that other machines can reach.
 #[tokio::test]
 async fn bind_rejects_addresses_outside_loopback() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:4317"] {
         let address: SocketAddr = address.parse().unwrap();
         let error = bind(&Options { grpc: address, ..Options::default() }).await.unwrap_err();
-        assert!(matches!(error, CollectorError::NotLoopback { .. }), "{error:?}");
+        assert!(matches!(error, BindError::NotLoopback { .. }), "{error:?}");
         assert!(error.to_string().contains("it listens on loopback only; use 127.0.0.1:"), "{error}");
     }
 }

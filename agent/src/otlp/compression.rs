@@ -1,18 +1,18 @@
-//! Compression of payloads. A payload is compressed once, before it enters the queue, in the form that
-//! the collector expects.
+//! Compression of payloads. A payload is compressed once, before it enters the queue, in the form
+//! that the collector expects.
 
 use std::io::{Read, Write};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Compression level of gzip. On log batches, level 4 is a third smaller than level 1 and takes half as
-/// much time again; level 6 saves another tenth and takes twice the time.
+/// Compression level of gzip. On log batches, level 4 is a third smaller than level 1 and takes
+/// half as much time again; level 6 saves another tenth and takes twice the time.
 const GZIP_LEVEL: u32 = 4;
 /// Compression level of zstd: its fastest ordinary level.
 const ZSTD_LEVEL: i32 = 1;
-/// Maximum zstd window that is accepted, as a power of two: 8 MiB, which every decoder should support
-/// (RFC 8878, section 3.1.1.1.2). A frame could otherwise request gigabytes.
+/// Maximum zstd window that is accepted, as a power of two: 8 MiB, which every decoder should
+/// support (RFC 8878, section 3.1.1.1.2). A frame could otherwise request gigabytes.
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Compression of requests.
@@ -29,8 +29,8 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Returns the value for `content-encoding` and `grpc-encoding`, which is also the name in the queue
-    /// file.
+    /// Returns the value for `content-encoding` and `grpc-encoding`, which is also the name in the
+    /// queue file.
     #[must_use]
     pub const fn token(self) -> &'static str {
         match self {
@@ -46,8 +46,8 @@ impl Compression {
         [Self::None, Self::Gzip, Self::Zstd].into_iter().find(|one| one.token() == token)
     }
 
-    /// Returns the compression in the queue for this compression on the wire. The queue never stores
-    /// payloads uncompressed, to save disk space.
+    /// Returns the compression in the queue for this compression on the wire. The queue never
+    /// stores payloads uncompressed, to save disk space.
     #[must_use]
     pub const fn stored(self) -> Self {
         match self {

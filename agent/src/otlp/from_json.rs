@@ -1,9 +1,9 @@
-//! Converts OTLP's JSON to protobuf (OTLP specification, "JSON Protobuf Encoding"; Protocol Buffers,
-//! "ProtoJSON").
+//! Converts OTLP's JSON to protobuf (OTLP specification, "JSON Protobuf Encoding"; Protocol
+//! Buffers, "ProtoJSON").
 //!
-//! Integers are numbers or strings, enumerations are numbers, identifiers are hexadecimal, and bytes
-//! are base64. `"NaN"` and `"Infinity"` are numbers, `null` is a missing field, and unknown keys are
-//! ignored. A value that does not fit its field is an error with its position.
+//! Integers are numbers or strings, enumerations are numbers, identifiers are hexadecimal, and
+//! bytes are base64. `"NaN"` and `"Infinity"` are numbers, `null` is a missing field, and unknown
+//! keys are ignored. A value that does not fit its field is an error with its position.
 //!
 //! The serde implementation of opentelemetry-proto is not used, because it turns a metric with an
 //! invalid value into a metric without data: the data would be lost without an error.
@@ -22,8 +22,8 @@ use crate::otlp::Signal;
 /// The error text for a request that does not name its signal.
 pub(crate) const NO_SIGNAL: &str = "none of the keys resourceMetrics, resourceSpans and resourceLogs is present";
 
-/// Converts a request to protobuf. The signal is named by the only key of the request; it is none if
-/// the request is empty.
+/// Converts a request to protobuf. The signal is named by the only key of the request; it is none
+/// if the request is empty.
 ///
 /// # Errors
 /// When the bytes are not JSON, or not a request.

@@ -2,15 +2,16 @@
 //!
 //! - [`Signal`]: the three kinds of requests, with their HTTP paths and gRPC methods.
 //! - [`compression`]: gzip and zstd of payloads.
-//! - [`schema`]: the messages and fields of OTLP as a table; it calculates the size of a decoded request.
+//! - [`schema`]: the messages and fields of OTLP as a table; it calculates the size of a decoded
+//!   request.
 //! - [`wire`]: reads and writes protobuf's wire format without generated types.
 //! - [`from_json`], [`to_json`]: OTLP/HTTP with JSON.
 //! - [`grpc_frame`]: the prefix in front of each gRPC message.
 //! - [`split`]: splits a request that is too large for a collector.
 //! - [`describe`]: renders a request as text for people, or as JSON lines for programs.
 //!
-//! **Invariant:** nothing here knows where a request comes from or where it goes. This module imports no other module
-//! of the agent than [`crate::signals`].
+//! **Invariant:** nothing here knows where a request comes from or where it goes. This module
+//! imports no other module of the agent than [`crate::signals`].
 
 pub mod compression;
 pub mod describe;

@@ -1,8 +1,8 @@
 //! The messages and fields of OTLP's three requests, as a table.
 //!
-//! The table has two uses: to calculate how much memory a request needs before it is decoded, and to
-//! convert JSON to protobuf ([`super::from_json`]). Names and numbers are those of opentelemetry-proto
-//! 1.10; a test compares them with the file descriptors of the crate.
+//! The table has two uses: to calculate how much memory a request needs before it is decoded, and
+//! to convert JSON to protobuf ([`super::from_json`]). Names and numbers are those of
+//! opentelemetry-proto 1.10; a test compares them with the file descriptors of the crate.
 
 use std::mem::size_of;
 
@@ -22,8 +22,8 @@ use self::Kind::{Base64, Bool, Double, Fixed32, Fixed64, Hex, Int32, Int64, Sfix
 use super::wire::{Fields, WireError};
 use crate::otlp::Signal;
 
-/// Field number of the resource in `ResourceLogs`, `ResourceMetrics` and `ResourceSpans`, and of these in
-/// a request.
+/// Field number of the resource in `ResourceLogs`, `ResourceMetrics` and `ResourceSpans`, and of
+/// these in a request.
 pub(crate) const RESOURCE_FIELD: u32 = 1;
 /// Maximum nesting depth of messages: the limit of prost.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -83,8 +83,8 @@ impl Message {
         Self { size: size_of::<T>(), fields }
     }
 
-    /// Subtracts the decoded size of a request from `budget`, and `added` bytes for each of its resources.
-    /// Returns false if the budget is too small.
+    /// Subtracts the decoded size of a request from `budget`, and `added` bytes for each of its
+    /// resources. Returns false if the budget is too small.
     ///
     /// # Errors
     /// When the bytes are not protobuf, or nested too deeply.
@@ -137,7 +137,8 @@ const fn singular(key: &'static str, number: u32, kind: Kind) -> Field {
     Field { key, number, kind, presence }
 }
 
-/// A field for which a missing value differs from the default: `optional`, or a member of a `oneof`.
+/// A field for which a missing value differs from the default: `optional`, or a member of a
+/// `oneof`.
 const fn optional(key: &'static str, number: u32, kind: Kind) -> Field {
     Field { key, number, kind, presence: Presence::Explicit }
 }

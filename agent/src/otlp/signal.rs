@@ -36,8 +36,8 @@ impl Signal {
         Self::ALL.into_iter().find(|signal| signal.name() == name)
     }
 
-    /// Returns the path for OTLP/HTTP, which is appended to the collector's address (OTLP specification,
-    /// section "OTLP/HTTP Request").
+    /// Returns the path for OTLP/HTTP, which is appended to the collector's address (OTLP
+    /// specification, section "OTLP/HTTP Request").
     #[must_use]
     pub const fn http_path(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
 //! Splits export requests.
 //!
-//! The exporter halves a batch that the collector rejected as too large; nothing else after the queue
-//! decodes a payload. The receiver splits requests of apps before the queue if a collector would
-//! reject them.
+//! The exporter halves a batch that the collector rejected as too large; nothing else after the
+//! queue decodes a payload. The receiver splits requests of apps before the queue if a collector
+//! would reject them.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -14,9 +14,9 @@ use super::{Compression, Signal, compression, data_points};
 /// Maximum size of a decompressed payload: far more than this agent puts into one batch.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
-/// Splits the items of a request in the middle: `$first` keeps the first half, and the macro returns
-/// the second half with the same resources and scopes. Makes the calling function return `None` if
-/// there are fewer than two items.
+/// Splits the items of a request in the middle: `$first` keeps the first half, and the macro
+/// returns the second half with the same resources and scopes. Makes the calling function return
+/// `None` if there are fewer than two items.
 macro_rules! split_off_second_half {
     ($request:ty, $first:ident, $resources:ident, $scopes:ident, $items:ident) => {{
         let count: usize = $first.$resources.iter().flat_map(|r| &r.$scopes).map(|s| s.$items.len()).sum();
@@ -54,13 +54,14 @@ macro_rules! split_off_second_half {
 }
 
 /// Splits a request into two with the same items in the same order, each with its number of items.
-/// Returns `None` if the payload cannot be read, or has fewer than two log records, spans or metrics.
+/// Returns `None` if the payload cannot be read, or has fewer than two log records, spans or
+/// metrics.
 pub(crate) fn halve(signal: Signal, compression: Compression, payload: &[u8]) -> Option<[(usize, Vec<u8>); 2]> {
     halve_plain(signal, &compression::decompress(compression, payload, MAX_PAYLOAD_BYTES).ok()?)
 }
 
-/// Splits a request with this number of `items` into parts of at most `max_bytes`, in order, each with
-/// its number of items. A part that cannot be split any further stays larger.
+/// Splits a request with this number of `items` into parts of at most `max_bytes`, in order, each
+/// with its number of items. A part that cannot be split any further stays larger.
 pub(crate) fn into_parts(signal: Signal, items: usize, payload: Vec<u8>, max_bytes: usize) -> Vec<(usize, Vec<u8>)> {
     let halves = if payload.len() > max_bytes { halve_plain(signal, &payload) } else { None };
     let Some(halves) = halves else { return vec![(items, payload)] };

@@ -1,5 +1,5 @@
-//! Reads and writes protobuf's wire format field by field, without generated types (Protocol Buffers,
-//! "Encoding").
+//! Reads and writes protobuf's wire format field by field, without generated types (Protocol
+//! Buffers, "Encoding").
 
 pub(crate) mod write;
 

@@ -1,4 +1,4 @@
-//! What is printed for which requests.
+//! Scenario: the debug collector prints requests as text and as JSON lines.
 
 use opentelemetry_proto::tonic::common::v1::ArrayValue;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ fn objects(request: &Request) -> Vec<Value> {
     lines
 }
 
-/// Metrics of every type: one line for each data point, in columns, with units for people.
+/// Guarantees: metrics of every type have one line for each data point, in columns, with readable
+/// units.
 #[test]
 fn text_shows_metrics_in_columns() {
     insta::assert_snapshot!(printed(vec![Request::Metrics(every_metric())], false), @r"
@@ -46,7 +47,8 @@ fn text_shows_metrics_in_columns() {
     ");
 }
 
-/// Log records: time, severity, origin, the first line of the body and how many follow.
+/// Guarantees: a log record has a line with time, severity, origin, the first line of the body, and
+/// the number of further lines.
 #[test]
 fn text_shows_one_line_per_log_record() {
     let origin = [
@@ -77,7 +79,7 @@ fn text_shows_one_line_per_log_record() {
     ");
 }
 
-/// Spans: name, duration, status.
+/// Guarantees: a span has a line with name, duration and status.
 #[test]
 fn text_shows_span_duration_and_status() {
     insta::assert_snapshot!(printed(vec![Request::Traces(traces())], false), @r"
@@ -91,7 +93,8 @@ fn text_shows_span_duration_and_status() {
     ");
 }
 
-/// A resource is printed in full once, and again when its sender changes it; a second one in a request gets a line.
+/// Guarantees: a resource is printed in full once, and again when it changes. A second resource in
+/// a request has its own line.
 #[test]
 fn text_shows_resource_when_new_or_changed() {
     let one = |version: &str| {
@@ -131,7 +134,8 @@ fn text_shows_resource_when_new_or_changed() {
     ");
 }
 
-/// No line is longer than 160 characters, colours aside, and the count of further lines is not cut off.
+/// Guarantees: no line is longer than 160 characters, not counting colours, and the number of
+/// further lines is not cut off.
 #[test]
 fn long_lines_are_shortened() {
     let long = record(9, "INFO", &format!("{}\nmore", "\u{e9}".repeat(500)));
@@ -141,7 +145,8 @@ fn long_lines_are_shortened() {
     assert!(line.ends_with("\u{e9}... (+1 line)"), "{line}");
 }
 
-/// Colours wrap whole lines: heads bold, errors red, ordinary records plain.
+/// Guarantees: colours apply to whole lines. Headings are bold, errors are red, other records have
+/// no colour.
 #[test]
 fn colours_wrap_whole_lines() {
     let records = vec![record(9, "INFO", "fine"), record(17, "ERROR", "broken")];
@@ -152,7 +157,7 @@ fn colours_wrap_whole_lines() {
     assert_eq!(lines[lines.len() - 1], "\x1b[31m  05:06:07.890 ERROR broken\x1b[0m");
 }
 
-/// Values in every unit that is rewritten, at the edges of their ranges.
+/// Guarantees: values in every converted unit are readable, also at the limits of their ranges.
 #[test]
 fn quantities_are_formatted_with_units() {
     for (value, unit, wanted) in [
@@ -187,7 +192,8 @@ fn quantities_are_formatted_with_units() {
     }
 }
 
-/// A log record as an object: times as strings, values with their types, what is absent left out.
+/// Guarantees: a log record is an object with times as strings and values with their types. Missing
+/// fields are omitted.
 #[test]
 fn json_lines_show_log_records_with_types() {
     let mut record = record(9, "INFO", "hello");
@@ -241,7 +247,7 @@ fn json_lines_show_log_records_with_types() {
     );
 }
 
-/// Every type of metric as objects, one for each data point.
+/// Guarantees: metrics of every type have one object for each data point.
 #[test]
 fn json_lines_show_every_metric_type() {
     let all = objects(&Request::Metrics(every_metric()));
@@ -275,7 +281,7 @@ fn json_lines_show_every_metric_type() {
     assert_eq!(all[6]["quantiles"][1], json!({"quantile": 0.5, "value": 5.0}));
 }
 
-/// Spans as objects.
+/// Guarantees: a span is an object with all its fields.
 #[test]
 fn json_lines_show_spans() {
     let all = objects(&Request::Traces(traces()));
@@ -300,7 +306,7 @@ fn json_lines_show_spans() {
     );
 }
 
-/// Totals are one line, in words.
+/// Guarantees: totals are one readable line.
 #[test]
 fn totals_are_one_line() {
     let some = Totals { metrics: totals(1, 12, 2150), logs: totals(2, 1, 98_304), ..Totals::default() };

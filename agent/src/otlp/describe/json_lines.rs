@@ -1,4 +1,5 @@
-//! Renders requests for programs: one line with a JSON object for each log record, span and data point.
+//! Renders requests for programs: one line with a JSON object for each log record, span and data
+//! point.
 //!
 //! - Names are those of OTLP's protobuf fields.
 //! - Times are nanoseconds as strings, because JSON numbers are not precise enough for them.

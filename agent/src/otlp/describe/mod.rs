@@ -1,4 +1,5 @@
-//! Renders requests as text: for the debug collector, and for users who want to see the exported data.
+//! Renders requests as text: for the debug collector, and for users who want to see the exported
+//! data.
 
 pub(crate) mod json_lines;
 pub(crate) mod text;

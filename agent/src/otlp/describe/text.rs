@@ -1,8 +1,8 @@
-//! Renders requests for people: a heading for each request, then one line for each item. A resource is
-//! printed in full when it is new or has changed.
+//! Renders requests for people: a heading for each request, then one line for each item. A resource
+//! is printed in full when it is new or has changed.
 //!
-//! No line is longer than [`MAX_LINE_CHARS`] characters, and control characters in received data never
-//! reach the terminal.
+//! No line is longer than [`MAX_LINE_CHARS`] characters, and control characters in received data
+//! never reach the terminal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -32,8 +32,8 @@ const ELLIPSIS: &str = "...";
 const MAX_NAME_COLUMN: usize = 56;
 /// Maximum width of the value column. Longer values (histograms) are not aligned.
 const MAX_VALUE_COLUMN: usize = 16;
-/// Maximum number of senders whose resource is remembered. When it is reached, all are forgotten and
-/// printed again.
+/// Maximum number of senders whose resource is remembered. When it is reached, all are forgotten
+/// and printed again.
 const MAX_SENDERS: usize = 1024;
 
 const BOLD: &str = "1";
@@ -72,7 +72,8 @@ impl Text {
             received.transport.name(),
             plural(received.request.items() as u64, "item"),
         );
-        // The heading names the sender of the first resource. Each further resource gets its own line.
+        // The heading names the sender of the first resource. Each further resource gets its own
+        // line.
         let mut head = Some(head);
         let mut sender = |text: &mut Self, resource: Option<&Resource>, out: &mut Out| {
             let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
@@ -290,9 +291,9 @@ fn spans<'a>(spans: impl Iterator<Item = &'a Span> + Clone, out: &mut Out) {
     }
 }
 
-/// Returns attributes with shortened names: `system.memory.state` becomes `state`. A last part of `name` or
-/// `id` is not specific enough, so `ioconnect.app.name` becomes `app.name`. A name stays in full if two
-/// attributes would get the same short name.
+/// Returns attributes with shortened names: `system.memory.state` becomes `state`. A last part of
+/// `name` or `id` is not specific enough, so `ioconnect.app.name` becomes `app.name`. A name stays
+/// in full if two attributes would get the same short name.
 fn short(attributes: &[KeyValue]) -> String {
     let parts: Vec<&str> = attributes.iter().map(|one| last_part(&one.key)).collect();
     let shown = attributes.iter().zip(&parts).map(|(one, part)| {
@@ -324,8 +325,8 @@ pub(crate) fn show(value: Option<&AnyValue>) -> String {
     }
 }
 
-/// Formats a value with its UCUM unit for people: `By` in powers of 1024, ratios in percent, seconds as a
-/// duration.
+/// Formats a value with its UCUM unit for people: `By` in powers of 1024, ratios in percent,
+/// seconds as a duration.
 pub(crate) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "By" => bytes(value),
@@ -380,8 +381,8 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// Formats a number with at most `decimals` decimals. A number that would become 0 or is very large is
-/// written with an exponent.
+/// Formats a number with at most `decimals` decimals. A number that would become 0 or is very large
+/// is written with an exponent.
 fn rounded(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let vanishes = value != 0.0 && text.chars().all(|c| matches!(c, '-' | '0' | '.'));

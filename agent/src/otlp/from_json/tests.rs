@@ -1,4 +1,5 @@
-//! Scenario: requests in the JSON of OTLP, with every field, in every legal form, and with invalid values.
+//! Scenario: requests in the JSON of OTLP, with every field, in every legal form, and with invalid
+//! values.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -201,7 +202,8 @@ fn metrics() -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest { resource_metrics: vec![of_resource] }
 }
 
-/// Checks that a request survives JSON, and that its calculated size is not smaller than its encoding.
+/// Checks that a request survives JSON, and that its calculated size is not smaller than its
+/// encoding.
 fn check<T>(signal: Signal, sent: &T)
 where
     T: Message + Default + PartialEq + serde::Serialize + std::fmt::Debug,
@@ -246,8 +248,8 @@ fn metric_request(data: &Value) -> Vec<u8> {
     json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [metric] }] }] }).to_string().into_bytes()
 }
 
-/// Guarantees: every form that ProtoJSON allows is accepted: numbers as strings, `NaN` and infinity, `null`, empty lists,
-/// and unknown keys.
+/// Guarantees: every form that ProtoJSON allows is accepted: numbers as strings, `NaN` and
+/// infinity, `null`, empty lists, and unknown keys.
 #[test]
 fn every_legal_json_form_is_accepted() {
     let point = json!({
@@ -286,8 +288,8 @@ fn every_legal_json_form_is_accepted() {
     assert_eq!(to_protobuf(b"{}").unwrap(), (None, Vec::new()));
 }
 
-/// Guarantees: a value that does not fit its field is an error that names the field, so that a request is never accepted
-/// and partly lost.
+/// Guarantees: a value that does not fit its field is an error that names the field, so that a
+/// request is never accepted and partly lost.
 #[test]
 fn invalid_json_values_are_errors_with_field_name() {
     let point = |point: Value| metric_request(&json!({ "histogram": { "dataPoints": [point] } }));

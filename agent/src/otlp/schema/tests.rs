@@ -1,5 +1,5 @@
-//! Scenario: the table of messages is compared with the file descriptors that opentelemetry-proto ships, which are
-//! compiled from the same .proto files as its types.
+//! Scenario: the table of messages is compared with the file descriptors that opentelemetry-proto
+//! ships, which are compiled from the same .proto files as its types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,8 +88,8 @@ fn compare(
     }
 }
 
-/// Guarantees: the table has every field of every message of the three requests, with its number, JSON name, type and
-/// presence.
+/// Guarantees: the table has every field of every message of the three requests, with its number,
+/// JSON name, type and presence.
 #[test]
 fn schema_equals_file_descriptors() {
     let all = descriptors();

@@ -25,8 +25,8 @@ fn times(payload: &[u8]) -> Vec<u64> {
     records.map(|record| record.time_unix_nano).collect()
 }
 
-/// Guarantees: whatever the scopes, the halves contain every record once and in order, and their sizes
-/// differ by at most one.
+/// Guarantees: whatever the scopes, the halves contain every record once and in order, and their
+/// sizes differ by at most one.
 #[test]
 fn halves_contain_every_record_once_in_order() {
     for scopes in [&[2][..], &[1, 1], &[5, 0, 2], &[1, 7], &[3, 3, 3]] {

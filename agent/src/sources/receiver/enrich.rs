@@ -5,7 +5,8 @@
 //! Everything else is copied as bytes, also fields that this program does not know.
 //!
 //! The three requests have the same structure here: field 1 of a request is a `ResourceSpans` (or
-//! `ResourceMetrics`, `ResourceLogs`), whose field 1 is the resource, whose field 1 is an attribute.
+//! `ResourceMetrics`, `ResourceLogs`), whose field 1 is the resource, whose field 1 is an
+//! attribute.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -28,7 +29,8 @@ const EXPECTED_GROWTH_BYTES: usize = 1024;
 pub struct Enrichment(Vec<(String, String)>);
 
 impl Enrichment {
-    /// Takes those attributes of the agent's resource that are true of every program on its machine.
+    /// Takes those attributes of the agent's resource that are true of every program on its
+    /// machine.
     #[must_use]
     pub fn new(resource: &Resource) -> Self {
         let is_common = |key: &str| !SENDER_PREFIXES.iter().any(|prefix| key.starts_with(prefix));

@@ -20,7 +20,8 @@ use crate::redaction::{LazyRedactor, UserIdentity};
 /// The format of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// One gRPC message with its prefix, compressed with zstd if the prefix has the compressed flag.
+    /// One gRPC message with its prefix, compressed with zstd if the prefix has the compressed
+    /// flag.
     Grpc,
     /// Protobuf.
     Protobuf(Compression),

@@ -1,7 +1,7 @@
 //! OTLP/gRPC: one method for each signal, one message in each direction.
 //!
-//! A message is read as bytes, behind its prefix ([`grpc_frame`]), so that fields which this program
-//! does not know are kept.
+//! A message is read as bytes, behind its prefix ([`grpc_frame`]), so that fields which this
+//! program does not know are kept.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};

@@ -12,8 +12,8 @@ use crate::config::CollectorSettings;
 /// made at once or not at all.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Listens on a port of both loopback addresses, or on a free port if another program uses it or the
-/// collector is configured there. Returns the listeners, and a sentence if something is not as
+/// Listens on a port of both loopback addresses, or on a free port if another program uses it or
+/// the collector is configured there. Returns the listeners, and a sentence if something is not as
 /// configured. A missing IPv6 is not a problem, because a system may have it turned off.
 pub(super) fn bind(wanted: u16, collector: &CollectorSettings) -> (Vec<TcpListener>, Option<String>) {
     // On the port of its collector, the agent would send to itself. Another port is then the

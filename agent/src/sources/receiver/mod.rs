@@ -1,5 +1,5 @@
-//! The local OTLP receiver: accepts telemetry of io.Connect and its apps on loopback, and puts it into
-//! the queue.
+//! The local OTLP receiver: accepts telemetry of io.Connect and its apps on loopback, and puts it
+//! into the queue.
 //!
 //! Both ports accept OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on 127.0.0.1 and ::1 only.
 //!
@@ -22,10 +22,10 @@
 //! - No part of a log record is kept unless the user shares application logs.
 //! - The memory that a request needs is known before it is decoded.
 //!
-//! **`receiver.json`** in the data folder lists the addresses while the agent runs, for programs that
-//! do not know the ports: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317", "pid": 4711}`.
-//! After a crash the file remains; then no process with that `pid` exists, or the port does not
-//! answer.
+//! **`receiver.json`** in the data folder lists the addresses while the agent runs, for programs
+//! that do not know the ports: `{"http": "http://127.0.0.1:4318", "grpc": "http://127.0.0.1:4317",
+//! "pid": 4711}`. After a crash the file remains; then no process with that `pid` exists, or the
+//! port does not answer.
 
 mod access;
 mod body;
@@ -183,8 +183,9 @@ impl Source for Receiver {
 }
 
 impl Receiver {
-    /// Starts listening, on the current tokio runtime. A port that is not available is not an error:
-    /// see [`ReceiverStatus::problem`]. `shares_logs` is whether the user shares application logs.
+    /// Starts listening, on the current tokio runtime. A port that is not available is not an
+    /// error: see [`ReceiverStatus::problem`]. `shares_logs` is whether the user shares application
+    /// logs.
     #[must_use]
     pub fn listen(context: ReceiverContext, shares_logs: bool) -> Self {
         let status = Arc::new(Mutex::new(ReceiverStatus::default()));

@@ -1,5 +1,5 @@
-//! Turns a request into batches for the queue: decompresses, decodes within limits, samples, redacts,
-//! enriches and splits it.
+//! Turns a request into batches for the queue: decompresses, decodes within limits, samples,
+//! redacts, enriches and splits it.
 //!
 //! This is the expensive part of a request. It blocks, so it runs on a blocking thread, for one
 //! request at a time.
@@ -178,8 +178,8 @@ impl Preparer {
         (items, (prepared.sampled_out > 0 || redacted).then(|| request.encode_to_vec()))
     }
 
-    /// Redacts log records if they are shared, and drops them otherwise. Returns the encoded request
-    /// if it changed.
+    /// Redacts log records if they are shared, and drops them otherwise. Returns the encoded
+    /// request if it changed.
     fn prepare_logs(
         &self,
         mut request: ExportLogsServiceRequest,

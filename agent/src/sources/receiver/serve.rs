@@ -26,7 +26,8 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_STREAMS: u32 = 16;
 /// Interval of HTTP/2 pings, and the maximum time for their answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Pause after the system failed to accept a connection, for example because of too many open files.
+/// Pause after the system failed to accept a connection, for example because of too many open
+/// files.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum time for an idle connection to close gracefully.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);

@@ -132,8 +132,8 @@ fn captures(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Returns a recorded request: its description, all its bytes, and its body. `Connection` and `Origin` are
-/// replaced.
+/// Returns a recorded request: its description, all its bytes, and its body. `Connection` and
+/// `Origin` are replaced.
 fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
     let head: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let body = PathBuf::from(file.to_string_lossy().replace(".headers.json", ".body"));
@@ -176,8 +176,8 @@ fn attributes_of(resource: Option<&ProtoResource>) -> BTreeMap<String, String> {
     named
 }
 
-/// Guarantees: recorded requests of io.Insights, from Node and from a browser, are answered as its client
-/// expects, and are queued unchanged except for the added attributes of this machine.
+/// Guarantees: recorded requests of io.Insights, from Node and from a browser, are answered as its
+/// client expects, and are queued unchanged except for the added attributes of this machine.
 #[tokio::test]
 async fn recorded_io_insights_requests_are_accepted_unchanged() {
     let env = TestEnv::with_allowed_origin();
@@ -226,8 +226,8 @@ async fn recorded_io_insights_requests_are_accepted_unchanged() {
     env.stop().await;
 }
 
-/// Guarantees: gRPC requests are accepted on both ports, also compressed. During a pause they are rejected
-/// with a retry time.
+/// Guarantees: gRPC requests are accepted on both ports, also compressed. During a pause they are
+/// rejected with a retry time.
 #[tokio::test]
 async fn grpc_requests_are_accepted_on_both_ports() {
     let env = TestEnv::with_allowed_origin();
@@ -250,8 +250,8 @@ async fn grpc_requests_are_accepted_on_both_ports() {
     env.stop().await;
 }
 
-/// Guarantees: log records are accepted and redacted only while the user shares application logs. Otherwise
-/// the response has the number of rejected records, and the reason.
+/// Guarantees: log records are accepted and redacted only while the user shares application logs.
+/// Otherwise the response has the number of rejected records, and the reason.
 #[tokio::test]
 async fn log_records_are_accepted_only_while_shared() {
     let env = TestEnv::with_allowed_origin();
@@ -317,8 +317,8 @@ fn trace(resource: &[(&str, &str)], spans: &[Value]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Guarantees: sampling keeps a share of the traces, and all spans of traces with a failed or slow span. Dropped
-/// spans are counted, and acknowledged as accepted.
+/// Guarantees: sampling keeps a share of the traces, and all spans of traces with a failed or slow
+/// span. Dropped spans are counted, and acknowledged as accepted.
 ///
 /// Settings: `receiver.sampling.keep_slower_than`.
 #[tokio::test]
@@ -352,15 +352,15 @@ async fn failed_and_slow_traces_survive_sampling() {
     env.stop().await;
 }
 
-/// Guarantees: the attributes of io.Insights are added under the agent's names too, and no existing attribute is
-/// replaced. The machine keeps its own name, whatever the sender calls it.
+/// Guarantees: the attributes of io.Insights are added under the agent's names too, and no existing
+/// attribute is replaced. The machine keeps its own name, whatever the sender calls it.
 #[tokio::test]
 async fn io_insights_attributes_are_mapped_to_agent_names() {
     let env = TestEnv::with_allowed_origin();
     let own =
         [("tracingAppName", "blotter"), ("tracingAppInstanceId", "848_6"), ("env", "PROD"), ("machine", "elsewhere")];
-    let told = [("ioconnect.app.name", "mine"), ("host.name", "theirs"), ("tracingAppName", "blotter")];
-    for resource in [&own[..], &told] {
+    let existing = [("ioconnect.app.name", "mine"), ("host.name", "theirs"), ("tracingAppName", "blotter")];
+    for resource in [&own[..], &existing] {
         let body = trace(resource, &[span("here", &[], 1, false)]);
         let answer = env.post("/v1/traces", &["Content-Type: application/json"], &body).await;
         assert_eq!(status_of(&answer), "200", "{answer}");
@@ -382,9 +382,9 @@ async fn io_insights_attributes_are_mapped_to_agent_names() {
     env.stop().await;
 }
 
-/// Guarantees: when the queue is nearly full, requests are rejected over HTTP and gRPC with a retry time, and no
-/// acknowledged data is dropped for them. When there is room again, they are accepted. Rejected data is counted
-/// only as rejected.
+/// Guarantees: when the queue is nearly full, requests are rejected over HTTP and gRPC with a retry
+/// time, and no acknowledged data is dropped for them. When there is room again, they are accepted.
+/// Rejected data is counted only as rejected.
 #[tokio::test]
 async fn full_queue_rejects_requests_with_retry_time() {
     let sampling = serde_json::from_value(json!({ "ratio": 0.000_001, "keep_errors": true })).unwrap();
@@ -396,13 +396,13 @@ async fn full_queue_rejects_requests_with_retry_time() {
         let body = trace(&[], &[span(&noise(), &[], 1, true), span("left out", &[], 1, false)]);
         env.post("/v1/traces", &["Content-Type: application/json"], &body).await
     };
-    let mut taken = 0;
+    let mut accepted = 0;
     let refused = loop {
         let answer = post().await;
         if status_of(&answer) != "200" {
             break answer;
         }
-        taken += 1;
+        accepted += 1;
     };
     assert_eq!(status_of(&refused), "429", "{refused}");
     assert!(refused.contains("retry-after: 5\r\n") && refused.contains("the queue is full"), "{refused}");
@@ -412,8 +412,8 @@ async fn full_queue_rejects_requests_with_retry_time() {
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
     assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some(), "{refused}");
     let stats = env.queue.watch().borrow().clone();
-    assert_eq!(stats.of(Signal::Traces).items, taken);
-    assert_eq!(env.receiver.status().sampled_out, taken, "a rejected request is sent again, and counted then");
+    assert_eq!(stats.of(Signal::Traces).items, accepted);
+    assert_eq!(env.receiver.status().sampled_out, accepted, "a rejected request is sent again, and counted then");
     for _ in 0..2 {
         let _ = env.queued(Signal::Traces).await;
     }
@@ -421,8 +421,8 @@ async fn full_queue_rejects_requests_with_retry_time() {
     env.stop().await;
 }
 
-/// Guarantees: enrichment keeps unknown fields at every level and in their order, and never replaces an existing
-/// attribute.
+/// Guarantees: enrichment keeps unknown fields at every level and in their order, and never
+/// replaces an existing attribute.
 #[test]
 fn enrichment_keeps_unknown_fields() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,8 +11,9 @@ use crate::sources::receiver::body::{MAX_BODY_BYTES, MAX_BUFFERED_BYTES};
 use crate::sources::receiver::prepare::{MAX_BATCH_BYTES, MAX_REQUEST_BYTES};
 use crate::sources::receiver::serve::MAX_CONNECTIONS;
 
-/// Guarantees: a request that would need much more memory than its size is rejected before it is decoded, in every
-/// format. So is one whose resources would become too large by the added attributes.
+/// Guarantees: a request that would need much more memory than its size is rejected before it is
+/// decoded, in every format. So is one whose resources would become too large by the added
+/// attributes.
 #[tokio::test]
 async fn requests_with_many_small_parts_are_rejected() {
     let env = TestEnv::with_allowed_origin();
@@ -43,8 +44,8 @@ async fn requests_with_many_small_parts_are_rejected() {
     env.stop().await;
 }
 
-/// Guarantees: a request that is larger than collectors accept is split before it is acknowledged. Every item is
-/// queued once, every part has its resource, and no part is too large.
+/// Guarantees: a request that is larger than collectors accept is split before it is acknowledged.
+/// Every item is queued once, every part has its resource, and no part is too large.
 #[tokio::test]
 async fn large_requests_are_split_before_acknowledgement() {
     let env = TestEnv::with_allowed_origin();
@@ -75,7 +76,8 @@ async fn large_requests_are_split_before_acknowledgement() {
     env.stop().await;
 }
 
-/// Guarantees: both ports together accept at most 256 connections. One more is answered when another one closes.
+/// Guarantees: both ports together accept at most 256 connections. One more is answered when
+/// another one closes.
 #[tokio::test]
 async fn connections_are_limited_to_256() {
     let env = TestEnv::with_allowed_origin();
@@ -109,7 +111,8 @@ async fn connections_are_limited_to_256() {
     env.stop().await;
 }
 
-/// Guarantees: gzip and zstd are accepted, over HTTP and gRPC. A zstd frame with a window of gigabytes is rejected.
+/// Guarantees: gzip and zstd are accepted, over HTTP and gRPC. A zstd frame with a window of
+/// gigabytes is rejected.
 #[tokio::test]
 async fn gzip_and_zstd_requests_are_accepted() {
     let env = TestEnv::with_allowed_origin();
@@ -137,8 +140,8 @@ async fn gzip_and_zstd_requests_are_accepted() {
     env.stop().await;
 }
 
-/// Guarantees: when the body budget is used up, further requests are rejected over HTTP and gRPC with a retry time, and
-/// the requests in progress are accepted.
+/// Guarantees: when the body budget is used up, further requests are rejected over HTTP and gRPC
+/// with a retry time, and the requests in progress are accepted.
 #[tokio::test]
 async fn used_up_body_budget_rejects_requests_with_retry_time() {
     let env = TestEnv::with_allowed_origin();

@@ -1,9 +1,10 @@
-//! Scenario: requests in the JSON of OTLP. What its fields may contain is tested in `otlp::from_json`.
+//! Scenario: requests in the JSON of OTLP. What its fields may contain is tested in
+//! `otlp::from_json`.
 
 use super::*;
 
-/// Guarantees: a value that does not fit its field is answered with a reason that names the field, and nothing of the
-/// request is queued: it is never accepted and partly lost.
+/// Guarantees: a value that does not fit its field is answered with a reason that names the field,
+/// and nothing of the request is queued: it is never accepted and partly lost.
 #[tokio::test]
 async fn invalid_json_values_are_rejected_with_field_name() {
     let env = TestEnv::with_allowed_origin();
@@ -22,8 +23,8 @@ async fn invalid_json_values_are_rejected_with_field_name() {
     env.stop().await;
 }
 
-/// Guarantees: the body determines the signal, even if the path names another one, so that nothing is acknowledged and
-/// lost.
+/// Guarantees: the body determines the signal, even if the path names another one, so that nothing
+/// is acknowledged and lost.
 #[tokio::test]
 async fn json_body_determines_signal() {
     let env = TestEnv::with_allowed_origin();

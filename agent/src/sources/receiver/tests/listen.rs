@@ -15,28 +15,29 @@ fn on(grpc_port: u16, http_port: u16, collector: CollectorSettings) -> TestEnv {
     TestEnv::start(settings, collector, &QueueSettings::default())
 }
 
-/// Guarantees: a busy port is replaced by a free one, which is published and reported. The file is deleted when the
-/// receiver stops.
+/// Guarantees: a busy port is replaced by a free one, which is published and reported. The file is
+/// deleted when the receiver stops.
 ///
 /// Settings: `receiver.grpc_port`, `receiver.http_port`.
 #[tokio::test]
 async fn busy_port_is_replaced_and_published() {
     let other = Listener::bind("127.0.0.1:0").unwrap();
-    let taken = other.local_addr().unwrap().port();
-    let env = on(0, taken, CollectorSettings::default());
+    let busy = other.local_addr().unwrap().port();
+    let env = on(0, busy, CollectorSettings::default());
     let status = env.receiver.status();
     let published: Value = serde_json::from_slice(&std::fs::read(env.data.receiver()).unwrap()).unwrap();
     assert_eq!(published, json!({ "http": status.http, "grpc": status.grpc, "pid": std::process::id() }));
     let problem = status.problem.unwrap();
-    assert!(problem.contains(&format!("port {taken} is not available")), "{problem}");
-    assert_ne!(env.http.port(), taken);
+    assert!(problem.contains(&format!("port {busy} is not available")), "{problem}");
+    assert_ne!(env.http.port(), busy);
     let (published, http) = (env.data.receiver(), env.http);
     env.stop().await;
     assert!(!published.exists());
     assert!(TcpStream::connect(http).is_err(), "the port is closed");
 }
 
-/// Guarantees: a port at which a collector of any signal is configured is not used, and this is not a problem.
+/// Guarantees: a port at which a collector of any signal is configured is not used, and this is not
+/// a problem.
 #[tokio::test]
 async fn collector_ports_are_not_used_for_listening() {
     let (first, second) = (free_port(), free_port());
@@ -53,18 +54,20 @@ async fn collector_ports_are_not_used_for_listening() {
     env.stop().await;
 }
 
-/// Guarantees: a port on which another program listens on all addresses is not used. Windows would allow both to bind it.
+/// Guarantees: a port on which another program listens on all addresses is not used. Windows would
+/// allow both to bind it.
 #[tokio::test]
 async fn port_used_on_all_addresses_is_not_shared() {
     let other = Listener::bind("0.0.0.0:0").unwrap();
-    let taken = other.local_addr().unwrap().port();
-    let env = on(0, taken, CollectorSettings::default());
-    assert_ne!(env.http.port(), taken);
+    let busy = other.local_addr().unwrap().port();
+    let env = on(0, busy, CollectorSettings::default());
+    assert_ne!(env.http.port(), busy);
     assert!(env.receiver.status().problem.unwrap().contains("in use"));
     env.stop().await;
 }
 
-/// Guarantees: another program on the same port of `::1` is reported, because data sent to `localhost` may reach it.
+/// Guarantees: another program on the same port of `::1` is reported, because data sent to
+/// `localhost` may reach it.
 #[tokio::test]
 async fn other_program_on_ipv6_port_is_reported() {
     let Ok(other) = Listener::bind("[::1]:0") else { return };
@@ -76,7 +79,8 @@ async fn other_program_on_ipv6_port_is_reported() {
     env.stop().await;
 }
 
-/// Guarantees: requests over IPv6 are accepted, and the receiver does not listen on other addresses of the machine.
+/// Guarantees: requests over IPv6 are accepted, and the receiver does not listen on other addresses
+/// of the machine.
 #[tokio::test]
 async fn receiver_listens_on_loopback_only() {
     let env = TestEnv::with_allowed_origin();

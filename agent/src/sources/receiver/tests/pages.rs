@@ -3,8 +3,8 @@
 use super::*;
 use crate::sources::receiver::access::is_this_machine;
 
-/// Guarantees: if a token is set, requests without it are rejected, over HTTP and gRPC, also if they claim to come from a
-/// page of an allowed origin.
+/// Guarantees: if a token is set, requests without it are rejected, over HTTP and gRPC, also if
+/// they claim to come from a page of an allowed origin.
 ///
 /// Settings: `receiver.token`.
 #[tokio::test]
@@ -35,8 +35,8 @@ async fn requests_without_token_are_rejected() {
     env.stop().await;
 }
 
-/// Guarantees: the preflight response allows pages of allowed origins to send, with the token and from another network.
-/// Such a page can read rejections and their retry time.
+/// Guarantees: the preflight response allows pages of allowed origins to send, with the token and
+/// from another network. Such a page can read rejections and their retry time.
 #[tokio::test]
 async fn preflight_allows_pages_of_allowed_origins() {
     let token = Some(serde_json::from_value(json!("s3cret")).unwrap());
@@ -67,8 +67,8 @@ async fn preflight_allows_pages_of_allowed_origins() {
     env.pause.set(PauseFor::OneHour.end(&jiff::ZonedDateTime::now())).unwrap();
     let said = [json, &origin, "Authorization: Bearer s3cret"];
     let paused = env.post("/v1/traces", &said, b"{}").await;
-    let told = "access-control-expose-headers: retry-after\r\n";
-    assert!(status_of(&paused) == "503" && paused.contains(told), "{paused}");
+    let header = "access-control-expose-headers: retry-after\r\n";
+    assert!(status_of(&paused) == "503" && paused.contains(header), "{paused}");
     env.stop().await;
 }
 

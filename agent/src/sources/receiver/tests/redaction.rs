@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Guarantees: the attributes of spans and span events that the settings name are redacted, and no others.
+/// Guarantees: the attributes of spans and span events that the settings name are redacted, and no
+/// others.
 ///
 /// Settings: `receiver.redacted_attributes`.
 #[tokio::test]
@@ -24,8 +25,9 @@ fn text(value: &str) -> Value {
     json!({ "stringValue": value })
 }
 
-/// Guarantees: all texts of a log request are redacted, in records, scopes and resources, also those sent as bytes. A value
-/// whose key is the name of a credential is replaced as a whole, whatever its type and nesting.
+/// Guarantees: all texts of a log request are redacted, in records, scopes and resources, also
+/// those sent as bytes. A value whose key is the name of a credential is replaced as a whole,
+/// whatever its type and nesting.
 #[tokio::test]
 async fn log_requests_are_redacted_completely() {
     let env = TestEnv::with_allowed_origin();

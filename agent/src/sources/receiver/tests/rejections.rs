@@ -7,8 +7,8 @@ use crate::sources::receiver::prepare::MAX_REQUEST_BYTES;
 /// Path, headers and body of a request; the status and the name of its rejection.
 type Case<'a> = (&'a str, &'a [&'a str], &'a [u8], &'a str, &'a str);
 
-/// Guarantees: every kind of invalid request is rejected with its status and a reason, is counted, and puts nothing
-/// into the queue.
+/// Guarantees: every kind of invalid request is rejected with its status and a reason, is counted,
+/// and puts nothing into the queue.
 #[tokio::test]
 async fn invalid_requests_are_rejected_with_reason() {
     let env = TestEnv::with_allowed_origin();
