@@ -238,21 +238,7 @@ pub fn page(status: &Status) -> String {
         let age = elapsed(now - file.at_unix_ms);
         line("", format!("{}, {age} ago: {}", file.reason.description(), file.path.display()));
     }
-    let shared: Vec<&str> = status.logs.shared.iter().map(|kind| kind.name()).collect();
-    let logs = if shared.is_empty() {
-        "not shared; to share them: `insights-agent logs share on`".to_owned()
-    } else {
-        let reading = &status.logs.reading;
-        let room = if reading.waiting_for_room { ", waiting for space in the queue" } else { "" };
-        format!(
-            "sharing {}: following {}, {} read, {} behind{room}",
-            shared.join(" and "),
-            count(reading.files as u64, "file"),
-            count(reading.records, "record"),
-            bytes(reading.behind_bytes)
-        )
-    };
-    line("Logs", logs);
+    line("Logs", log_sharing(&status.logs));
     if let Some(problem) = &status.logs.reading.problem {
         line("", problem.clone());
     }
@@ -294,6 +280,22 @@ pub fn page(status: &Status) -> String {
     );
     line("Data", status.data_dir.clone());
     out
+}
+
+fn log_sharing(logs: &LogsStatus) -> String {
+    if logs.shared.is_empty() {
+        return "not shared; to share them: `insights-agent logs share on`".to_owned();
+    }
+    let shared: Vec<&str> = logs.shared.iter().map(|kind| kind.name()).collect();
+    let reading = &logs.reading;
+    let room = if reading.waiting_for_room { ", waiting for space in the queue" } else { "" };
+    format!(
+        "sharing {}: following {}, {} read, {} behind{room}",
+        shared.join(" and "),
+        count(reading.files as u64, "file"),
+        count(reading.records, "record"),
+        bytes(reading.behind_bytes)
+    )
 }
 
 fn session(focus: &FocusFigures) -> String {

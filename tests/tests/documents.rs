@@ -41,7 +41,9 @@ fn references(document: &str) -> BTreeSet<String> {
 fn every_test_named_in_intended_behaviour_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut names = BTreeSet::new();
-    SOURCES.iter().for_each(|folder| collect(&root.join(folder), &mut names));
+    for folder in SOURCES {
+        collect(&root.join(folder), &mut names);
+    }
     let document = fs::read_to_string(root.join("docs/intended-behaviour.md")).unwrap();
     let references = references(&document);
     assert!(references.len() >= MIN_NAMES, "only {} names were recognised", references.len());

@@ -59,7 +59,7 @@ enum Reach {
 }
 
 /// Loads the consent record and applies the organisation's policy to it.
-pub(super) fn load(file: &Path, policy: &PolicySettings) -> Consent {
+pub(super) fn load(file: &Path, policy: PolicySettings) -> Consent {
     let mut consent = Consent::load(file);
     if consent.apply_policy(|kind| policy.shares(kind), jiff::Timestamp::now())
         && let Err(error) = consent.store(file)

@@ -37,7 +37,7 @@ impl Frontend for Headless {
     fn started(&mut self, _: &Agent) {}
 
     async fn run(&mut self, _: &Agent, _: &Settings) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -35,7 +35,7 @@ impl Storage {
         let lock = data.take()?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let pause = Pause::load(data.pause());
-        let consent = consent_service::load(&data.consent(), &settings.policy);
+        let consent = consent_service::load(&data.consent(), settings.policy);
         for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
             // The program may have ended, or the disk been full, between the decision and the deletion.
             opened.queue.purge_unshared(kind);

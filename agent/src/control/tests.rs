@@ -41,7 +41,8 @@ fn declarations() -> String {
     let kinds: Vec<String> = LogKind::ALL.iter().map(|kind| format!("\"{}\"", kind.name())).collect();
     let mut out = format!("{HEAD}\nexport type LogKind = {};\n", kinds.join(" | "));
     for (name, samples) in samples() {
-        out += &format!("\nexport type {name} = {};\n", type_of(&samples.iter().collect::<Vec<_>>(), "", 0));
+        let of = type_of(&samples.iter().collect::<Vec<_>>(), "", 0);
+        out.extend(["\nexport type ", name, " = ", &of, ";\n"]);
     }
     out
 }
@@ -51,7 +52,7 @@ fn type_of(samples: &[&Value], field: &str, depth: usize) -> String {
     let mut types: Vec<String> = Vec::new();
     let mut add = |name: String| {
         if !types.contains(&name) {
-            types.push(name)
+            types.push(name);
         }
     };
     let objects: Vec<_> = samples.iter().filter_map(|sample| sample.as_object()).collect();

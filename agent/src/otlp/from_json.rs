@@ -1,5 +1,5 @@
 //! Converts OTLP's JSON to protobuf (OTLP specification, "JSON Protobuf Encoding"; Protocol
-//! Buffers, "ProtoJSON").
+//! Buffers, "`ProtoJSON`").
 //!
 //! Integers are numbers or strings, enumerations are numbers, identifiers are hexadecimal, and
 //! bytes are base64. `"NaN"` and `"Infinity"` are numbers, `null` is a missing field, and unknown
@@ -356,7 +356,7 @@ impl Visitor<'_> for Value<'_> {
     }
 }
 
-/// Base64 with or without padding. ProtoJSON accepts both, and both alphabets.
+/// Base64 with or without padding. `ProtoJSON` accepts both, and both alphabets.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

@@ -198,7 +198,7 @@ fn ends_word(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Returns whether the digits are a number of a known network: Visa, Mastercard, American Express,
-/// Diners, Discover, JCB, China UnionPay, Maestro.
+/// Diners, Discover, JCB, China `UnionPay`, Maestro.
 fn is_card(digits: &[u8]) -> bool {
     if !CARD_DIGITS.contains(&digits.len()) || !has_valid_luhn_digit(digits) {
         return false;

@@ -85,7 +85,7 @@ impl Metric {
             Instrument::Counter => build!(f64_observable_counter),
             Instrument::UpDownCounter => build!(f64_observable_up_down_counter),
             Instrument::Histogram(_) => {
-                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed")
+                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed");
             }
         }
     }
@@ -113,7 +113,7 @@ impl Metric {
                 build!(i64_observable_up_down_counter, move |observer| observe(&Unsigned(observer)));
             }
             Instrument::Histogram(_) => {
-                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed")
+                tracing::error!(self.name, "failed to create the instrument: a histogram cannot be observed");
             }
         }
     }

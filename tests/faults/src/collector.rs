@@ -111,7 +111,7 @@ impl Collector {
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Pieces::new()));
         let judge = Judge { mode: watched.clone(), seen: Arc::clone(&seen) };
-        let listener = Listener { address, listener: Some(listener), mode: watched };
+        let listener = Listener { address, socket: Some(listener), mode: watched };
         runtime.spawn(async move { axum::serve(listener, routes(judge)).await });
         Self { address, mode, seen, _runtime: runtime }
     }
@@ -136,7 +136,7 @@ impl Collector {
 /// The listening port, which closes and resets connections as the mode says.
 struct Listener {
     address: SocketAddr,
-    listener: Option<TcpListener>,
+    socket: Option<TcpListener>,
     mode: watch::Receiver<Mode>,
 }
 
@@ -147,11 +147,11 @@ impl axum::serve::Listener for Listener {
     async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
         loop {
             if *self.mode.borrow_and_update() == Mode::Refuse {
-                self.listener = None;
+                self.socket = None;
                 let _ = self.mode.wait_for(|mode| *mode != Mode::Refuse).await;
             }
-            let Some(listener) = &self.listener else {
-                self.listener = TcpListener::bind(self.address).await.ok();
+            let Some(listener) = &self.socket else {
+                self.socket = TcpListener::bind(self.address).await.ok();
                 continue;
             };
             tokio::select! {

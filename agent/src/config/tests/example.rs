@@ -74,6 +74,6 @@ fn json(value: &Value, depth: usize) -> String {
     if line.len() + indent.len() <= MAX_LINE_WIDTH && !line.contains('\n') {
         return line;
     }
-    let lines: String = items.iter().map(|item| format!("{indent}  {item},\n")).collect();
-    format!("{open}\n{lines}{indent}{close}")
+    let separator = format!(",\n{indent}  ");
+    format!("{open}\n{indent}  {},\n{indent}{close}", items.join(&separator))
 }

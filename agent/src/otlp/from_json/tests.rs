@@ -248,7 +248,7 @@ fn metric_request(data: &Value) -> Vec<u8> {
     json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [metric] }] }] }).to_string().into_bytes()
 }
 
-/// Guarantees: every form that ProtoJSON allows is accepted: numbers as strings, `NaN` and
+/// Guarantees: every form that `ProtoJSON` allows is accepted: numbers as strings, `NaN` and
 /// infinity, `null`, empty lists, and unknown keys.
 #[test]
 fn every_legal_json_form_is_accepted() {

@@ -112,15 +112,15 @@ impl Ingest {
         let stopping = || Rejection::Unavailable("the agent is shutting down".to_owned());
         let shares_logs = self.shares_logs.read().await;
         let permit = Arc::clone(&self.preparations).acquire_owned().await.map_err(|_| stopping())?;
-        let (preparer, shared) = (Arc::clone(&self.preparer), *shares_logs);
-        let task = tokio::task::spawn_blocking(move || (preparer.prepare(request, shared), permit));
-        let (prepared, permit) = task.await.map_err(|_| stopping())?;
-        let (signal, prepared) = prepared?;
-        let size: usize = prepared.batches.iter().map(|batch| batch.payload.len()).sum();
+        let (preparer, may_send) = (Arc::clone(&self.preparer), *shares_logs);
+        let task = tokio::task::spawn_blocking(move || (preparer.prepare(request, may_send), permit));
+        let (result, permit) = task.await.map_err(|_| stopping())?;
+        let (signal, accepted) = result?;
+        let size: usize = accepted.batches.iter().map(|batch| batch.payload.len()).sum();
         let size = u32::try_from(size.min(MAX_PENDING_BYTES)).unwrap_or(u32::MAX);
         let pending = self.pending_bytes.acquire_many(size).await.map_err(|_| stopping())?;
         drop(permit);
-        let PreparedRequest { batches, items, sampled_out, not_shared, measurements } = prepared;
+        let PreparedRequest { batches, items, sampled_out, not_shared, measurements } = accepted;
         if !batches.is_empty() {
             self.queue.offer(batches).await.map_err(|error| match error {
                 AppendError::Full => Rejection::Full,

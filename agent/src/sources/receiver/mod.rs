@@ -1,7 +1,7 @@
 //! The local OTLP receiver: accepts telemetry of io.Connect and its apps on loopback, and puts it
 //! into the queue.
 //!
-//! Both ports accept OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on 127.0.0.1 and ::1 only.
+//! Both ports accept OTLP/gRPC and OTLP/HTTP, with protobuf or JSON, on `127.0.0.1` and `::1` only.
 //!
 //! A request passes these modules in this order:
 //!

@@ -367,7 +367,7 @@ async fn io_insights_attributes_are_mapped_to_agent_names() {
         let arrived = ExportTraceServiceRequest::decode(env.queued(Signal::Traces).await.as_slice()).unwrap();
         let attributes = attributes_of(arrived.resource_spans[0].resource.as_ref());
         let is = |key: &str, value: &str| {
-            assert!(attributes[key].contains(&format!("\"{value}\"")), "{key}: {attributes:?}")
+            assert!(attributes[key].contains(&format!("\"{value}\"")), "{key}: {attributes:?}");
         };
         for (key, value) in resource {
             is(key, value);

@@ -211,7 +211,7 @@ fn app_session_after_platform_belongs_to_its_trace() {
 fn platform_session_starts_before_it_was_seen() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     let _ = aggregate.update_platforms(at(300), &[platform(1, 100)], &[]);
-    assert_eq!(aggregate.update_platforms(at(400), &[], &[]), [Completed::PlatformSession(Duration::from_secs(300))]);
+    assert_eq!(aggregate.update_platforms(at(400), &[], &[]), [Completed::PlatformSession(Duration::from_mins(5))]);
     let span = &aggregate.take_spans()[0];
     assert_eq!(i128::from(span.start_time_unix_nano), at(100).wall.as_nanosecond());
     assert_eq!(i128::from(span.end_time_unix_nano), at(400).wall.as_nanosecond());
