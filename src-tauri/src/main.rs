@@ -167,7 +167,7 @@ fn start(
             Err(error) => return drop(started.send(Err(error.into()))),
         };
         let frontend = Tray { view, actions, started: started.clone() };
-        let run = async { anyhow::Ok(Service::run(options, data, loaded, frontend).await?) };
+        let run = async { anyhow::Ok(Box::pin(Service::run(options, data, loaded, frontend)).await?) };
         if let Err(error) = runtime.block_on(run) {
             let _ = started.send(Err(error));
         }

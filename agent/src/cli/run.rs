@@ -27,7 +27,7 @@ pub(super) fn agent(common: &CommonArgs) -> anyhow::Result<ExitCode> {
         tracing::error!(%error, "the agent's log cannot be opened");
     }
     block_on(async {
-        Service::run(common.clone(), data, loaded, Headless).await?;
+        Box::pin(Service::run(common.clone(), data, loaded, Headless)).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
