@@ -47,7 +47,7 @@ fn desktop() -> Vec<Process> {
         process(1060, 1010, 104, &inner, "--type=renderer --lang=en"),
         process(1070, 1010, 104, &inner, "C:/app/server.js"),
         process(1080, 1010, 104, &format!("{INSTALL}/helper.exe"), ""),
-        process(2000, 1010, 120, "D:/AppNamer/Blotter/Blotter.exe", "--mode=live"),
+        process(2000, 1010, 120, "D:/Apps/Blotter/Blotter.exe", "--mode=live"),
         process(2010, 2000, 121, "C:/Program Files/WebView2/msedgewebview2.exe", "--type=renderer"),
         process(3000, 900, 130, "C:/Program Files/Slack/slack.exe", ""),
         process(3010, 3000, 131, "C:/Program Files/Slack/slack.exe", "--type=renderer"),

@@ -7,14 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Dump folders, relative to the folder of an environment and region.
-const DUMP_FOLDERS: [&str; 6] = [
-    "crash_dumps",
-    "crash_dumps/reports",
-    "crash_dumps/sent",
-    "logs/crash_dumps",
-    "logs/crash_dumps/reports",
-    "logs/crash_dumps/sent",
-];
+const DUMP_FOLDERS: [&str; 6] =
+    ["crashes", "crashes/reports", "crashes/sent", "logs/crashes", "logs/crashes/reports", "logs/crashes/sent"];
 
 /// The dumps already seen, by file name: a dump that is moved to another folder is the same dump.
 #[derive(Debug)]
@@ -47,3 +41,6 @@ fn dumps(root: &Path) -> Vec<OsString> {
     let names = folders.flat_map(|folder| entries(&folder).map(|entry| entry.file_name()).collect::<Vec<_>>());
     names.filter(|name| Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("dmp"))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ fn platform() -> Result<(Box<dyn Desktop>, Waker), String> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let session = std::env::var("XDG_SESSION_TYPE").unwrap_or_default();
     if session == "wayland" || (is_set("WAYLAND_DISPLAY") && session != "x11") {
-        return Err("Wayland does not tell which window is in foreground".to_owned());
+        return Err("Wayland does not report which window is in the foreground".to_owned());
     }
     if !is_set("DISPLAY") {
         return Err("there is no display".to_owned());
@@ -113,7 +113,7 @@ fn platform() -> Result<(Box<dyn Desktop>, Waker), String> {
 
 #[cfg(not(any(windows, target_os = "linux")))]
 fn platform() -> Result<(Box<dyn Desktop>, Waker), String> {
-    Err("this system's desktop is not known".to_owned())
+    Err("the desktop of this operating system is not supported".to_owned())
 }
 
 /// A desktop that cannot be observed.

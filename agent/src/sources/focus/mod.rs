@@ -73,13 +73,13 @@ impl Source for FocusSource {
         let meter = metrics::meter(provider, metrics::USAGE_SCOPE);
         observe(&meter, &aggregate);
         let recorder = DurationRecorder::new(&meter);
-        let mut watch =
+        let mut watcher =
             Watcher::new(Arc::clone(&aggregate), recorder, settings.focus.clone(), &settings.connect, pause.clone());
         let (sender, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("focus".to_owned()).spawn(move || {
             let (mut desktop, waker) = desktop::open();
             if sender.send(waker).is_ok() {
-                watch.run(desktop.as_mut());
+                watcher.run(desktop.as_mut());
             }
         })?;
         let waker = receiver.recv().map_err(|_| io::Error::other("the focus thread has ended"))?;
@@ -138,7 +138,7 @@ fn stop_thread(thread: &Mutex<Option<FocusThread>>) {
     if let Some(FocusThread { waker, thread }) = thread.lock().take() {
         waker();
         if thread.join().is_err() {
-            tracing::error!("the focus thread panicked");
+            tracing::error!("focus thread panicked");
         }
     }
 }

@@ -45,7 +45,7 @@ impl Logind {
     /// Starts following. `changed` is called on a separate thread after each change.
     pub(super) fn follow(changed: impl Fn() + Send + 'static) -> Self {
         let absence = Arc::new(Mutex::new(None));
-        let (end, shutdown) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
         let publish = {
             let absence = Arc::clone(&absence);
             move |state| {
@@ -69,12 +69,12 @@ impl Logind {
                         publish(None);
                         tracing::debug!("failed to follow logind: {error:#}; only the screen saver shows locks");
                     }
-                    _ = shutdown => {}
+                    _ = stopped => {}
                 }
             });
         });
         let running = thread.inspect_err(|error| tracing::warn!("failed to start the logind thread: {error:#}")).ok();
-        Self { absence, running: running.map(|thread| (end, thread)) }
+        Self { absence, running: running.map(|thread| (stop, thread)) }
     }
 
     /// Returns why the user cannot be at the session, if so.
@@ -85,9 +85,9 @@ impl Logind {
 
 impl Drop for Logind {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.running.take() {
-            // Fails if the thread has ended already, because there is no logind.
-            let _ = end.send(());
+        if let Some((stop, thread)) = self.running.take() {
+            // Fails if the thread has already ended, because there is no logind.
+            let _ = stop.send(());
             if thread.join().is_err() {
                 tracing::error!("logind thread panicked");
             }
@@ -111,12 +111,12 @@ async fn watch(publish: &impl Fn(Option<SessionState>)) -> zbus::Result<()> {
             (true, true) => Some(SessionState::Locked),
             (true, false) => None,
         });
-        let is_over = tokio::select! {
+        let has_ended = tokio::select! {
             change = locks.next() => change.is_none(),
             change = switches.next() => change.is_none(),
         };
-        if is_over {
-            return Err(zbus::Error::Failure("the connection has shutdown".to_owned()));
+        if has_ended {
+            return Err(zbus::Error::Failure("the connection has ended".to_owned()));
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum PingAction {
 #[derive(Debug, Default)]
 pub(super) struct Ping {
     pending: Option<(u32, Instant)>,
-    answered: Option<Instant>,
+    responded_at: Option<Instant>,
 }
 
 impl Ping {
@@ -35,7 +35,7 @@ impl Ping {
                 PingAction::Cancel
             }
             (Some(_), _) | (None, None) => PingAction::None,
-            (None, Some(_)) if self.answered.is_some_and(|at| now.duration_since(at) < PING_INTERVAL) => {
+            (None, Some(_)) if self.responded_at.is_some_and(|at| now.duration_since(at) < PING_INTERVAL) => {
                 PingAction::None
             }
             (None, Some(window)) => {
@@ -46,12 +46,12 @@ impl Ping {
     }
 
     /// Records the response of a window. Returns whether a ping to that window was pending.
-    pub(super) fn record_answer(&mut self, window: u32, now: Instant) -> bool {
-        let is_it = self.pending.is_some_and(|(pending, _)| pending == window);
-        if is_it {
-            (self.pending, self.answered) = (None, Some(now));
+    pub(super) fn record_response(&mut self, window: u32, now: Instant) -> bool {
+        let is_pending = self.pending.is_some_and(|(pending, _)| pending == window);
+        if is_pending {
+            (self.pending, self.responded_at) = (None, Some(now));
         }
-        is_it
+        is_pending
     }
 
     /// Returns whether the response of the foreground window is overdue.

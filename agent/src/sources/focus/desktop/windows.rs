@@ -56,7 +56,7 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
         // context, nothing is loaded into other processes.
         let hook = unsafe { SetWinEventHook(event, event, None, Some(on_event), 0, 0, WINEVENT_OUTOFCONTEXT) };
         if hook.is_invalid() {
-            Err("the system lets nobody listen to changes of the foreground".to_owned())
+            Err("the system does not allow listening for changes of the foreground window".to_owned())
         } else {
             Ok(hook)
         }
@@ -80,7 +80,7 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), String> {
             None,
         )
     };
-    let listener = listener.map_err(|error| format!("no window can be made: {error}"))?;
+    let listener = listener.map_err(|error| format!("failed to create the notification window: {error}"))?;
     // SAFETY: the window belongs to this thread.
     if let Err(error) = unsafe { WTSRegisterSessionNotification(listener, NOTIFY_FOR_THIS_SESSION) } {
         tracing::debug!("failed to register for session notifications: {error:#}; only the poll finds locks");
@@ -121,8 +121,8 @@ impl Desktop for Win32 {
             unsafe { DispatchMessageW(&raw const message) };
         }
         // SAFETY: any value may be passed.
-        let is_there = self.foreground.is_invalid() || unsafe { IsWindow(Some(self.foreground)) }.as_bool();
-        if is_there { Wakeup::Changed } else { Wakeup::WindowsChanged }
+        let exists = self.foreground.is_invalid() || unsafe { IsWindow(Some(self.foreground)) }.as_bool();
+        if exists { Wakeup::Changed } else { Wakeup::WindowsChanged }
     }
 
     fn snapshot(&mut self) -> DesktopSnapshot {

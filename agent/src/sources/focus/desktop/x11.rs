@@ -96,15 +96,15 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), X11Error> {
     let counters = connection.sync_list_system_counters()?.reply()?.counters;
     let idle_counter = counters.iter().find(|counter| counter.name == b"IDLETIME").map(|counter| counter.counter);
     let has_dpms = connection.extension_information(dpms::X11_EXTENSION_NAME)?.is_some();
-    let (shutdown, end) = event_pair()?;
-    let waker = Box::new(move || signal(&end));
-    let (logind_changed, tell) = event_pair()?;
+    let (shutdown, waker_event) = event_pair()?;
+    let waker = Box::new(move || signal(&waker_event));
+    let (logind_changed, logind_event) = event_pair()?;
     let desktop = X11 {
         connection,
         root,
         atoms,
         shutdown,
-        logind: Logind::follow(move || signal(&tell)),
+        logind: Logind::follow(move || signal(&logind_event)),
         logind_changed,
         ping: Ping::default(),
         has_dpms,
@@ -119,14 +119,14 @@ pub(super) fn open() -> Result<(Box<dyn Desktop>, Waker), X11Error> {
 /// Creates an event descriptor and returns two handles of it. Both are readable once it is
 /// signalled.
 fn event_pair() -> Result<(OwnedFd, OwnedFd), rustix::io::Errno> {
-    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let other = bell.try_clone();
-    Ok((bell, other.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?))
+    let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let other = event.try_clone();
+    Ok((event, other.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?))
 }
 
-fn signal(bell: &OwnedFd) {
+fn signal(event: &OwnedFd) {
     // The write fails only when the counter is full, and then it is readable already.
-    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+    let _ = rustix::io::write(event, &1u64.to_ne_bytes());
 }
 
 impl X11 {
@@ -138,7 +138,7 @@ impl X11 {
                 Ok(Some(event)) => found = found.max(self.interpret(&event)),
                 Ok(None) => return found,
                 Err(error) => {
-                    self.problem = Some(format!("the display is gone: {error}"));
+                    self.problem = Some(format!("the connection to the display was lost: {error}"));
                     return Some(Wakeup::Changed);
                 }
             }
@@ -161,26 +161,26 @@ impl X11 {
             Event::ScreensaverNotify(_) | Event::SyncAlarmNotify(_) => Some(Wakeup::Changed),
             Event::ClientMessage(message) if message.type_ == self.atoms.WM_PROTOCOLS => {
                 let [protocol, _, window, ..] = message.data.as_data32();
-                self.handle_ping_answer(protocol, window)
+                self.handle_ping_response(protocol, window)
             }
             _ => None,
         }
     }
 
     /// Handles a ping response, or a ping that another program has sent.
-    fn handle_ping_answer(&mut self, protocol: Atom, window: u32) -> Option<Wakeup> {
+    fn handle_ping_response(&mut self, protocol: Atom, window: u32) -> Option<Wakeup> {
         let (now, hung) = (Instant::now(), self.ping.hangs(Instant::now()));
-        let is_it = protocol == self.atoms._NET_WM_PING && self.ping.record_answer(window, now);
+        let is_pending = protocol == self.atoms._NET_WM_PING && self.ping.record_response(window, now);
         // If the request fails, the next snapshot finds the problem.
-        let _ = is_it.then(|| self.listen_to_answers(false));
-        (is_it && hung).then_some(Wakeup::Changed)
+        let _ = is_pending.then(|| self.select_ping_responses(false));
+        (is_pending && hung).then_some(Wakeup::Changed)
     }
 
     /// Starts or stops listening for ping responses. They are sent to the root window together with
     /// the events of all other windows, so they are selected only while a response is due.
-    fn listen_to_answers(&self, wanted: bool) -> Result<(), ConnectionError> {
-        let answers = if wanted { EventMask::SUBSTRUCTURE_NOTIFY } else { EventMask::NO_EVENT };
-        let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE | answers);
+    fn select_ping_responses(&self, wanted: bool) -> Result<(), ConnectionError> {
+        let responses = if wanted { EventMask::SUBSTRUCTURE_NOTIFY } else { EventMask::NO_EVENT };
+        let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE | responses);
         self.connection.change_window_attributes(self.root, &wanted)?;
         Ok(())
     }
@@ -191,17 +191,17 @@ impl X11 {
         let now = Instant::now();
         match self.ping.set_foreground(foreground, now) {
             PingAction::None => {}
-            PingAction::Cancel => self.listen_to_answers(false)?,
+            PingAction::Cancel => self.select_ping_responses(false)?,
             PingAction::Send => {
                 let Some(window) = foreground else { return Ok(false) };
                 let protocols = self.u32_property(window, self.atoms.WM_PROTOCOLS, 16).unwrap_or_default();
                 if !protocols.contains(&self.atoms._NET_WM_PING) {
-                    self.ping.record_answer(window, now);
+                    self.ping.record_response(window, now);
                     return Ok(false);
                 }
-                self.listen_to_answers(true)?;
-                let question = [self.atoms._NET_WM_PING, x11rb::CURRENT_TIME, window, 0, 0];
-                let message = ClientMessageEvent::new(32, window, self.atoms.WM_PROTOCOLS, question);
+                self.select_ping_responses(true)?;
+                let ping = [self.atoms._NET_WM_PING, x11rb::CURRENT_TIME, window, 0, 0];
+                let message = ClientMessageEvent::new(32, window, self.atoms.WM_PROTOCOLS, ping);
                 self.connection.send_event(false, window, EventMask::NO_EVENT, message)?;
             }
         }
@@ -317,7 +317,8 @@ impl X11 {
         }
         // A signal also ends the wait; this only causes one extra snapshot.
         let _ = poll(&mut ready, timeout.as_ref());
-        let is_signalled = |index: usize| ready.get(index).is_some_and(|bell: &PollFd<'_>| !bell.revents().is_empty());
+        let is_signalled =
+            |index: usize| ready.get(index).is_some_and(|event: &PollFd<'_>| !event.revents().is_empty());
         let (shutdown, logind_changed) = (is_signalled(0), is_signalled(1));
         if shutdown {
             return Wakeup::Shutdown;
@@ -330,8 +331,8 @@ impl X11 {
 
     fn is_user_window(&self, id: u32) -> bool {
         let types = self.u32_property(id, self.atoms._NET_WM_WINDOW_TYPE, 8).unwrap_or_default();
-        let furniture = [self.atoms._NET_WM_WINDOW_TYPE_DOCK, self.atoms._NET_WM_WINDOW_TYPE_DESKTOP];
-        !types.iter().any(|of| furniture.contains(of))
+        let non_user_types = [self.atoms._NET_WM_WINDOW_TYPE_DOCK, self.atoms._NET_WM_WINDOW_TYPE_DESKTOP];
+        !types.iter().any(|kind| non_user_types.contains(kind))
     }
 }
 
@@ -343,7 +344,7 @@ impl Desktop for X11 {
             }
             let prepared = self.set_idle_alarm(is_idle).and_then(|()| Ok(self.connection.flush()?));
             if let Err(error) = prepared {
-                self.problem = Some(format!("the display is gone: {error}"));
+                self.problem = Some(format!("the connection to the display was lost: {error}"));
             }
         }
         let until = Instant::now() + timeout;
@@ -361,7 +362,7 @@ impl Desktop for X11 {
         if self.problem.is_none() {
             match self.snapshot_display() {
                 Ok(snapshot) => return snapshot,
-                Err(error) => self.problem = Some(format!("the display does not answer: {error}")),
+                Err(error) => self.problem = Some(format!("the display does not respond: {error}")),
             }
         }
         DesktopSnapshot { presence: Presence::Absent(SessionState::Unknown), foreground: None, hangs: false }

@@ -12,8 +12,8 @@ fn window_without_response_hangs() {
     assert_eq!(ping.set_foreground(None, start), PingAction::None);
     assert_eq!(ping.set_foreground(Some(1), start), PingAction::Send);
     assert_eq!(ping.set_foreground(Some(1), start), PingAction::None);
-    assert!(!ping.record_answer(2, start), "it was not pinged");
-    assert!(ping.record_answer(1, start));
+    assert!(!ping.record_response(2, start), "it was not pinged");
+    assert!(ping.record_response(1, start));
     assert_eq!(ping.set_foreground(Some(1), start), PingAction::None, "it has just responded");
     assert_eq!(ping.set_foreground(Some(1), start + PING_INTERVAL), PingAction::Send);
     assert!(!ping.hangs(start + PING_INTERVAL));
