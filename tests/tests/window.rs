@@ -1,4 +1,4 @@
-//! Scenario: a user works with the window in its real webview, which WebDriver controls, while a real agent runs.
+//! Scenario: a user works with the window in its real webview, which `WebDriver` controls, while a real agent runs.
 
 #![cfg(target_os = "linux")]
 
