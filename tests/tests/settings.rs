@@ -131,7 +131,7 @@ fn linux_policy_wins_over_file_and_flags() {
         (&status["policy"]["allow_pause"], &status["policy"]["share_platform_logs"]),
         (&json!(false), &json!(false))
     );
-    assert!(text(&env.run(&["pause", "one-hour"]).stderr).contains("Your organisation has set"));
+    assert!(text(&env.run(&["pause", "one-hour"]).stderr).contains("Your organisation has turned off pausing."));
 
     fs::write(&policy, r#"{ "policy": { "allow_pause": 7 } }"#).unwrap();
     let status = env.wait_for_status("the error", |status| problems(status).contains("policy.json:1:"));

@@ -25,7 +25,7 @@ use crate::sources::Sources;
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
     /// The organisation's policy decides.
-    #[error("Your organisation decides whether {0} logs are shared.")]
+    #[error("Your organisation decides whether {} are shared.", logs_of(*.0))]
     SetByOrganisation(LogKind),
     /// The consent record cannot be written.
     #[error("failed to save the decision; it is in force until the agent ends: {0}")]
@@ -36,6 +36,14 @@ pub enum ConsentError {
     /// The queue's file cannot be purged.
     #[error("failed to delete queued log records: {0}")]
     FileNotPurged(#[from] StoreError),
+}
+
+/// Returns the logs of a kind, as a sentence names them.
+const fn logs_of(kind: LogKind) -> &'static str {
+    match kind {
+        LogKind::Platform => "platform logs",
+        LogKind::Applications => "application logs",
+    }
 }
 
 /// The one owner of the consent record.
