@@ -13,8 +13,20 @@ use crate::machine;
 use crate::step::{command, run as run_command, step, target};
 
 /// Names of the files with decisions that no input or output hides: what a test of the library can reach completely.
-const CORES: [&str; 11] =
-    ["consent", "decision", "filter", "framing", "gate", "hints", "pause", "split", "tally", "timeline", "tracker"];
+const CORES: [&str; 12] = [
+    "access",
+    "aggregate",
+    "consent",
+    "cors",
+    "decision",
+    "filter",
+    "framing",
+    "hints",
+    "pause",
+    "split",
+    "timeline",
+    "tracker",
+];
 
 /// Minimum share of changes that a test must notice, in percent.
 const MIN_CAUGHT_PERCENT: usize = 95;

@@ -25,13 +25,13 @@ impl Sampler {
         interval: Duration,
         mut step: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {
-        let (owner, ended) = mpsc::channel::<Infallible>();
+        let (owner, owner_dropped) = mpsc::channel::<Infallible>();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let mut due = Instant::now();
             loop {
                 step();
                 due = next_due(due, Instant::now(), interval);
-                match ended.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                match owner_dropped.recv_timeout(due.saturating_duration_since(Instant::now())) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }

@@ -56,7 +56,7 @@ fn platform_session_gets_trace() {
         [Completed::PlatformStart(Duration::from_secs(7))]
     );
     let _open = aggregate.add_interval(&active("orders", 110, 30));
-    let _over = aggregate.end_focus();
+    let _ended = aggregate.end_focus();
     let started = (at(108), Duration::from_secs(50));
     let _ = aggregate.apply_changes(
         &at(158),
@@ -96,11 +96,12 @@ fn platform(pid: u32, started: u64) -> Platform {
     Platform { pid, started: at(started).wall.as_second().cast_unsigned() }
 }
 
-fn ended(app: &str, begun: Option<(ClockReading, Duration)>) -> Change {
-    Change::Ended { owner: Owner::Window(1), app: app.into(), started: begun }
+fn ended(app: &str, started: Option<(ClockReading, Duration)>) -> Change {
+    Change::Ended { owner: Owner::Window(1), app: app.into(), started }
 }
 
-/// Guarantees: a gap shorter than the tolerance for clock changes, in either direction, does not end a focus period.
+/// Guarantees: a gap shorter than the tolerance for clock changes, in either direction, does not
+/// end a focus period.
 #[test]
 fn focus_period_with_small_clock_change_continues() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
@@ -141,7 +142,8 @@ fn intervals_of_one_day_add_up() {
     assert_eq!((day.apps["b"].focus_seconds, day.apps["b"].switches), (10.0, 2));
 }
 
-/// Guarantees: starts are counted for the agent's life and for the day, and the number of running instances is the latest.
+/// Guarantees: starts are counted for the agent's life and for the day, and the number of running
+/// instances is the latest.
 #[test]
 fn instances_are_counted() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
@@ -198,8 +200,8 @@ fn app_session_after_platform_belongs_to_its_trace() {
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     let _ = aggregate.update_platforms(at(0), &[platform(1, 0)], &[]);
     let _ = aggregate.update_platforms(at(60), &[], &[]);
-    let begun = Some((at(10), Duration::from_secs(51)));
-    let _ = aggregate.apply_changes(&at(61), vec![ended("a", begun)], &BTreeMap::new());
+    let started = Some((at(10), Duration::from_secs(51)));
+    let _ = aggregate.apply_changes(&at(61), vec![ended("a", started)], &BTreeMap::new());
     let spans = aggregate.take_spans();
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["platform session", "app session"]);
@@ -217,16 +219,16 @@ fn platform_session_starts_before_it_was_seen() {
     assert_eq!(i128::from(span.end_time_unix_nano), at(400).wall.as_nanosecond());
 }
 
-/// Guarantees: only a platform that is younger than two minutes when it is first seen counts as started, and not one that ran
-/// before the agent.
+/// Guarantees: only a platform that is younger than two minutes when it is first seen counts as
+/// started, and not one that ran before the agent.
 #[test]
 fn platform_start_counts_only_when_fresh() {
     for (age, starts) in [(119, 1), (120, 0)] {
         let mut aggregate = UsageAggregate::new("s", Usage::default());
         assert_eq!(aggregate.update_platforms(at(0), &[], &[]), []);
-        let there = [platform(1, 200 - age)];
-        let took = aggregate.update_platforms(at(200), &there, &[1]);
-        assert_eq!(took.len() as u64, starts, "{age} s");
+        let present = [platform(1, 200 - age)];
+        let completed = aggregate.update_platforms(at(200), &present, &[1]);
+        assert_eq!(completed.len() as u64, starts, "{age} s");
         assert_eq!(aggregate.platform_starts, starts, "{age} s");
     }
     let mut aggregate = UsageAggregate::new("s", Usage::default());
@@ -257,9 +259,9 @@ fn platform_start_is_reported_once_with_its_own_window() {
     );
 }
 
-/// Guarantees: spans that are given back come first again, and what exceeds the maximum is dropped.
+/// Guarantees: returned spans come first again, and spans above the maximum are dropped.
 #[test]
-fn spans_given_back_come_first_and_are_bounded() {
+fn returned_spans_come_first_and_are_limited() {
     let span = |name: &str| Span { name: name.to_owned(), ..Span::default() };
     let mut aggregate = UsageAggregate::new("s", Usage::default());
     aggregate.spans = vec![span("new")];

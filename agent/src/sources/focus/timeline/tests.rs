@@ -29,7 +29,7 @@ impl Machine {
         Self { timeline, at, app: "a".into(), last_input: at.elapsed, intervals: Vec::new() }
     }
 
-    fn pass(&mut self, seconds: f64, awake: bool) {
+    fn advance(&mut self, seconds: f64, awake: bool) {
         let length = Duration::from_secs_f64(seconds);
         self.at.elapsed += length;
         self.at.wall += length;
@@ -44,10 +44,10 @@ impl Machine {
 
     fn snapshot(&mut self) {
         let idle = self.at.elapsed.saturating_sub(self.last_input);
-        self.see(Observation::Present { app: Arc::clone(&self.app), idle });
+        self.add_observation(Observation::Present { app: Arc::clone(&self.app), idle });
     }
 
-    fn see(&mut self, observation: Observation) {
+    fn add_observation(&mut self, observation: Observation) {
         let new = self.timeline.observe(self.at, observation);
         self.intervals.extend(new);
     }
@@ -77,11 +77,11 @@ fn interval(state: SessionState, app: &str, seconds: f64) -> (SessionState, Stri
 fn apps_in_turn_get_their_own_time() {
     let mut machine = Machine::new();
     machine.snapshot();
-    machine.pass(40.0, true);
+    machine.advance(40.0, true);
     machine.input();
     machine.app = "b".into();
     machine.snapshot();
-    machine.pass(20.0, true);
+    machine.advance(20.0, true);
     machine.input();
     machine.snapshot();
     assert_eq!(machine.end(), [interval(SessionState::Active, "a", 40.0), interval(SessionState::Active, "b", 20.0)]);
@@ -93,16 +93,16 @@ fn apps_in_turn_get_their_own_time() {
 fn idle_starts_at_last_input() {
     let mut machine = Machine::new();
     machine.snapshot();
-    machine.pass(60.0, true);
+    machine.advance(60.0, true);
     machine.input();
     for _ in 0..100 {
-        machine.pass(5.0, true);
+        machine.advance(5.0, true);
         machine.snapshot();
     }
     assert_eq!(machine.timeline.current().0, SessionState::Idle);
-    machine.pass(3.0, true);
+    machine.advance(3.0, true);
     machine.input();
-    machine.pass(2.0, true);
+    machine.advance(2.0, true);
     machine.snapshot();
     assert_eq!(
         machine.end(),
@@ -121,12 +121,12 @@ fn short_pause_is_active() {
     let mut machine = Machine::new();
     machine.snapshot();
     for app in ["b", "a"] {
-        machine.pass(80.0, true);
+        machine.advance(80.0, true);
         machine.app = app.into();
         machine.snapshot();
     }
     assert_eq!(machine.intervals, [], "undecided time is not reported");
-    machine.pass(10.0, true);
+    machine.advance(10.0, true);
     machine.input();
     machine.snapshot();
     let expected = [
@@ -143,7 +143,7 @@ fn long_focus_is_reported_while_it_lasts() {
     let mut machine = Machine::new();
     machine.snapshot();
     for _ in 0..10 {
-        machine.pass(5.0, true);
+        machine.advance(5.0, true);
         machine.input();
         machine.snapshot();
     }
@@ -156,11 +156,11 @@ fn long_focus_is_reported_while_it_lasts() {
 fn input_before_lock_is_ignored_after_unlock() {
     let mut machine = Machine::new();
     machine.snapshot();
-    machine.pass(30.0, true);
-    machine.see(Observation::Absent(SessionState::Locked));
-    machine.pass(3600.0, true);
+    machine.advance(30.0, true);
+    machine.add_observation(Observation::Absent(SessionState::Locked));
+    machine.advance(3600.0, true);
     machine.snapshot();
-    machine.pass(10.0, true);
+    machine.advance(10.0, true);
     machine.input();
     machine.snapshot();
     let expected = [
@@ -177,11 +177,11 @@ fn input_before_lock_is_ignored_after_unlock() {
 fn sleep_with_clock_change_is_suspended() {
     let mut machine = Machine::new();
     machine.snapshot();
-    machine.pass(30.0, true);
-    machine.pass(7200.0, false);
+    machine.advance(30.0, true);
+    machine.advance(7200.0, false);
     machine.at.wall -= Duration::from_hours(5);
     machine.snapshot();
-    machine.pass(10.0, true);
+    machine.advance(10.0, true);
     machine.input();
     machine.snapshot();
     let expected = [
@@ -238,7 +238,7 @@ proptest! {
                     machine.input();
                     machine.snapshot();
                     for second in 1..=seconds {
-                        machine.pass(1.0, true);
+                        machine.advance(1.0, true);
                         machine.input();
                         if second.is_multiple_of(poll) {
                             machine.snapshot();
@@ -251,7 +251,7 @@ proptest! {
                     machine.input();
                     machine.snapshot();
                     for second in 1..=seconds {
-                        machine.pass(1.0, true);
+                        machine.advance(1.0, true);
                         if second.is_multiple_of(poll) {
                             machine.snapshot();
                         }
@@ -269,14 +269,14 @@ proptest! {
                         Step::Disconnect { .. } => SessionState::Disconnected,
                         _ => SessionState::Unknown,
                     };
-                    machine.see(Observation::Absent(state));
-                    machine.pass(f64::from(seconds), true);
+                    machine.add_observation(Observation::Absent(state));
+                    machine.advance(f64::from(seconds), true);
                     machine.input();
                     machine.snapshot();
                     add(state, "", seconds);
                 }
                 Step::Sleep { seconds } => {
-                    machine.pass(f64::from(seconds), false);
+                    machine.advance(f64::from(seconds), false);
                     machine.snapshot();
                     add(SessionState::Suspended, "", seconds);
                 }
