@@ -1,7 +1,7 @@
-//! How the agent is: one snapshot of what each part publishes, and the one sentence that it comes to.
+//! The status of the agent: a snapshot of what each part publishes, and one sentence that sums it up.
 //!
-//! Health is what arrived: it comes from acknowledgements, the age of what waits, drops and refusals, never from a
-//! program being alive.
+//! Health is judged by what arrives at the collector: by acknowledgements, the age of queued data,
+//! drops and rejections, never by whether the process is alive.
 
 use std::fmt::Write as _;
 
@@ -49,10 +49,10 @@ pub struct Status {
     /// Whether the queue's file could be read.
     #[serde(default)]
     pub queue_is_known: bool,
-    /// Why what waits is sent rarely; none if it is sent as soon as it is there.
+    /// Why the agent saves power or network traffic and exports less often; none if it does not.
     #[serde(default)]
     pub saving: Option<PowerSaving>,
-    /// How often it is sent then, milliseconds.
+    /// Export interval while saving power, in milliseconds.
     #[serde(default)]
     pub saving_interval_ms: i64,
     /// Log sharing and reading.
