@@ -54,7 +54,7 @@ impl Resource {
         put(semconv::OS_NAME, sysinfo::System::name().ok());
         put(semconv::OS_VERSION, sysinfo::System::os_version().ok());
         put(semconv::OS_DESCRIPTION, sysinfo::System::long_os_version().ok());
-        put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionMark::now())));
+        put(semconv::SESSION_ID, Some(session_id(&data.session(), &SessionIdentity::now())));
         put(semconv::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.as_ref().map(Template::expand_env));
         if let Some(name) = user_name() {
             match settings.user {
@@ -151,7 +151,7 @@ fn new_key(file: &Path) -> io::Result<Vec<u8>> {
 
 /// Identifies a session of the user: the boot time, and the session number of the operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct SessionMark {
+struct SessionIdentity {
     boot_unix_secs: u64,
     system_session: String,
 }
@@ -160,10 +160,10 @@ struct SessionMark {
 struct StoredSession {
     id: String,
     #[serde(flatten)]
-    mark: SessionMark,
+    identity: SessionIdentity,
 }
 
-impl SessionMark {
+impl SessionIdentity {
     fn now() -> Self {
         Self { boot_unix_secs: sysinfo::System::boot_time().unwrap_or_default(), system_session: platform::session() }
     }
@@ -176,12 +176,12 @@ impl SessionMark {
 
 /// Returns the session id: the stored one if it belongs to this session, otherwise a new one, which
 /// is stored.
-fn session_id(file: &Path, mark: &SessionMark) -> String {
+fn session_id(file: &Path, identity: &SessionIdentity) -> String {
     let stored = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<StoredSession>(&bytes).ok());
-    if let Some(stored) = stored.filter(|stored| stored.mark.is_same(mark)) {
+    if let Some(stored) = stored.filter(|stored| stored.identity.is_same(identity)) {
         return stored.id;
     }
-    let session = StoredSession { id: Uuid::new_v4().to_string(), mark: mark.clone() };
+    let session = StoredSession { id: Uuid::new_v4().to_string(), identity: identity.clone() };
     let stored = serde_json::to_vec(&session).map_err(io::Error::from).and_then(|json| write_atomically(file, &json));
     if let Err(error) = stored {
         // A full disk must not prevent the agent from starting.

@@ -91,12 +91,12 @@ impl AppNamer {
     }
 
     fn find(&self, window: &WindowFacts<'_>) -> Option<&str> {
-        let ruled = self.rules.iter().find(|rule| fits(rule, window)).map(|rule| rule.app.as_str());
+        let ruled = self.rules.iter().find(|rule| rule_matches(rule, window)).map(|rule| rule.app.as_str());
         ruled.or_else(|| {
             let role = window.role?;
             let definition = self.definitions.iter().find(|definition| match &definition.program {
                 Some(program) => role == Role::Native && program.eq_ignore_ascii_case(window.program),
-                None => role != Role::Native && begins_with(window.title, &definition.title),
+                None => role != Role::Native && is_default_title(window.title, &definition.title),
             });
             definition.map(|definition| definition.app.as_str())
         })
@@ -115,7 +115,7 @@ impl AppNamer {
     }
 }
 
-fn fits(rule: &AppRule, window: &WindowFacts<'_>) -> bool {
+fn rule_matches(rule: &AppRule, window: &WindowFacts<'_>) -> bool {
     let glob =
         |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, text));
     let is_candidate = rule.process.is_some() || window.role.is_some();
@@ -127,7 +127,7 @@ fn fits(rule: &AppRule, window: &WindowFacts<'_>) -> bool {
 
 /// Returns whether `title` is a default title of the platform: the title of the definition,
 /// optionally followed by a suffix that distinguishes instances.
-fn begins_with(title: &str, definition: &str) -> bool {
+fn is_default_title(title: &str, definition: &str) -> bool {
     let rest = title.strip_prefix(definition);
     rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }

@@ -30,7 +30,7 @@ pub struct ProcessEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// The list entry.
-    pub listed: ProcessEntry,
+    pub entry: ProcessEntry,
     /// Path of the program, if it can be read.
     pub exe: Option<PathBuf>,
     /// Command line, if it can be read.
@@ -103,8 +103,8 @@ pub fn candidates(list: &[ProcessEntry], names: &[String]) -> Vec<u32> {
     }
     let mut next = 0;
     while let Some(pid) = found.get(next) {
-        let below = children.get(pid).into_iter().flatten().copied();
-        let new: Vec<u32> = below.filter(|child| seen.insert(*child)).collect();
+        let direct = children.get(pid).into_iter().flatten().copied();
+        let new: Vec<u32> = direct.filter(|child| seen.insert(*child)).collect();
         found.extend(new);
         next += 1;
     }
@@ -135,10 +135,10 @@ struct ProcessTree<'a> {
 impl<'a> ProcessTree<'a> {
     fn new(processes: &'a [Process], names: &[String]) -> Self {
         let by_pid: HashMap<u32, usize> =
-            processes.iter().enumerate().map(|(index, process)| (process.listed.pid, index)).collect();
+            processes.iter().enumerate().map(|(index, process)| (process.entry.pid, index)).collect();
         let parent = |child: &Process| {
-            let parent = *by_pid.get(&child.listed.parent)?;
-            (processes[parent].started <= child.started && child.listed.parent != child.listed.pid).then_some(parent)
+            let parent = *by_pid.get(&child.entry.parent)?;
+            (processes[parent].started <= child.started && child.entry.parent != child.entry.pid).then_some(parent)
         };
         let parents: Vec<Option<usize>> = processes.iter().map(parent).collect();
         let mut children = vec![Vec::new(); processes.len()];
@@ -154,7 +154,7 @@ impl<'a> ProcessTree<'a> {
     fn members(&self) -> impl Iterator<Item = usize> {
         let mut found = vec![false; self.processes.len()];
         for root in (0..self.processes.len()).filter(|index| self.platform[*index]) {
-            for index in self.below(root).chain([root]) {
+            for index in self.descendants(root).chain([root]) {
                 found[index] = true;
             }
         }
@@ -162,7 +162,7 @@ impl<'a> ProcessTree<'a> {
     }
 
     fn role(&self, index: usize) -> Role {
-        match (self.platform[index], self.type_of(index)) {
+        match (self.platform[index], self.process_type_of(index)) {
             (true, Some("renderer")) => Role::Renderer,
             (true, Some("gpu-process")) => Role::Gpu,
             (true, Some("utility")) => Role::Utility,
@@ -175,13 +175,13 @@ impl<'a> ProcessTree<'a> {
     /// Returns whether this is a main process. Of the platform's processes without a type, the main
     /// process is the one that has typed children. Before it has any, it is the topmost one.
     fn is_main(&self, index: usize) -> bool {
-        let untyped = |index: &usize| self.platform[*index] && self.type_of(*index).is_none();
+        let untyped = |index: &usize| self.platform[*index] && self.process_type_of(*index).is_none();
         let has_typed_child = |index: usize| {
-            self.children[index].iter().any(|child| self.platform[*child] && self.type_of(*child).is_some())
+            self.children[index].iter().any(|child| self.platform[*child] && self.process_type_of(*child).is_some())
         };
         has_typed_child(index)
-            || (!self.above(index).any(|above| untyped(&above))
-                && !self.below(index).filter(untyped).any(has_typed_child))
+            || (!self.ancestors(index).any(|ancestor| untyped(&ancestor))
+                && !self.descendants(index).filter(untyped).any(has_typed_child))
     }
 
     /// Returns whether the program is in the same folder as the platform's program, like crash
@@ -189,27 +189,27 @@ impl<'a> ProcessTree<'a> {
     fn is_installed_with_platform(&self, index: usize) -> bool {
         let folder = |index: usize| self.processes[index].exe.as_deref().and_then(Path::parent);
         let Some(own) = folder(index) else { return false };
-        self.above(index).any(|above| self.platform[above] && folder(above) == Some(own))
+        self.ancestors(index).any(|ancestor| self.platform[ancestor] && folder(ancestor) == Some(own))
     }
 
-    fn type_of(&self, index: usize) -> Option<&str> {
+    fn process_type_of(&self, index: usize) -> Option<&str> {
         process_type(&self.processes[index].command_line)
     }
 
-    fn above(&self, index: usize) -> impl Iterator<Item = usize> {
+    fn ancestors(&self, index: usize) -> impl Iterator<Item = usize> {
         // The limit prevents an endless loop: processes that started in the same second can form a
         // cycle if ids were reused while the list was read.
         std::iter::successors(self.parents[index], |index| self.parents[*index]).take(self.processes.len())
     }
 
-    fn below(&self, index: usize) -> impl Iterator<Item = usize> {
+    fn descendants(&self, index: usize) -> impl Iterator<Item = usize> {
         let mut seen = HashSet::from([index]);
-        let mut waiting = self.children[index].clone();
+        let mut remaining = self.children[index].clone();
         std::iter::from_fn(move || {
             loop {
-                let next = waiting.pop()?;
+                let next = remaining.pop()?;
                 if seen.insert(next) {
-                    waiting.extend(&self.children[next]);
+                    remaining.extend(&self.children[next]);
                     return Some(next);
                 }
             }
@@ -222,7 +222,7 @@ impl<'a> ProcessTree<'a> {
 fn is_platform(process: &Process, names: &[String]) -> bool {
     match process.exe.as_deref().and_then(Path::file_name) {
         Some(file) => names.iter().any(|name| matches_name(&file.to_string_lossy(), name)),
-        None => names.iter().any(|name| may_match_name(&process.listed.name, name)),
+        None => names.iter().any(|name| may_match_name(&process.entry.name, name)),
     }
 }
 

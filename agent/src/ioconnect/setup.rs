@@ -72,8 +72,8 @@ pub fn with_insights_endpoint(text: &str, http: &str, token: Option<&str>) -> Re
     Ok(UpdatedConfig { text: root.to_string(), disabled })
 }
 
-fn object(above: &CstObject, key: &str, place: &str) -> Result<CstObject, SetupError> {
-    above.object_value_or_create(key).ok_or_else(|| SetupError::NotAnObject(place.to_owned()))
+fn object(parent: &CstObject, key: &str, path: &str) -> Result<CstObject, SetupError> {
+    parent.object_value_or_create(key).ok_or_else(|| SetupError::NotAnObject(path.to_owned()))
 }
 
 fn set(object: &CstObject, key: &str, value: CstInputValue) {
@@ -87,13 +87,13 @@ fn set(object: &CstObject, key: &str, value: CstInputValue) {
 
 /// Enables a section unless it already has an `enabled` setting. Returns the path of that setting
 /// if it is `false`.
-fn enable_unless_set(section: &CstObject, place: &str) -> Option<String> {
+fn enable_unless_set(section: &CstObject, path: &str) -> Option<String> {
     let Some(enabled) = section.get("enabled") else {
         section.append("enabled", json!(true));
         return None;
     };
     let is_on = enabled.value().and_then(|value| value.as_boolean_lit()).is_none_or(|value| value.value());
-    (!is_on).then(|| format!("{place}.enabled"))
+    (!is_on).then(|| format!("{path}.enabled"))
 }
 
 #[cfg(test)]

@@ -2,21 +2,21 @@
 
 use super::*;
 
-fn mark(boot: u64, session: &str) -> SessionMark {
-    SessionMark { boot_unix_secs: boot, system_session: session.to_owned() }
+fn identity(boot: u64, session: &str) -> SessionIdentity {
+    SessionIdentity { boot_unix_secs: boot, system_session: session.to_owned() }
 }
 
 #[test]
 fn session_id_survives_restart_and_clock_correction() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("session.json");
-    let first = session_id(&file, &mark(1000, "3"));
-    assert_eq!(session_id(&file, &mark(1090, "3")), first, "the boot time drifts with clock corrections");
-    let other_session = session_id(&file, &mark(1000, "4"));
+    let first = session_id(&file, &identity(1000, "3"));
+    assert_eq!(session_id(&file, &identity(1090, "3")), first, "the boot time drifts with clock corrections");
+    let other_session = session_id(&file, &identity(1000, "4"));
     assert_ne!(other_session, first);
-    assert_ne!(session_id(&file, &mark(90_000, "4")), other_session, "another boot");
+    assert_ne!(session_id(&file, &identity(90_000, "4")), other_session, "another boot");
     std::fs::write(&file, "damaged").unwrap();
-    assert!(!session_id(&file, &mark(1000, "3")).is_empty());
+    assert!(!session_id(&file, &identity(1000, "3")).is_empty());
 }
 
 #[test]

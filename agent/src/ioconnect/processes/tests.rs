@@ -17,7 +17,7 @@ fn process(pid: u32, parent: u32, started: u64, exe: &str, arguments: &str) -> P
     let mut command_line = vec![exe.to_owned()];
     command_line.extend(arguments.split_ascii_whitespace().map(String::from));
     Process {
-        listed: ProcessEntry { pid, parent, name },
+        entry: ProcessEntry { pid, parent, name },
         exe: Some(PathBuf::from(exe)),
         command_line,
         started,
@@ -28,7 +28,7 @@ fn process(pid: u32, parent: u32, started: u64, exe: &str, arguments: &str) -> P
 }
 
 fn roles(processes: &[Process]) -> Vec<(u32, &'static str)> {
-    members(processes, &names()).iter().map(|member| (member.process.listed.pid, member.role.name())).collect()
+    members(processes, &names()).iter().map(|member| (member.process.entry.pid, member.role.name())).collect()
 }
 
 /// A running platform on Windows: launcher, main process, Electron children and a native app that
@@ -79,7 +79,7 @@ fn windows_platform_gets_roles() {
 /// Candidates are the platform's processes and their descendants, and only if there is a platform.
 #[test]
 fn candidates_are_platform_and_descendants() {
-    let list: Vec<ProcessEntry> = desktop().into_iter().map(|process| process.listed).collect();
+    let list: Vec<ProcessEntry> = desktop().into_iter().map(|process| process.entry).collect();
     let mut found = candidates(&list, &names());
     found.sort_unstable();
     assert_eq!(found, [1000, 1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080, 2000, 2010]);
@@ -104,9 +104,9 @@ fn linux_platform_gets_roles() {
     list[1].command_line = vec![format!("{exe} --type=zygote --no-sandbox")];
     list[2].command_line = vec![format!("{exe} --type=renderer --lang=en")];
     for process in &mut list {
-        process.listed.name.truncate(MAX_LINUX_NAME_LENGTH);
+        process.entry.name.truncate(MAX_LINUX_NAME_LENGTH);
     }
-    let listed: Vec<ProcessEntry> = list.iter().map(|process| process.listed.clone()).collect();
+    let listed: Vec<ProcessEntry> = list.iter().map(|process| process.entry.clone()).collect();
     assert_eq!(candidates(&listed, &names()).len(), 6, "the names alone are ambiguous");
     assert_eq!(roles(&list), [(100, "main"), (110, "other"), (120, "renderer"), (130, "other")]);
 }
@@ -116,7 +116,7 @@ fn linux_platform_gets_roles() {
 #[test]
 fn starting_platform_has_topmost_main() {
     let mut list = desktop();
-    list.retain(|process| process.listed.pid <= 1010);
+    list.retain(|process| process.entry.pid <= 1010);
     assert_eq!(roles(&list), [(1000, "main"), (1010, "other")]);
     for process in &mut list {
         process.exe = None;
@@ -180,8 +180,8 @@ proptest! {
         let platform = processes.iter().filter(|process| is_platform(process, &names())).count();
         prop_assert!(found.len() >= platform && found.len() <= processes.len());
         prop_assert_eq!(found.is_empty(), platform == 0);
-        let list: Vec<ProcessEntry> = processes.iter().map(|process| process.listed.clone()).collect();
+        let list: Vec<ProcessEntry> = processes.iter().map(|process| process.entry.clone()).collect();
         let looked_at = candidates(&list, &names());
-        prop_assert!(found.iter().all(|member| looked_at.contains(&member.process.listed.pid)));
+        prop_assert!(found.iter().all(|member| looked_at.contains(&member.process.entry.pid)));
     }
 }

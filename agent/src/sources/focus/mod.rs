@@ -201,7 +201,7 @@ fn observe(meter: &Meter, aggregate: &Arc<Mutex<UsageAggregate>>) {
             }
         }
     });
-    let by_app = |metric: &Metric, value: fn(&AppFigures) -> u64| {
+    let app_metric = |metric: &Metric, value: fn(&AppFigures) -> u64| {
         let weak = Arc::downgrade(aggregate);
         metric.observe_u64(meter, move |observer| {
             if let Some(aggregate) = weak.upgrade() {
@@ -211,17 +211,17 @@ fn observe(meter: &Meter, aggregate: &Arc<Mutex<UsageAggregate>>) {
             }
         });
     };
-    by_app(&metrics::APP_SWITCHES, |figures| figures.switches);
-    by_app(&metrics::APP_STARTS, |figures| figures.starts);
-    by_app(&metrics::APP_RUNNING, |figures| figures.running);
-    by_app(&metrics::APP_HANGS, |figures| figures.hangs);
-    by_app(&metrics::APP_CRASHES, |figures| figures.crashes);
-    let whole = |metric: &Metric, value: fn(&UsageAggregate) -> u64| {
+    app_metric(&metrics::APP_SWITCHES, |figures| figures.switches);
+    app_metric(&metrics::APP_STARTS, |figures| figures.starts);
+    app_metric(&metrics::APP_RUNNING, |figures| figures.running);
+    app_metric(&metrics::APP_HANGS, |figures| figures.hangs);
+    app_metric(&metrics::APP_CRASHES, |figures| figures.crashes);
+    let u64_metric = |metric: &Metric, value: fn(&UsageAggregate) -> u64| {
         let weak = Arc::downgrade(aggregate);
         metric.observe_u64(meter, move |observer| {
             weak.upgrade().inspect(|aggregate| observer.observe(value(&aggregate.lock()), &[]));
         });
     };
-    whole(&metrics::PLATFORM_CRASHES, |aggregate| aggregate.crash_dumps);
-    whole(&metrics::PLATFORM_STARTS, |aggregate| aggregate.platform_starts);
+    u64_metric(&metrics::PLATFORM_CRASHES, |aggregate| aggregate.crash_dumps);
+    u64_metric(&metrics::PLATFORM_STARTS, |aggregate| aggregate.platform_starts);
 }

@@ -70,7 +70,7 @@ impl ProcessTree {
         let processes = list::platform_processes(listed, &self.names);
         let members = members(&processes, &self.names);
         for pid in pids {
-            let member = members.iter().find(|member| member.process.listed.pid == *pid);
+            let member = members.iter().find(|member| member.process.entry.pid == *pid);
             let file = member.and_then(|member| member.process.exe.as_deref()?.file_name());
             let file = file.map(|file| file.to_string_lossy().into_owned());
             let name = || listed.iter().find(|process| process.pid == *pid).map(|process| process.name.clone());
@@ -80,6 +80,6 @@ impl ProcessTree {
         }
         let mains = members.iter().filter(|member| member.role == Role::Main);
         self.platforms =
-            mains.map(|main| Platform { pid: main.process.listed.pid, started: main.process.started }).collect();
+            mains.map(|main| Platform { pid: main.process.entry.pid, started: main.process.started }).collect();
     }
 }

@@ -26,8 +26,8 @@ const MIN_FOCUS_SPAN: Duration = Duration::from_secs(1);
 /// The trace of one platform session.
 #[derive(Debug)]
 pub(super) struct Trace {
-    id: Vec<u8>,
-    root: Vec<u8>,
+    trace_id: Vec<u8>,
+    root_span_id: Vec<u8>,
     spans: u64,
 }
 
@@ -36,8 +36,8 @@ impl Trace {
     pub(super) fn new(session: &str, platform: Platform) -> Self {
         let hash = digest(&SHA256, format!("{session} {} {}", platform.pid, platform.started).as_bytes());
         let (trace_id, rest) = hash.as_ref().split_at(16);
-        let root = rest.iter().copied().take(8).collect();
-        Self { id: trace_id.to_vec(), root, spans: 0 }
+        let root_span_id = rest.iter().copied().take(8).collect();
+        Self { trace_id: trace_id.to_vec(), root_span_id, spans: 0 }
     }
 
     /// Returns the span of a focus period, unless it is too short or the trace is full.
@@ -54,7 +54,7 @@ impl Trace {
     pub(super) fn end(&self, from: Timestamp, length: Duration) -> Span {
         let left_out = i64::try_from(self.spans.saturating_sub(MAX_SPANS_PER_SESSION)).unwrap_or(i64::MAX);
         let attributes = if left_out > 0 { vec![(SPANS_LEFT_OUT.name, Value::IntValue(left_out))] } else { Vec::new() };
-        Span { span_id: self.root.clone(), ..self.span(PLATFORM_SESSION, attributes, from, length) }
+        Span { span_id: self.root_span_id.clone(), ..self.span(PLATFORM_SESSION, attributes, from, length) }
     }
 
     fn child(&mut self, name: SpanDefinition, app: &str, from: Timestamp, length: Duration) -> Option<Span> {
@@ -65,7 +65,7 @@ impl Trace {
         let app_name = name.attributes.iter().map(|attribute| attribute.name);
         let attributes = app_name.map(|key| (key, Value::StringValue(app.to_owned()))).collect();
         let span_id = fastrand::u64(1..).to_be_bytes().to_vec();
-        let parent_span_id = self.root.clone();
+        let parent_span_id = self.root_span_id.clone();
         Some(Span { span_id, parent_span_id, ..self.span(name, attributes, from, length) })
     }
 
@@ -77,7 +77,7 @@ impl Trace {
             ..KeyValue::default()
         });
         Span {
-            trace_id: self.id.clone(),
+            trace_id: self.trace_id.clone(),
             name: name.name.to_owned(),
             kind: SpanKind::Internal.into(),
             start_time_unix_nano: nanos(from),

@@ -127,7 +127,7 @@ fn observe_samples(meter: &Meter, aggregate: &MetricSource<HostAggregate>, setti
         mean.inspect(|mean| observer.observe(*mean, &[]));
     });
 
-    let figures =
+    let f64_figure =
         |metric: &Metric, observe: fn(&HostFigures, &dyn AsyncInstrument<f64>, &[KeyValue]), threshold: f64| {
             let source = aggregate.clone();
             let attributes = [KeyValue::new(metrics::THRESHOLD.name, threshold)];
@@ -138,12 +138,12 @@ fn observe_samples(meter: &Meter, aggregate: &MetricSource<HostAggregate>, setti
                 }
             });
         };
-    figures(
+    f64_figure(
         &metrics::CPU_TIME_ABOVE_THRESHOLD,
         |figures, observer, attributes| observer.observe(figures.cpu_seconds_above, attributes),
         settings.cpu_threshold.get(),
     );
-    figures(
+    f64_figure(
         &metrics::MEMORY_TIME_ABOVE_THRESHOLD,
         |figures, observer, attributes| observer.observe(figures.memory_seconds_above, attributes),
         settings.memory_threshold.get(),
@@ -172,39 +172,39 @@ fn observe_readings(meter: &Meter, readings: &MetricSource<ReadingsCache>, leade
     metrics::SYSTEM_CPU_LOGICAL_COUNT.observe_u64(meter, move |observer| {
         cpus.filter(|_| leader_lock.is_leader()).inspect(|count| observer.observe(*count, &[]));
     });
-    let whole = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<u64>)| {
+    let u64_metric = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<u64>)| {
         let source = readings.clone();
         metric.observe_u64(meter, move |observer| with_readings(&source, |readings| observe(readings, observer)));
     };
-    let fraction = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<f64>)| {
+    let f64_metric = |metric: &Metric, observe: fn(&Readings, &dyn AsyncInstrument<f64>)| {
         let source = readings.clone();
         metric.observe_f64(meter, move |observer| with_readings(&source, |readings| observe(readings, observer)));
     };
 
-    whole(&metrics::SYSTEM_PAGING_USAGE, |readings, observer| {
+    u64_metric(&metrics::SYSTEM_PAGING_USAGE, |readings, observer| {
         readings.paging.inspect(|space| observe_states(observer, *space, metrics::PAGING_STATE.name, &[]));
     });
-    fraction(&metrics::SYSTEM_PAGING_UTILIZATION, |readings, observer| {
+    f64_metric(&metrics::SYSTEM_PAGING_UTILIZATION, |readings, observer| {
         readings.paging.and_then(Space::utilization).inspect(|share| observer.observe(*share, &[]));
     });
 
-    whole(&metrics::SYSTEM_FILESYSTEM_USAGE, |readings, observer| {
+    u64_metric(&metrics::SYSTEM_FILESYSTEM_USAGE, |readings, observer| {
         if let Some((mount_point, space)) = &readings.volume {
             observe_states(observer, *space, metrics::FILESYSTEM_STATE.name, &[mounted_at(mount_point)]);
         }
     });
-    whole(&metrics::SYSTEM_FILESYSTEM_LIMIT, |readings, observer| {
+    u64_metric(&metrics::SYSTEM_FILESYSTEM_LIMIT, |readings, observer| {
         if let Some((mount_point, space)) = &readings.volume {
             observer.observe(space.total, &[mounted_at(mount_point)]);
         }
     });
-    fraction(&metrics::SYSTEM_FILESYSTEM_UTILIZATION, |readings, observer| {
+    f64_metric(&metrics::SYSTEM_FILESYSTEM_UTILIZATION, |readings, observer| {
         if let Some((mount_point, space)) = &readings.volume {
             space.utilization().inspect(|share| observer.observe(*share, &[mounted_at(mount_point)]));
         }
     });
 
-    whole(&metrics::SYSTEM_NETWORK_IO, |readings, observer| {
+    u64_metric(&metrics::SYSTEM_NETWORK_IO, |readings, observer| {
         for traffic in &readings.traffic {
             for (direction, bytes) in [("receive", traffic.received), ("transmit", traffic.transmitted)] {
                 let interface = KeyValue::new(metrics::NETWORK_INTERFACE.name, traffic.interface.clone());
@@ -212,15 +212,15 @@ fn observe_readings(meter: &Meter, readings: &MetricSource<ReadingsCache>, leade
             }
         }
     });
-    fraction(&metrics::SYSTEM_UPTIME, |readings, observer| {
+    f64_metric(&metrics::SYSTEM_UPTIME, |readings, observer| {
         readings.uptime.inspect(|seconds| observer.observe(*seconds as f64, &[]));
     });
-    fraction(&metrics::BATTERY_CHARGE, |readings, observer| {
+    f64_metric(&metrics::BATTERY_CHARGE, |readings, observer| {
         for battery in &readings.batteries {
             observer.observe(battery.charge, &battery.attributes);
         }
     });
-    whole(&metrics::POWER_EXTERNAL, |readings, observer| {
+    u64_metric(&metrics::POWER_EXTERNAL, |readings, observer| {
         readings.external_power.inspect(|external| observer.observe(u64::from(*external), &[]));
     });
 }

@@ -53,7 +53,7 @@ pub(super) struct ProcessAggregate {
     last: Option<Instant>,
     /// CPU time of each process at the last sample. The key is the process id and the start time,
     /// because ids are reused.
-    processes: HashMap<(u32, u64), Duration>,
+    last_cpu_times: HashMap<(u32, u64), Duration>,
     figures: ProcessFigures,
     window: Option<Window>,
     utilization: BTreeMap<Role, f64>,
@@ -72,7 +72,7 @@ impl ProcessAggregate {
             cpus: cpus.max(1),
             max_step: interval * MAX_GAP_INTERVALS,
             last: None,
-            processes: HashMap::new(),
+            last_cpu_times: HashMap::new(),
             figures: ProcessFigures::default(),
             window: None,
             utilization: BTreeMap::new(),
@@ -90,10 +90,10 @@ impl ProcessAggregate {
         }
         self.figures.roles.entry(Role::Main).or_default();
 
-        let mut processes = HashMap::with_capacity(members.len());
+        let mut cpu_times = HashMap::with_capacity(members.len());
         for Member { process, role } in members {
-            let key = (process.listed.pid, process.started);
-            let before = match (self.processes.get(&key), step) {
+            let key = (process.entry.pid, process.started);
+            let before = match (self.last_cpu_times.get(&key), step) {
                 (Some(before), _) => *before,
                 (None, Some(step)) if process.age <= step + AGE_RESOLUTION => Duration::ZERO,
                 (None, _) => process.cpu_time,
@@ -102,9 +102,9 @@ impl ProcessAggregate {
             figures.count += 1;
             figures.memory = figures.memory.saturating_add(process.memory);
             figures.cpu_time = figures.cpu_time.saturating_add(process.cpu_time.saturating_sub(before));
-            processes.insert(key, process.cpu_time.max(before));
+            cpu_times.insert(key, process.cpu_time.max(before));
         }
-        self.processes = processes;
+        self.last_cpu_times = cpu_times;
         self.last = Some(at);
         if self.window.is_none() || step.is_some_and(|step| step > self.max_step) {
             self.start_window(at);

@@ -43,7 +43,7 @@ pub(super) fn inspect(pids: &[u32]) -> Vec<Process> {
 fn process(found: &sysinfo::Process) -> Process {
     let text = |text: &OsString| text.to_string_lossy().into_owned();
     Process {
-        listed: ProcessEntry {
+        entry: ProcessEntry {
             pid: found.pid().as_u32(),
             parent: found.parent().map_or(0, Pid::as_u32),
             name: found.name().to_string_lossy().into_owned(),

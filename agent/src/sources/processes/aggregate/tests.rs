@@ -9,7 +9,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 
 fn process(pid: u32, started: u64, age: u64, cpu_millis: u64, memory: u64) -> Process {
     Process {
-        listed: ProcessEntry { pid, parent: 1, name: String::new() },
+        entry: ProcessEntry { pid, parent: 1, name: String::new() },
         exe: None,
         command_line: Vec::new(),
         started,

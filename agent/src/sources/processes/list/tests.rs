@@ -21,7 +21,7 @@ fn own_process_has_details() {
     let own = std::process::id();
     assert!(all().iter().any(|listed| listed.pid == own && listed.parent > 0 && !listed.name.is_empty()));
     let [process] = inspect(&[own, u32::MAX / 2]).try_into().unwrap();
-    assert_eq!(process.listed.pid, own);
+    assert_eq!(process.entry.pid, own);
     assert_eq!(process.exe, std::env::current_exe().ok());
     assert_eq!(process.command_line.len(), std::env::args_os().count());
     assert!(process.started > 0 && process.memory > 0);
