@@ -398,7 +398,7 @@ impl Drop for Peer {
 /// durable queue.
 fn rsyslog(lines: u64, text: &str) {
     let Some(root) = std::env::var_os("RSYSLOG_ROOT") else {
-        println!("rsyslog: left out, RSYSLOG_ROOT is not set");
+        println!("rsyslog: skipped, RSYSLOG_ROOT is not set");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -438,7 +438,7 @@ fn rsyslog(lines: u64, text: &str) {
 /// Prometheus' exporter of host metrics, scraped as often as the agent samples.
 fn node_exporter(time: Duration) {
     let Some(program) = std::env::var_os("NODE_EXPORTER") else {
-        println!("node_exporter: left out, NODE_EXPORTER is not set");
+        println!("node_exporter: skipped, NODE_EXPORTER is not set");
         return;
     };
     let port = free_port();
