@@ -263,8 +263,8 @@ impl Totals {
     }
 }
 
-/// Writes one line, as in `metrics 12 items in 1 request, 2.1 KiB; logs 800 items in 2 requests, 96
-/// KiB`.
+/// Writes one line, as in
+/// `metrics 12 items in 1 request, 2.1 KiB; logs 800 items in 2 requests, 96 KiB`.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
