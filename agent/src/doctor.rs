@@ -1,5 +1,5 @@
-//! `insights-agent doctor`: everything that delivery depends on, looked at from outside, each in one sentence that says it is good, or
-//! what to do. It works with and without a running agent, and changes nothing.
+//! `insights-agent doctor`: checks everything that delivery depends on from outside. Each check has one sentence: what is
+//! ok, or what to do. It works with and without a running agent, and changes nothing.
 
 use std::time::Duration;
 
@@ -18,60 +18,61 @@ use crate::startup::{CommonArgs, StartupError};
 use crate::status::{Health, Status};
 use crate::units::bytes;
 
-/// Longest wait for a connection: what takes longer is no route for anybody who waits at a desk.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Clocks that differ by more make times in dashboards hard to compare, seconds; and signed requests are refused.
-const MOST_SKEW: i64 = 60;
-/// A queue whose oldest data is older is not being delivered, milliseconds.
-const OLD_MS: i64 = 10 * 60 * 1000;
+/// Maximum wait for a connection: a slower route is as good as none for a user who waits.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum clock difference in seconds. A larger one makes times in dashboards hard to compare, and signed requests fail.
+const MAX_SKEW: i64 = 60;
+/// Maximum age of queued data in milliseconds. With older data the queue is not being delivered.
+const MAX_AGE_MS: i64 = 10 * 60 * 1000;
 
-/// What was looked at, and how it is.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub topic: &'static str,
-    /// Whether it is as it should be.
-    pub good: bool,
-    /// How it is; if it is not good, what to do.
+    /// Whether the check passed.
+    #[serde(rename = "good")]
+    pub ok: bool,
+    /// The finding; if the check failed, also what to do.
     pub sentence: String,
 }
 
-/// Collects what was found.
+/// Collects the results.
 #[derive(Debug, Default)]
 struct Report(Vec<Check>);
 
 impl Report {
-    fn add(&mut self, topic: &'static str, good: bool, sentence: impl Into<String>) {
-        self.0.push(Check { topic, good, sentence: sentence.into() });
+    fn add(&mut self, topic: &'static str, ok: bool, sentence: impl Into<String>) {
+        self.0.push(Check { topic, ok, sentence: sentence.into() });
     }
 
-    fn of<T>(&mut self, topic: &'static str, found: Result<T, String>, good: impl FnOnce(T) -> String) {
+    fn of<T>(&mut self, topic: &'static str, found: Result<T, String>, describe: impl FnOnce(T) -> String) {
         match found {
-            Ok(found) => self.add(topic, true, good(found)),
-            Err(bad) => self.add(topic, false, bad),
+            Ok(found) => self.add(topic, true, describe(found)),
+            Err(failure) => self.add(topic, false, failure),
         }
     }
 }
 
-/// What was found as a page of text.
+/// Returns the results as a page of text.
 #[must_use]
 pub fn page(checks: &[Check]) -> String {
     let width = checks.iter().map(|check| check.topic.len()).max().unwrap_or_default();
     let line = |check: &Check| {
-        let mark = if check.good { "good" } else { "LOOK" };
+        let mark = if check.ok { "ok  " } else { "FAIL" };
         // A setting's error has lines of its own.
         let sentence = check.sentence.replace('\n', &format!("\n{:indent$}", "", indent = width + 8));
         format!("{mark}  {:width$}  {sentence}\n", check.topic)
     };
-    let summary = match checks.iter().filter(|check| !check.good).count() {
-        0 => "Everything is as it should be.".to_owned(),
-        1 => "1 line needs a look.".to_owned(),
-        bad => format!("{bad} lines need a look."),
+    let summary = match checks.iter().filter(|check| !check.ok).count() {
+        0 => "All checks passed.".to_owned(),
+        1 => "1 check failed.".to_owned(),
+        failed => format!("{failed} checks failed."),
     };
     format!("{}\n{summary}\n", checks.iter().map(line).collect::<String>())
 }
 
-/// Looks at everything. The only error is that this user has no place for data.
+/// Runs all checks. The only error is that this user has no home folder.
 ///
 /// # Errors
 /// See [`StartupError`].
@@ -96,7 +97,7 @@ pub async fn examine(options: &CommonArgs) -> Result<Vec<Check>, StartupError> {
 
 fn settings(report: &mut Report, loaded: &Result<Loaded, StartupError>) {
     match loaded {
-        Ok(loaded) if loaded.problems.is_empty() => report.add("settings", true, "The settings are without fault."),
+        Ok(loaded) if loaded.problems.is_empty() => report.add("settings", true, "The settings are valid."),
         Ok(loaded) => {
             for problem in &loaded.problems {
                 report.add("settings", false, problem.to_string());
@@ -107,7 +108,7 @@ fn settings(report: &mut Report, loaded: &Result<Loaded, StartupError>) {
     }
 }
 
-/// The status of the running agent, if there is one.
+/// Returns the status of the running agent, if there is one.
 async fn running(report: &mut Report, data: &DataDir) -> Option<Box<Status>> {
     match ask(data, &Request::Status).await {
         Ok(Reply::Status(status)) => {
@@ -115,25 +116,25 @@ async fn running(report: &mut Report, data: &DataDir) -> Option<Box<Status>> {
             if ours == theirs {
                 report.add("agent", status.health != Health::Attention, status.sentence.clone());
             } else {
-                let sentence = "end it, so that the new one starts.";
+                let sentence = "stop it, so that the new version starts.";
                 report.add(
                     "agent",
                     false,
-                    format!("The running agent is version {theirs}, and this is {ours}: {sentence}"),
+                    format!("The running agent is version {theirs}, but this program is {ours}: {sentence}"),
                 );
             }
             Some(status)
         }
         Ok(other) => {
-            report.add("agent", false, format!("The agent gave another answer than its status: {other:?}."));
+            report.add("agent", false, format!("Unexpected answer of the agent: {other:?}."));
             None
         }
         Err(AskError::NotRunning(_)) => {
-            report.add("agent", false, "No agent is running: start it from the menu, or sign in again.");
+            report.add("agent", false, "No agent is running. Start it from the menu, or sign in again.");
             None
         }
         Err(error) => {
-            report.add("agent", false, format!("The agent does not answer: {error}. End it, and start it again."));
+            report.add("agent", false, format!("The agent does not answer: {error}. Stop it, and start it again."));
             None
         }
     }
@@ -142,16 +143,17 @@ async fn running(report: &mut Report, data: &DataDir) -> Option<Box<Status>> {
 fn data_folder(report: &mut Report, data: &DataDir) {
     let folder = data.path().display();
     if !data.path().exists() {
-        return report.add("data folder", true, format!("{folder} is not there yet: no agent has run."));
+        return report.add("data folder", true, format!("{folder} does not exist yet, because no agent has run."));
     }
     let trial = data.path().join(format!("doctor.{}", std::process::id()));
     let written = write_atomically(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
     let free = fs4::statvfs(data.path()).map(|stats| stats.available_space()).unwrap_or_default();
     report.of(
         "data folder",
-        written
-            .map_err(|error| format!("{folder} cannot be written: {error}. Give this user the right, or make room.")),
-        |()| format!("{folder} can be written; {} are free on its disk.", bytes(free)),
+        written.map_err(|error| {
+            format!("{folder} is not writable: {error}. Grant this user write access, or free disk space.")
+        }),
+        |()| format!("{folder} is writable, with {} of free disk space.", bytes(free)),
     );
 }
 
@@ -160,25 +162,25 @@ fn queue(report: &mut Report, data: &DataDir, status: Option<&Status>) {
         Some(status) => Ok(status.queue.clone()),
         None => queue::inspect(&data.queue()),
     };
-    let judged = held.map_err(|error| format!("The queue cannot be read: {error}.")).and_then(|stats| {
+    let judged = held.map_err(|error| format!("Failed to read the queue: {error}.")).and_then(|stats| {
         let age = stats.oldest_unix_ms().map_or(0, |oldest| jiff::Timestamp::now().as_millisecond() - oldest);
-        let waiting = waits(&stats, age);
+        let waiting = describe_queue(&stats, age);
         match stats.problems.first() {
             Some(problem) => Err(problem.clone()),
-            None if age > OLD_MS => {
-                Err(format!("{waiting} It is not being delivered: see the lines of the collector."))
-            }
+            None if age > MAX_AGE_MS => Err(format!("{waiting} It is not being delivered: see the collector checks.")),
             None => Ok(waiting),
         }
     });
     report.of("queue", judged, |waiting| waiting);
 }
 
-fn waits(stats: &QueueStats, age: i64) -> String {
+fn describe_queue(stats: &QueueStats, age: i64) -> String {
     match stats.batches() {
-        0 => "Nothing waits.".to_owned(),
-        1 => format!("1 request waits ({}), for {} s.", bytes(stats.bytes()), age / 1000),
-        batches => format!("{batches} requests wait ({}), the oldest for {} s.", bytes(stats.bytes()), age / 1000),
+        0 => "The queue is empty.".to_owned(),
+        1 => format!("1 request is queued ({}), for {} s.", bytes(stats.bytes()), age / 1000),
+        batches => {
+            format!("{batches} requests are queued ({}), the oldest for {} s.", bytes(stats.bytes()), age / 1000)
+        }
     }
 }
 
@@ -189,7 +191,7 @@ async fn collector(report: &mut Report, settings: &CollectorSettings) {
         ProxyChoice::Address(address) => {
             let found =
                 route(address.host_str().unwrap_or_default(), address.port_or_known_default().unwrap_or(80)).await;
-            report.of("proxy", found, |way| format!("The proxy {address}: {way}"));
+            report.of("proxy", found, |way| format!("Proxy {address}: {way}"));
         }
         ProxyChoice::System => {
             let variables = [
@@ -204,14 +206,14 @@ async fn collector(report: &mut Report, settings: &CollectorSettings) {
             ];
             let set: Vec<&str> = variables.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
             let variables = if set.is_empty() { String::new() } else { format!(" Set: {}.", set.join(", ")) };
-            report.add("proxy", true, format!("The system's proxy is used, if it has one.{variables}"));
+            report.add("proxy", true, format!("The system proxy is used, if there is one.{variables}"));
         }
     }
     for endpoint in endpoints(settings) {
         let url = endpoint.url();
         let found = route(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443)).await;
         match found {
-            // Behind a proxy this machine need not know the name, nor a way.
+            // Behind a proxy this machine needs neither the name nor a route.
             Err(_) if proxied => {}
             found => report.of("route", found, |way| format!("{endpoint}: {way}")),
         }
@@ -221,24 +223,24 @@ async fn collector(report: &mut Report, settings: &CollectorSettings) {
         Err(error) => return report.add("certificates", false, format!("{error}.")),
     };
     if settings.certificate.is_some() || settings.client_certificate.is_some() {
-        report.add("certificates", true, "The files with certificates can be used.");
+        report.add("certificates", true, "The certificate files are valid.");
     }
     let probes = probe(&clients).await;
     for of in &probes {
-        // What is wrong with all three is said once.
+        // A problem of all three signals is reported once.
         if !probes.iter().take_while(|before| before.signal != of.signal).any(|before| before.sentence == of.sentence) {
             report.add("collector", of.ok, format!("{} ({} ms)", of.sentence, of.milliseconds));
         }
     }
     if let Some(skew) = probes.iter().find_map(|probe| probe.clock_skew_seconds) {
         let (seconds, way) = (skew.abs(), if skew < 0 { "behind" } else { "ahead of" });
-        let good = format!("The collector's clock and this machine's differ by {seconds} s.");
-        let bad = format!("The collector's clock is {seconds} s {way} this machine's: set the one that is wrong.");
-        report.add("clock", seconds <= MOST_SKEW, if seconds <= MOST_SKEW { good } else { bad });
+        let fine = format!("The clocks of the collector and this machine differ by {seconds} s.");
+        let skewed = format!("The collector's clock is {seconds} s {way} this machine's. Correct the wrong one.");
+        report.add("clock", seconds <= MAX_SKEW, if seconds <= MAX_SKEW { fine } else { skewed });
     }
 }
 
-/// The addresses that data goes to, each once.
+/// Returns all configured collector addresses, each once.
 fn endpoints(settings: &CollectorSettings) -> Vec<&Endpoint> {
     let own = [&settings.metrics, &settings.traces, &settings.logs, &settings.fallback];
     let mut all = vec![&settings.endpoint];
@@ -250,26 +252,26 @@ fn endpoints(settings: &CollectorSettings) -> Vec<&Endpoint> {
     all
 }
 
-/// Finds a host's addresses, and connects to one.
+/// Resolves a host name, and connects to one of its addresses.
 async fn route(host: &str, port: u16) -> Result<String, String> {
-    // An IPv6 address in a URL has brackets.
+    // In a URL an IPv6 address is in brackets.
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let found = tokio::time::timeout(CONNECT_LIMIT, lookup_host((host, port))).await;
+    let found = tokio::time::timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await;
     let addresses: Vec<_> = match found {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(_)) | Err(_) => {
-            return Err(format!("The name {host} cannot be found. Check the address, the network and the VPN."));
+            return Err(format!("The name {host} cannot be resolved. Check the address, the network and the VPN."));
         }
     };
-    match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(addresses.as_slice())).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(stream)) => {
             let address = stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-            Ok(format!("found at {address}, and connected."))
+            Ok(format!("connected to {address}."))
         }
         Ok(Err(error)) => Err(format!("No connection to {host}:{port}: {error}. Check the address and the firewall.")),
         Err(_) => Err(format!(
             "No connection to {host}:{port} within {} s. Check the network, the VPN and the firewall.",
-            CONNECT_LIMIT.as_secs()
+            CONNECT_TIMEOUT.as_secs()
         )),
     }
 }
@@ -280,7 +282,7 @@ fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
     if found.is_empty() {
         let looked: Vec<String> = user_data.iter().map(|path| path.display().to_string()).collect();
         let sentence = format!(
-            "There are no log folders of io.Connect in {}. If it writes them elsewhere, name the place in `connect.user_data`.",
+            "No io.Connect log folders found in {}. If io.Connect writes its logs elsewhere, set `connect.user_data`.",
             looked.join(", ")
         );
         return report.add("logs", false, sentence);
@@ -293,16 +295,16 @@ fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
         });
         report.of(
             "logs",
-            files.map_err(|error| format!("{path} cannot be read: {error}. Give this user the right to read it.")),
-            |files| format!("{path} can be read: {files} log files."),
+            files.map_err(|error| format!("{path} is not readable: {error}. Grant this user read access.")),
+            |files| format!("{path} is readable, with {files} log files."),
         );
     }
     let consent = Consent::load(&data.consent());
     let shared: Vec<String> =
         LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).map(|kind| kind.name().to_owned()).collect();
     let sentence = match shared.as_slice() {
-        [] => "No logs are shared, so none are read.".to_owned(),
-        shared => format!("Shared: the logs of {}.", shared.join(" and ")),
+        [] => "No logs are shared, so no log files are read.".to_owned(),
+        shared => format!("Shared: {} logs.", shared.join(" and ")),
     };
     report.add("sharing", true, sentence);
 }
@@ -311,11 +313,11 @@ fn start(report: &mut Report) {
     let topic = "autostart";
     match autostart::is_on() {
         _ if autostart::is_on_for_all() => {
-            report.add(topic, true, "The tray program starts with every user's session on this machine.");
+            report.add(topic, true, "The tray program starts for all users of this machine.");
         }
-        Ok(true) => report.add(topic, true, "The tray program starts with this user's session."),
+        Ok(true) => report.add(topic, true, "The tray program starts when this user signs in."),
         Ok(false) => {
-            let sentence = "The tray program does not start with this user's session: switch it on in its window, or set \
+            let sentence = "The tray program does not start when this user signs in. Turn it on in its window, or set \
                             `policy.autostart`.";
             report.add(topic, false, sentence);
         }
@@ -323,7 +325,7 @@ fn start(report: &mut Report) {
             report.add(
                 topic,
                 false,
-                format!("Whether the tray program starts with the session is not known: {error}."),
+                format!("Failed to find out whether the tray program starts at sign-in: {error}."),
             );
         }
     }

@@ -1,10 +1,10 @@
-//! A diagnostics bundle: what support needs to find out why an agent does not do what it should, as a ZIP file that the
-//! user can look into before giving it away, and before it is written.
+//! The support bundle: a ZIP file with what support needs to find a fault. The user can read it before it is saved.
 //!
-//! In it are the status, what `doctor` finds, the settings without secrets, what the queue holds in figures, the names of log
-//! folders and files with their sizes, and the agent's own log. No log line of io.Connect, no queued data, no history of use.
-//! All of it is redacted as log records are, so that neither the user's name nor what looks like a secret is in it; each piece
-//! has a limit.
+//! **Contents:** the status, the results of `doctor`, the settings without secrets, the queue's statistics, names and sizes of
+//! log folders and files, and the agent's own log.
+//!
+//! **Invariants:** no log line of io.Connect, no queued data and no usage history is included. Every file is redacted like log
+//! records, so it contains neither the user's name nor known forms of secrets, and has a maximum size.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -25,64 +25,64 @@ use crate::redaction::{Redactor, UserIdentity};
 use crate::startup::{CommonArgs, StartupError};
 use crate::{status, units};
 
-/// Longest piece: some days of the agent's own log, of which the end is taken; others are far smaller.
-const LONGEST: usize = 1 << 20;
-/// Most files of the agent's log: those that it keeps.
-const MOST_LOGS: usize = 4;
-/// Most log files of a folder that are named.
-const MOST_FILES: usize = 200;
+/// Maximum size of a file in the bundle, bytes: the last days of the agent's own log. Other files are far smaller.
+const MAX_FILE_BYTES: usize = 1 << 20;
+/// Maximum files of the agent's own log: as many as it keeps.
+const MAX_PROGRAM_LOGS: usize = 4;
+/// Maximum log files of a folder that are listed.
+const MAX_LISTED_FILES: usize = 200;
 
-/// Why a bundle cannot be made.
+/// Why a bundle cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// There is no place for settings or data.
+    /// This user has no home folder.
     #[error(transparent)]
     Startup(#[from] StartupError),
-    /// The file.
-    #[error("the bundle cannot be written to {}: {error}", path.display())]
+    /// The file cannot be written.
+    #[error("failed to write the bundle to {}: {error}", path.display())]
     Write {
-        /// Where it should be.
+        /// Path of the bundle.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// The archive.
-    #[error("the bundle cannot be put together: {0}")]
+    /// The archive cannot be created.
+    #[error("failed to create the bundle: {0}")]
     Archive(#[from] ZipError),
 }
 
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Piece {
-    /// Its name, as in `status.txt`.
+pub struct BundleFile {
+    /// Its name, for example `status.txt`.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
-/// A name for a bundle that is made now.
+/// Returns the default name of a bundle that is created now.
 #[must_use]
 pub fn file_name() -> String {
     format!("insights-agent-{}.zip", jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S"))
 }
 
-/// Puts a bundle together, from a running agent if there is one.
+/// Collects the files of a bundle, from the running agent if there is one.
 ///
 /// # Errors
-/// When this user has no place for data.
-pub async fn collect(options: &CommonArgs) -> Result<Vec<Piece>, BundleError> {
+/// When this user has no home folder.
+pub async fn collect(options: &CommonArgs) -> Result<Vec<BundleFile>, BundleError> {
     let data = options.data()?;
     let loaded = options.settings(true);
     let reply = ask(&data, &Request::Status).await;
     let checks = doctor::examine(options).await?;
-    let mut pieces = Vec::new();
-    let mut put = |name: &str, text: String| pieces.push(Piece { name: name.to_owned(), text });
+    let mut files = Vec::new();
+    let mut put = |name: &str, text: String| files.push(BundleFile { name: name.to_owned(), text });
     match &reply {
         Ok(Reply::Status(status)) => {
             put("status.txt", status::page(status));
             put("status.json", serde_json::to_string_pretty(status).unwrap_or_default());
         }
-        Ok(other) => put("status.txt", format!("The agent gave another answer: {other:?}\n")),
+        Ok(other) => put("status.txt", format!("Unexpected answer of the agent: {other:?}\n")),
         Err(error) => put("status.txt", format!("{error}\n")),
     }
     put("doctor.txt", doctor::page(&checks));
@@ -105,29 +105,29 @@ pub async fn collect(options: &CommonArgs) -> Result<Vec<Piece>, BundleError> {
     put("machine.txt", machine());
     let logs = data.program_log();
     let folder = logs.parent().map(std::fs::read_dir).and_then(Result::ok);
-    for entry in folder.into_iter().flatten().filter_map(Result::ok).take(MOST_LOGS) {
+    for entry in folder.into_iter().flatten().filter_map(Result::ok).take(MAX_PROGRAM_LOGS) {
         if let Ok(text) = end_of(&entry.path()) {
             put(&format!("log/{}", entry.file_name().to_string_lossy()), text);
         }
     }
     let redactor = Redactor::new(&redaction, &UserIdentity::current());
-    for piece in &mut pieces {
-        piece.text.truncate(piece.text.floor_char_boundary(LONGEST));
-        piece.text = redactor.redact(&piece.text).into_owned();
+    for file in &mut files {
+        file.text.truncate(file.text.floor_char_boundary(MAX_FILE_BYTES));
+        file.text = redactor.redact(&file.text).into_owned();
     }
-    Ok(pieces)
+    Ok(files)
 }
 
 /// Writes a bundle.
 ///
 /// # Errors
-/// See [`BundleError`]; a file that was begun is left behind.
-pub fn write(file: &Path, pieces: &[Piece]) -> Result<(), BundleError> {
+/// See [`BundleError`]. An incomplete file is left behind.
+pub fn write(file: &Path, files: &[BundleFile]) -> Result<(), BundleError> {
     let failed = |error| BundleError::Write { path: file.to_owned(), error };
     let mut zip = ZipWriter::new(File::create_new(file).map_err(failed)?);
-    for piece in pieces {
-        zip.start_file(piece.name.as_str(), SimpleFileOptions::default())?;
-        zip.write_all(piece.text.as_bytes()).map_err(failed)?;
+    for file in files {
+        zip.start_file(file.name.as_str(), SimpleFileOptions::default())?;
+        zip.write_all(file.text.as_bytes()).map_err(failed)?;
     }
     zip.finish()?.sync_all().map_err(failed)
 }
@@ -148,11 +148,11 @@ fn log_folders(loaded: &Loaded) -> String {
     let mut text = String::new();
     let roots = folders::user_data(&loaded.settings.connect);
     for root in &roots {
-        _ = writeln!(text, "looked in {}", root.display());
+        _ = writeln!(text, "searched {}", root.display());
     }
     for folder in folders::log_folders(&roots) {
         _ = writeln!(text, "\n{} ({})", folder.path.display(), folder.kind);
-        for file in folders::log_files(&folder.path).unwrap_or_default().into_iter().take(MOST_FILES) {
+        for file in folders::log_files(&folder.path).unwrap_or_default().into_iter().take(MAX_LISTED_FILES) {
             let size = file.metadata().map_or_else(|error| error.to_string(), |of| units::bytes(of.len()));
             _ = writeln!(text, "  {}  {size}", file.file_name().unwrap_or_default().to_string_lossy());
         }
@@ -162,7 +162,7 @@ fn log_folders(loaded: &Loaded) -> String {
 
 fn end_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let (length, most) = (file.metadata()?.len(), LONGEST as u64);
+    let (length, most) = (file.metadata()?.len(), MAX_FILE_BYTES as u64);
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;

@@ -18,7 +18,7 @@ use insights_agent::paths::DataDir;
 use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::preview::{self, Latest};
 use insights_agent::startup::CommonArgs;
-use insights_agent::support_bundle::{self, Piece};
+use insights_agent::support_bundle::{self, BundleFile};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tauri::{Manager, State, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
@@ -54,7 +54,7 @@ struct WindowState {
     loaded: Loaded,
     redactor: Redactor,
     /// The bundle that the user has previewed: saving must write the same files.
-    bundle: Mutex<Vec<Piece>>,
+    bundle: Mutex<Vec<BundleFile>>,
 }
 
 /// Shows the window until it is closed.
@@ -160,7 +160,7 @@ fn redact(state: State<'_, WindowState>, text: &str) -> Result<Redacted, String>
 
 /// Collects a support bundle and returns its files, so that the user can read them before saving.
 #[tauri::command]
-async fn preview_bundle(state: State<'_, WindowState>) -> Result<Vec<Piece>, String> {
+async fn preview_bundle(state: State<'_, WindowState>) -> Result<Vec<BundleFile>, String> {
     let pieces = support_bundle::collect(&state.options).await.map_err(|error| error.to_string())?;
     state.bundle.lock().clone_from(&pieces);
     Ok(pieces)

@@ -407,8 +407,8 @@ fn signal_with_own_destination_goes_there() {
     let agent = env.start();
     let _ = env.status();
     let _ = env.ok(&["logs", "share", "on"]);
-    assert_eq!(env.ok(&["emit", "span", "com.example.own-way"]).trim(), "Taken.");
-    assert_eq!(env.ok(&["emit", "log", "as JSON"]).trim(), "Taken.");
+    assert_eq!(env.ok(&["emit", "span", "com.example.own-way"]).trim(), "Accepted.");
+    assert_eq!(env.ok(&["emit", "log", "as JSON"]).trim(), "Accepted.");
     wait_for_metrics(&backend, "json");
     wait_for("the span and the log record", || {
         let written = backend.written();

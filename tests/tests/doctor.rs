@@ -36,10 +36,10 @@ fn doctor_reports_ok_when_everything_works() {
     };
     for (topic, part) in [
         ("version", "insights-agent"),
-        ("settings", "without fault"),
+        ("settings", "valid"),
         ("agent", "Delivering"),
-        ("data folder", "can be written"),
-        ("queue", "wait"),
+        ("data folder", "is writable"),
+        ("queue", "queue"),
         ("route", "connected"),
         ("clock", "differ by"),
         ("logs", "1 log files"),
@@ -49,7 +49,7 @@ fn doctor_reports_ok_when_everything_works() {
     }
     assert_eq!(good("collector", "accepts logs"), 3);
     let people = text(&env.run(&["doctor"]).stdout);
-    assert!(people.contains("good  collector    "), "{people}");
+    assert!(people.contains("ok    collector    "), "{people}");
     assert!(agent.stop());
 }
 
@@ -65,7 +65,7 @@ fn doctor_explains_faults_and_changes_nothing() {
     for (topic, part) in [
         ("agent", "No agent is running"),
         ("collector", "connection was refused. Start the collector there"),
-        ("logs", "There are no log folders of io.Connect in /nowhere"),
+        ("logs", "No io.Connect log folders found in /nowhere"),
     ] {
         let lines = lines(&env, topic);
         assert!(lines.len() == 1 && !lines[0].0 && lines[0].1.contains(part), "{topic}: {lines:?}");

@@ -199,7 +199,7 @@ fn pause_stops_everything_and_loses_nothing() {
     let agent = env.start();
     env.write("application.log", "[2026-11-23T08:18:11.936] [INFO] default - first\n");
     wait_for("the first line", || receiver.lines().iter().any(|line| line.body == "first").then_some(()));
-    assert!(env.ok(&["pause", "one-hour"]).starts_with("Nothing is measured, read or sent until "));
+    assert!(env.ok(&["pause", "one-hour"]).starts_with("Paused until "));
     assert!(agent.stop());
 
     let agent = env.start();

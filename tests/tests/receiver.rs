@@ -176,7 +176,7 @@ fn emit_delivers_items_of_scripts() {
         &failed,
     ] {
         let words = [&["emit", "--service", "blotter", "-a", "desk=FX"], words].concat();
-        assert_eq!(env.ok(&words).trim(), "Taken.", "{words:?}");
+        assert_eq!(env.ok(&words).trim(), "Accepted.", "{words:?}");
     }
     let written = wait_for("all items", || {
         let written = backend.written();
@@ -293,7 +293,7 @@ fn connect_setup_points_io_connect_at_agent() {
     assert!(said.contains("The running agent") && said.contains("`insights.enabled` is false"), "{said}");
     let refused = post(&address, "/v1/traces", b"{\"resourceSpans\":[]}");
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
-    assert_eq!(env.ok(&["emit", "span", "com.example.known"]).trim(), "Taken.");
+    assert_eq!(env.ok(&["emit", "span", "com.example.known"]).trim(), "Accepted.");
     assert!(agent.stop());
 }
 

@@ -32,10 +32,7 @@ fn redact_prints_file_as_it_would_be_sent() {
         .replace("jdoe", "[user]")
         .replace("[2026-11-23T08:18:10.937]", "(not sent, filtered) [2026-11-23T08:18:10.937]");
     assert_eq!(text(&output.stdout), shown);
-    assert_eq!(
-        text(&output.stderr),
-        "4 records; hidden in them: 2\n  credentials: 1\n  user: 1\nnot sent, filtered: 1\n"
-    );
+    assert_eq!(text(&output.stderr), "4 records, 2 redactions\n  credentials: 1\n  user: 1\nnot sent, filtered: 1\n");
 }
 
 /// Guarantees: reads standard input, and prints changed records as JSON.
@@ -63,5 +60,5 @@ fn redact_prints_standard_input_as_json() {
 fn redact_fails_when_file_is_missing() {
     let output = test_env().run(&["redact", "no-such-file.log"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no-such-file.log cannot be read"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("failed to read no-such-file.log"), "{}", text(&output.stderr));
 }

@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong, and what to do.
+//! `doctor`: checks everything that delivery depends on.
 
 use std::process::ExitCode;
 
@@ -10,11 +10,11 @@ use super::block_on;
 /// `doctor`.
 pub(super) fn doctor(common: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let checks = block_on(async { Ok(examine(common).await?) })?;
-    let all_good = checks.iter().all(|check| check.good);
+    let all_ok = checks.iter().all(|check| check.ok);
     if json {
         println!("{}", serde_json::to_string_pretty(&checks)?);
     } else {
         print!("{}", page(&checks));
     }
-    Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,4 +1,4 @@
-//! `emit`: one signal of one's own, from a script or a shortcut, through the running agent's receiver.
+//! `emit`: sends one signal of your own, for example from a script, through the receiver of the running agent.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,60 +23,60 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 
-use super::block_on;
+use super::{block_on, unexpected};
 
-/// Longest wait for the agent, which answers once the signal is on disk.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Maximum wait for the agent, which answers once the signal is on disk.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Emit {
     #[command(subcommand)]
     what: What,
-    /// `service.name`: who says it.
+    /// `service.name` of the sender.
     #[arg(long, global = true, default_value = "insights-agent emit")]
     service: String,
-    /// An attribute, as in `desk=FX`; can be given several times.
+    /// Attribute, for example `desk=FX`. Repeatable.
     #[arg(long = "attribute", short = 'a', global = true, value_name = "KEY=VALUE", value_parser = pair)]
     attributes: Vec<(String, String)>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Something that has happened: a log record with a name. Taken while the logs of applications are shared.
+    /// Send an event: a log record with a name. Accepted while application logs are shared.
     Event {
-        /// Its name, as in `com.example.order.sent`.
+        /// Name of the event, for example `com.example.order.sent`.
         name: String,
-        /// What it says to people.
+        /// Text for people.
         #[arg(long)]
         body: Option<String>,
     },
-    /// A log record. Taken while the logs of applications are shared.
+    /// Send a log record. Accepted while application logs are shared.
     Log {
-        /// What it says.
+        /// Text of the record.
         text: String,
-        /// How serious it is.
+        /// Severity.
         #[arg(long, value_enum, default_value_t = Level::Info)]
         severity: Level,
     },
-    /// A measurement: the value of a gauge.
+    /// Send a measurement: the value of a gauge.
     Metric {
-        /// Its name, as in `com.example.orders.open`.
+        /// Name of the metric, for example `com.example.orders.open`.
         name: String,
-        /// Its value.
+        /// Value.
         #[arg(allow_negative_numbers = true)]
         value: f64,
-        /// Its unit, in UCUM's letters, as in `By`, `s`, `{order}`.
+        /// Unit in UCUM notation, for example `By`, `s`, `{order}`.
         #[arg(long, default_value = "")]
         unit: String,
     },
-    /// A span that ends now.
+    /// Send a span that ends now.
     Span {
-        /// Its name.
+        /// Name of the span.
         name: String,
-        /// How long it was, as in `250ms`.
+        /// Duration, for example `250ms`.
         #[arg(long, default_value = "0s")]
         duration: jiff::SignedDuration,
-        /// It failed, and why.
+        /// Marks the span as failed, with this message.
         #[arg(long)]
         error: Option<String>,
     },
@@ -93,24 +93,28 @@ enum Level {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("an attribute is written as KEY=VALUE")?;
-    if key.is_empty() { Err("an attribute has a key".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
+    let (key, value) = text.split_once('=').ok_or("write an attribute as KEY=VALUE")?;
+    if key.is_empty() {
+        Err("the key of the attribute is empty".to_owned())
+    } else {
+        Ok((key.to_owned(), value.to_owned()))
+    }
 }
 
-/// `emit`.
+/// Sends the signal.
 pub(super) fn emit(common: &CommonArgs, emit: &Emit) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let token = common.settings(true)?.settings.receiver.token;
     let (signal, payload) = request(emit);
     block_on(async {
         let reply = ask(&data, &Request::Status).await?;
-        let Reply::Status(status) = reply else { bail!("the agent gave another answer: {reply:?}") };
+        let Reply::Status(status) = reply else { bail!(unexpected(&reply)) };
         let Some(address) = status.receiver.and_then(|receiver| receiver.http) else {
-            bail!("the agent takes nothing: its receiver is off (receiver.enabled) or cannot listen");
+            bail!("the receiver of the agent is off (receiver.enabled), or cannot listen");
         };
         install_crypto_provider();
-        // A proxy is for other machines.
-        let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
+        // A proxy must not be used for this machine.
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
         let post = client.post(format!("{address}{}", signal.http_path()));
         let mut post = post.header("content-type", "application/x-protobuf").body(payload);
         if let Some(token) = token {
@@ -118,16 +122,16 @@ pub(super) fn emit(common: &CommonArgs, emit: &Emit) -> anyhow::Result<ExitCode>
         }
         let response = post.send().await.context("the agent does not answer")?;
         let status = response.status();
-        let body = response.bytes().await.context("the agent's answer was cut")?;
+        let body = response.bytes().await.context("the answer of the agent was incomplete")?;
         if !status.is_success() {
             let why = tonic_types::Status::decode(body).map(|status| status.message).unwrap_or_default();
-            bail!("not taken: {why}");
+            bail!("rejected: {why}");
         }
-        // The three answers are alike.
-        let answer = ExportLogsServiceResponse::decode(body).context("the agent's answer is none of OTLP")?;
+        // The answers of all three signals have the same fields.
+        let answer = ExportLogsServiceResponse::decode(body).context("the answer of the agent is not OTLP")?;
         match answer.partial_success.filter(|partial| partial.rejected_log_records > 0) {
-            Some(partial) => bail!("not taken: {}", partial.error_message),
-            None => println!("Taken."),
+            Some(partial) => bail!("rejected: {}", partial.error_message),
+            None => println!("Accepted."),
         }
         Ok(ExitCode::SUCCESS)
     })

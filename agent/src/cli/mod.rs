@@ -1,16 +1,22 @@
-//! The command line: what can be asked for, and the way from an error to a sentence and an exit code.
+//! The command line: one module for each command, and how an error becomes a sentence and an exit code.
 //!
-//! Exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong; 3 no agent is running.
+//! Exit codes: 0 success; 1 failure; 2 the settings or the command line are invalid; 3 no agent is running.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod ask;
+mod bundle;
+mod config;
 mod connect;
+mod delete_data;
 mod doctor;
 mod emit;
+mod logs;
+mod pause;
+mod queue;
 mod redact;
 mod run;
-mod settings;
+mod status;
+mod stop;
 mod usage;
 
 use std::future::Future;
@@ -21,12 +27,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use insights_agent::config::ConfigError;
 use insights_agent::consent::LogKind;
-use insights_agent::control::AskError;
+use insights_agent::control::{AskError, Reply};
 use insights_agent::debug_collector::Format;
 use insights_agent::pause::PauseFor;
 use insights_agent::startup::CommonArgs;
 
-/// Desktop observability agent for io.Connect: host metrics and, once shared, logs, as OTLP to your collector.
+/// Desktop observability agent for io.Connect: sends metrics and, once shared, logs to your OpenTelemetry collector.
 #[derive(Debug, Parser)]
 #[command(name = "insights-agent", version, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -38,91 +44,91 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Collect and deliver until ended (Ctrl-C, SIGTERM, logoff).
+    /// Run the agent until Ctrl-C, SIGTERM or sign-out.
     Run,
-    /// Let the running agent end, and wait until it has.
+    /// Stop the running agent, and wait until it has stopped.
     Stop,
-    /// Delete everything that the agent keeps for this user: the queue, the history, the consent record and the settings.
+    /// Delete everything that the agent stores for this user: queue, usage history, consent record and settings.
     DeleteData,
-    /// Show how the running agent is.
+    /// Show the status of the running agent.
     Status {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Measure, read and send nothing for a while, or go on.
+    /// Pause the agent, or resume it. While paused, it does not measure, read or send anything.
     Pause {
-        /// Until when.
+        /// How long.
         #[arg(value_enum)]
         until: Until,
     },
-    /// Show how this user used apps today: kept on this machine, for seven days.
+    /// Show which apps this user used today. The history of seven days stays on this machine.
     Usage {
-        /// The last seven days instead.
+        /// Show the last seven days.
         #[arg(long)]
         week: bool,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long, conflicts_with = "delete")]
         json: bool,
-        /// Delete what is kept.
+        /// Delete the history.
         #[arg(long, conflicts_with = "week")]
         delete: bool,
     },
-    /// Show what the queue holds, also when no agent runs.
+    /// Show what the queue holds. Works without a running agent.
     Queue {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Look at everything that delivery depends on: each line says good, or what to do.
+    /// Check everything that delivery depends on. Each line says ok, or what to do.
     Doctor {
-        /// As JSON, for scripts.
+        /// Print JSON, for scripts.
         #[arg(long)]
         json: bool,
     },
-    /// Save a diagnostics bundle for support: a ZIP file without log lines, queued data or secrets.
+    /// Save a support bundle: a ZIP file without log lines, queued data or secrets.
     Bundle {
-        /// The file; by default one in this folder, named after the time.
+        /// The file; by default one in the current folder, named after the current time.
         file: Option<PathBuf>,
-        /// Print what would be in it, and save nothing.
+        /// Print what the bundle would contain, without saving it.
         #[arg(long, conflicts_with = "file")]
         preview: bool,
     },
-    /// Look at the settings.
+    /// Show and check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Sharing of io.Connect's log files.
+    /// Share io.Connect's log files.
     #[command(subcommand)]
     Logs(LogsCommand),
-    /// Show what would be sent of a log file: what is hidden in it, what is left out.
+    /// Show what would be sent of a log file, and what would be redacted or dropped.
     Redact {
         /// The file; `-` for standard input.
         file: PathBuf,
-        /// As JSON, a record a line.
+        /// Print one JSON object per record.
         #[arg(long)]
         json: bool,
-        /// Only records in which something is hidden, or that are left out.
+        /// Show only records that are redacted or dropped.
         #[arg(long)]
         only_changed: bool,
     },
-    /// Send an event, a log record, a metric or a span of one's own through the running agent.
+    /// Send an event, log record, metric or span of your own through the running agent.
     Emit(emit::Emit),
-    /// What io.Connect is told of this agent.
+    /// Set up io.Connect to send to this agent.
     #[command(subcommand)]
     Connect(connect::Connect),
-    /// A small OTLP receiver on this machine that prints what arrives: for trying out and for tests.
+    /// Run a small OTLP receiver on this machine that prints what arrives, for trials and tests.
     Collector(CollectorArguments),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Every setting with its value and where it comes from; secrets are masked.
+    /// Show every setting with its value and origin. Secrets are masked.
     Show {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Say what is wrong with the settings, if anything.
+    /// Check the settings, and show every problem.
     Check,
     /// Print the JSON Schema of the settings file, for editors.
     Schema,
@@ -130,17 +136,17 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum LogsCommand {
-    /// Share log files, stop sharing them, or show what is shared.
+    /// Start or stop sharing log files, or show what is shared.
     Share {
         /// `on`, `off` or `status`.
         decision: Share,
-        /// Only these logs.
+        /// Change only this kind of logs.
         #[arg(long, value_enum)]
         only: Option<Kind>,
     },
-    /// The folders with io.Connect's log files on this machine.
+    /// Show the folders with io.Connect's log files on this machine.
     Folders {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -150,7 +156,7 @@ enum LogsCommand {
 enum Share {
     /// Log lines written from now on are sent to the collector.
     On,
-    /// Nothing is read any more, and what waits is deleted.
+    /// Log files are no longer read, and queued records are deleted.
     Off,
     /// Show what is shared.
     Status,
@@ -179,9 +185,9 @@ impl From<Until> for PauseFor {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// What the io.Connect platform writes of itself.
+    /// Log files of the io.Connect platform.
     Platform,
-    /// What the applications write.
+    /// Log files of io.Connect applications.
     Applications,
 }
 
@@ -197,24 +203,24 @@ impl Kind {
 
 #[derive(Debug, Args)]
 struct CollectorArguments {
-    /// Loopback address for OTLP/gRPC; port 0 takes a free one.
+    /// Loopback address for OTLP/gRPC; port 0 picks a free port.
     #[arg(long, default_value = "127.0.0.1:4317")]
     grpc: SocketAddr,
-    /// Loopback address for OTLP/HTTP; port 0 takes a free one.
+    /// Loopback address for OTLP/HTTP; port 0 picks a free port.
     #[arg(long, default_value = "127.0.0.1:4318")]
     http: SocketAddr,
-    /// How to print what arrives.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Print::Text)]
     format: Print,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Print {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line for each record, data point and span.
+    /// One JSON object per line for each record, data point and span.
     Json,
-    /// Only how many.
+    /// Totals only.
     Count,
 }
 
@@ -228,7 +234,7 @@ impl From<Print> for Format {
     }
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let Arguments { common, command } = arguments;
     let result = match command {
@@ -236,24 +242,24 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Command::Collector(options) => run::collector(&options),
         Command::Emit(what) => emit::emit(&common, &what),
         Command::Connect(connect::Connect::Setup(setup)) => connect::setup(&common, &setup),
-        Command::Stop => ask::stop(&common),
-        Command::DeleteData => ask::delete_data(&common),
-        Command::Status { json } => ask::status(&common, json),
-        Command::Pause { until } => ask::pause(&common, until.into()),
+        Command::Stop => stop::stop(&common),
+        Command::DeleteData => delete_data::delete(&common),
+        Command::Status { json } => status::show(&common, json),
+        Command::Pause { until } => pause::pause(&common, until.into()),
         Command::Usage { delete: true, .. } => usage::delete(&common),
         Command::Usage { week, json, .. } => usage::show(&common, week, json),
-        Command::Queue { json } => ask::queue(&common, json),
+        Command::Queue { json } => queue::show(&common, json),
         Command::Redact { file, json, only_changed } => redact::redact(&common, &file, json, only_changed),
         Command::Doctor { json } => doctor::doctor(&common, json),
-        Command::Bundle { file, preview } => ask::bundle(&common, file, preview),
-        Command::Config(ConfigCommand::Show { json }) => settings::show(&common, json),
-        Command::Config(ConfigCommand::Check) => settings::check(&common),
-        Command::Config(ConfigCommand::Schema) => settings::schema(),
-        Command::Logs(LogsCommand::Share { decision: Share::Status, .. }) => ask::sharing(&common),
+        Command::Bundle { file, preview } => bundle::bundle(&common, file, preview),
+        Command::Config(ConfigCommand::Show { json }) => config::show(&common, json),
+        Command::Config(ConfigCommand::Check) => config::check(&common),
+        Command::Config(ConfigCommand::Schema) => config::schema(),
+        Command::Logs(LogsCommand::Share { decision: Share::Status, .. }) => logs::show_sharing(&common),
         Command::Logs(LogsCommand::Share { decision, only }) => {
-            ask::share(&common, &Kind::kinds(only), decision == Share::On)
+            logs::share(&common, &Kind::kinds(only), decision == Share::On)
         }
-        Command::Logs(LogsCommand::Folders { json }) => ask::folders(&common, json),
+        Command::Logs(LogsCommand::Folders { json }) => logs::show_folders(&common, json),
     };
     match result {
         Ok(code) => code,
@@ -281,7 +287,12 @@ fn sentence(error: &anyhow::Error) -> String {
     }
 }
 
-/// Runs a future on a runtime of one thread, which is all that the agent needs.
+/// The error for an answer that does not fit the request.
+fn unexpected(reply: &Reply) -> String {
+    format!("unexpected answer of the agent: {reply:?}")
+}
+
+/// Runs a future on a runtime with one thread, which is all that the agent needs.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(future)

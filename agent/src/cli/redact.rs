@@ -1,4 +1,4 @@
-//! `redact`: what would be sent of a file.
+//! `redact`: shows what would be sent of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read, Write};
@@ -10,8 +10,8 @@ use insights_agent::redaction::{Redactor, UserIdentity};
 use insights_agent::sources::logs::preview::{Preview, preview};
 use insights_agent::startup::CommonArgs;
 
-/// Larger files are refused: all of a file is held in memory, and log files are rotated long before that.
-const MOST_BYTES: u64 = 256 << 20;
+/// Maximum size of the file, which is held in memory. Log files are rotated long before that.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Prints the records of a file as they would be sent; `-` is standard input.
 pub(super) fn redact(common: &CommonArgs, file: &Path, json: bool, only_changed: bool) -> anyhow::Result<ExitCode> {
@@ -46,14 +46,14 @@ pub(super) fn redact(common: &CommonArgs, file: &Path, json: bool, only_changed:
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
-        std::io::stdin().take(MOST_BYTES + 1).read_to_end(&mut bytes).context("standard input cannot be read")?;
+        std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes).context("failed to read standard input")?;
     } else {
-        let cannot = || format!("{} cannot be read", file.display());
+        let cannot = || format!("failed to read {}", file.display());
         let input = std::fs::File::open(file).with_context(cannot)?;
-        input.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
+        input.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
     }
-    if bytes.len() as u64 > MOST_BYTES {
-        bail!("the file is larger than {} MiB; give a part of it", MOST_BYTES >> 20);
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("the file is larger than {} MiB; use a part of it", MAX_BYTES >> 20);
     }
     Ok(bytes)
 }
@@ -80,7 +80,7 @@ impl Totals {
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sum: u64 = self.hidden.values().sum();
-        write!(f, "{} records; hidden in them: {sum}", self.records)?;
+        write!(f, "{} records, {sum} redactions", self.records)?;
         for (rule, times) in &self.hidden {
             write!(f, "\n  {rule}: {times}")?;
         }

@@ -1,4 +1,4 @@
-//! The programs that run until they are ended: the agent and the embedded collector.
+//! `run` and `collector`: the commands that run until they are stopped.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,13 +18,13 @@ pub(super) fn agent(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     priority::lower();
     let data = common.data()?;
     let loaded = common.settings(true)?;
-    // Asked, taken and given back before the log is opened: a second agent must not turn over the log of the first.
+    // Checked before the log is opened: a second agent must not rotate the log of the first.
     if block_on(async { Ok(is_running(&data).await) })? {
         return Err(LockError::Taken(data.path().to_owned()).into());
     }
     drop(data.take()?);
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
-        tracing::error!(%error, "the agent's log cannot be opened");
+        tracing::error!("failed to open the agent's log: {error:#}");
     }
     block_on(async {
         Box::pin(Service::run(common.clone(), data, loaded, Headless)).await?;
@@ -42,17 +42,15 @@ pub(super) fn collector(arguments: &CollectorArguments) -> anyhow::Result<ExitCo
             colour: std::io::stdout().is_terminal(),
         };
         let collector = debug_collector::bind(&options).await?;
+        eprintln!("A small collector for trials and tests. It stores nothing and accepts data from this machine only.");
         eprintln!(
-            "A small collector for trying out and for tests: it keeps nothing and takes data from this machine only."
-        );
-        eprintln!(
-            "OTLP/gRPC at http://{}, OTLP/HTTP at http://{}. Ctrl-C ends it.",
+            "OTLP/gRPC at http://{}, OTLP/HTTP at http://{}. Stop it with Ctrl-C.",
             collector.grpc_addr(),
             collector.http_addr()
         );
         let ended = shutdown_signal()?;
         let print = |line: &str| {
-            // Nobody reads any more: the end of the pipe ends the printing, not the program.
+            // A closed pipe ends the printing, not the program.
             let _ = writeln!(std::io::stdout(), "{line}");
         };
         let totals = collector.run(print, ended).await;

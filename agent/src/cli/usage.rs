@@ -1,4 +1,4 @@
-//! `usage`: the history of the last days.
+//! `usage`: the usage history of the last days.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use insights_agent::control::{AskError, Reply, Request, ask};
 use insights_agent::startup::CommonArgs;
 use insights_agent::usage::{DAYS, Day, Usage};
 
-use super::block_on;
+use super::{block_on, unexpected};
 
-/// Shows it: the running agent's, else what was kept.
+/// Prints the history: of the running agent, or the stored one.
 pub(super) fn show(common: &CommonArgs, week: bool, json: bool) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let days = if week { DAYS } else { 1 };
     let day = match block_on(async { Ok(ask(&data, &Request::Usage { days }).await) })? {
         Ok(Reply::Usage(day)) => day,
-        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
+        Ok(reply) => bail!(unexpected(&reply)),
         Err(AskError::NotRunning(_)) => Usage::load(&data.usage()).total(jiff::ZonedDateTime::now().date(), days),
         Err(error) => return Err(error.into()),
     };
@@ -28,12 +28,12 @@ pub(super) fn show(common: &CommonArgs, week: bool, json: bool) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// Deletes it.
+/// Deletes the history.
 pub(super) fn delete(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     match block_on(async { Ok(ask(&data, &Request::DeleteHistory).await) })? {
         Ok(Reply::Done) => {}
-        Ok(reply) => bail!("the agent gave another answer: {reply:?}"),
+        Ok(reply) => bail!(unexpected(&reply)),
         Err(AskError::NotRunning(_)) => {
             let mut usage = Usage::load(&data.usage());
             usage.days.clear();
@@ -43,13 +43,13 @@ pub(super) fn delete(common: &CommonArgs) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     }
-    println!("The history of use is deleted.");
+    println!("The usage history was deleted.");
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(day: &Day) {
     if day.states.is_empty() {
-        println!("Nothing is known of this time.");
+        println!("No usage was recorded.");
         return;
     }
     for (state, seconds) in &day.states {
@@ -61,7 +61,7 @@ fn print(day: &Day) {
     }
 }
 
-/// Hours, minutes, seconds.
+/// Formats seconds as hours, minutes and seconds.
 fn time(seconds: f64) -> String {
     let seconds = Duration::try_from_secs_f64(seconds.round()).unwrap_or_default().as_secs();
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

@@ -1,4 +1,4 @@
-//! `config`, and the settings of every other command.
+//! `config`: shows and checks the settings.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ pub(super) fn check(common: &CommonArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{problem}");
     }
     if loaded.problems.is_empty() {
-        println!("The settings are without fault.");
+        println!("The settings are valid.");
         Ok(ExitCode::SUCCESS)
     } else {
         Ok(ExitCode::from(2))
