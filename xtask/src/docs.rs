@@ -2,7 +2,7 @@
 //!
 //! Each document is written by the test that compares it, so that the two cannot differ: configuration.md, the JSON Schema
 //! and the Group Policy templates from the settings model, signals.md from the signal tables, privacy.md from the redaction
-//! cases, dashboards.md from the dashboards; and the window's list of components from `Cargo.lock`.
+//! cases, dashboards.md from the dashboards; the window's types from the control protocol, and its list of components from `Cargo.lock`.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::step::{command, run as run_command, step};
 use crate::{licences, machine};
 
 /// Modules of the library whose tests write documents.
-const MODULES: [&str; 3] = ["config::tests", "redaction::tests", "signals"];
+const MODULES: [&str; 4] = ["config::tests", "control::tests", "redaction::tests", "signals"];
 
 /// Writes all generated documents.
 ///
