@@ -1,8 +1,9 @@
 //! The agent: its parts, wired.
 //!
-//! A start has four phases: storage (data folder locked, queue open), telemetry (meter provider, exporter), sources,
-//! control (status, consent, control socket). A stop follows the data: the sources hand over what they have, the SDK
-//! exports once more, the exporter sends what it can within [`FLUSH_LIMIT`], the queue is written to disk.
+//! A start has four phases: storage (data folder locked, queue open), telemetry (meter provider,
+//! exporter), sources, control (status, consent, control socket). A stop follows the data: the
+//! sources hand over what they have, the SDK exports once more, the exporter sends what it can
+//! within [`FLUSH_LIMIT`], the queue is written to disk.
 
 pub mod consent_service;
 mod control_handler;
@@ -43,7 +44,8 @@ use crate::sources::power_saving::PowerSavingMonitor;
 use crate::status::Status;
 use crate::time::now_unix_ms;
 
-/// Time to send queued data when the agent ends: with the rest of the stop it stays within the 2 s that a logoff gives.
+/// Time to send queued data when the agent ends: with the rest of the stop it stays within the 2 s
+/// that a logoff gives.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1200);
 
 /// Why the agent does not start.
@@ -93,7 +95,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts everything, on the current tokio runtime. Problems with the settings are shown in the status.
+    /// Starts everything, on the current tokio runtime. Problems with the settings are shown in the
+    /// status.
     ///
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.

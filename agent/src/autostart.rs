@@ -1,5 +1,5 @@
-//! Autostart of the tray program at sign-in: the user's `Run` registry key on Windows, an entry in `~/.config/autostart` on
-//! Linux (freedesktop.org, "Desktop Application Autostart Specification").
+//! Autostart of the tray program at sign-in: the user's `Run` registry key on Windows, an entry in
+//! `~/.config/autostart` on Linux (freedesktop.org, "Desktop Application Autostart Specification").
 
 use auto_launch::{AutoLaunch, AutoLaunchBuilder, Error};
 
@@ -16,8 +16,8 @@ pub fn is_on() -> Result<bool, Error> {
     entry()?.is_enabled()
 }
 
-/// Returns whether the installation starts the tray program for all users: the machine's `Run` registry key on Windows,
-/// an entry in `/etc/xdg/autostart` on Linux.
+/// Returns whether the installation starts the tray program for all users: the machine's `Run`
+/// registry key on Windows, an entry in `/etc/xdg/autostart` on Linux.
 #[must_use]
 pub fn is_on_for_all() -> bool {
     #[cfg(windows)]

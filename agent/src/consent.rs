@@ -2,8 +2,8 @@
 //!
 //! **Format:** `consent.json` in the data folder, replaced atomically.
 //!
-//! **Invariant:** nothing of a log file is read before its kind is shared. A record that is missing, damaged or from a
-//! newer version means "not shared".
+//! **Invariant:** nothing of a log file is read before its kind is shared. A record that is
+//! missing, damaged or from a newer version means "not shared".
 
 use std::io;
 use std::path::Path;
@@ -125,8 +125,8 @@ impl Consent {
         }
     }
 
-    /// Applies the organisation's policy to each kind. A decision of a policy that no longer decides is removed. Returns
-    /// whether anything changed.
+    /// Applies the organisation's policy to each kind. A decision of a policy that no longer
+    /// decides is removed. Returns whether anything changed.
     pub fn apply_policy(&mut self, policy: impl Fn(LogKind) -> Option<bool>, at: jiff::Timestamp) -> bool {
         let before = self.clone();
         for kind in LogKind::ALL {
@@ -145,7 +145,8 @@ impl Consent {
         *self.slot(kind) = Some(Decision { shared, at, version: CONSENT_VERSION, by, announced: false });
     }
 
-    /// Records that the event of a decision is queued. Returns `false` if that was known, or there is no decision.
+    /// Records that the event of a decision is queued. Returns `false` if that was known, or there
+    /// is no decision.
     pub fn mark_announced(&mut self, kind: LogKind) -> bool {
         self.slot(kind).as_mut().is_some_and(|decision| !std::mem::replace(&mut decision.announced, true))
     }

@@ -1,5 +1,6 @@
-//! `insights-agent doctor`: checks everything that delivery depends on from outside. Each check has one sentence: what is
-//! ok, or what to do. It works with and without a running agent, and changes nothing.
+//! `insights-agent doctor`: checks everything that delivery depends on from outside. Each check has
+//! one sentence: what is ok, or what to do. It works with and without a running agent, and changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use crate::units::bytes;
 
 /// Maximum wait for a connection: a slower route is as good as none for a user who waits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum clock difference in seconds. A larger one makes times in dashboards hard to compare, and signed requests fail.
+/// Maximum clock difference in seconds. A larger one makes times in dashboards hard to compare, and
+/// signed requests fail.
 const MAX_SKEW: i64 = 60;
 /// Maximum age of queued data in milliseconds. With older data the queue is not being delivered.
 const MAX_AGE_MS: i64 = 10 * 60 * 1000;

@@ -1,6 +1,7 @@
 //! Patterns with `*`, as settings have them for files, apps, hosts and attributes.
 
-/// Returns whether `name` matches `pattern`, in which `*` stands for any number of characters. Case is ignored.
+/// Returns whether `name` matches `pattern`, in which `*` stands for any number of characters. Case
+/// is ignored.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());

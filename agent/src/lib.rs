@@ -14,8 +14,8 @@
 //!
 //! # Layers
 //!
-//! A module imports only modules that come before it in this table: in a row above, or further left in
-//! its own row. `cargo xtask lint` reads the table and the imports, so that no cycle can arise.
+//! A module imports only modules that come before it in this table: in a row above, or further left
+//! in its own row. `cargo xtask lint` reads the table and the imports, so that no cycle can arise.
 //!
 //! | layer | modules, lowest first | reason |
 //! |---|---|---|

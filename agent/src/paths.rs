@@ -198,9 +198,10 @@ pub fn user_config_file() -> Option<PathBuf> {
 
 /// Replaces a file completely or not at all. On Unix only its owner can read it.
 ///
-/// The content is written and synced to `FILE.new`, which is then renamed over the file. The name is always the same,
-/// so that the next write replaces the leftover of a killed agent. `tempfile::persist` would leave one file per kill, and
-/// on Windows it fails while another program reads the old file; `fs::rename` does not.
+/// The content is written and synced to `FILE.new`, which is then renamed over the file. The name
+/// is always the same, so that the next write replaces the leftover of a killed agent.
+/// `tempfile::persist` would leave one file per kill, and on Windows it fails while another program
+/// reads the old file; `fs::rename` does not.
 ///
 /// # Errors
 /// When the file cannot be written or renamed. The old file is then unchanged.
@@ -240,7 +241,8 @@ pub fn remove_if_exists(file: &Path) -> io::Result<()> {
 
 /// Returns the path in a variable that tests set, so that they share nothing with the machine.
 ///
-/// Only debug builds read such variables. In a release build they would let a user evade the organisation's policy.
+/// Only debug builds read such variables. In a release build they would let a user evade the
+/// organisation's policy.
 pub(crate) fn test_override(variable: &str) -> Option<PathBuf> {
     cfg!(debug_assertions).then(|| std::env::var_os(variable)).flatten().map(PathBuf::from)
 }

@@ -1,10 +1,10 @@
 //! Pausing: until a time that the user chooses, the agent does not measure, read or send anything.
 //!
-//! Queued data is kept, and log files are read from the old position afterwards, so a pause loses only the measurements
-//! of its own time.
+//! Queued data is kept, and log files are read from the old position afterwards, so a pause loses
+//! only the measurements of its own time.
 //!
-//! **Format:** `pause.json` in the data folder, so that a pause survives a restart. A file that is missing or damaged
-//! means "not paused".
+//! **Format:** `pause.json` in the data folder, so that a pause survives a restart. A file that is
+//! missing or damaged means "not paused".
 
 use std::io;
 use std::path::PathBuf;
@@ -17,10 +17,11 @@ use tokio::sync::watch;
 
 use crate::paths::write_atomically;
 
-/// Maximum length: "until tomorrow" on the day when the clock is set back. An end further ahead comes from a wrong clock,
-/// and is ignored.
+/// Maximum length: "until tomorrow" on the day when the clock is set back. An end further ahead
+/// comes from a wrong clock, and is ignored.
 const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(26);
-/// Interval at which a waiting task looks at the clock, because it may be set and the machine may sleep.
+/// Interval at which a waiting task looks at the clock, because it may be set and the machine may
+/// sleep.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a pause lasts.

@@ -1,10 +1,12 @@
-//! Process and thread priority: the agent runs at low priority, so that the user's programs come first. While the log
-//! reader works on a backlog it lowers its disk priority too. On an idle machine this costs nothing.
+//! Process and thread priority: the agent runs at low priority, so that the user's programs come
+//! first. While the log reader works on a backlog it lowers its disk priority too. On an idle
+//! machine this costs nothing.
 
-/// Lowers the priority of this program. Call it first, because threads inherit the priority of their creator.
+/// Lowers the priority of this program. Call it first, because threads inherit the priority of
+/// their creator.
 ///
-/// On Linux nice 10, from which the kernel derives the priority of disk accesses (`ioprio_set(2)`); on Windows the class
-/// "below normal".
+/// On Linux nice 10, from which the kernel derives the priority of disk accesses (`ioprio_set(2)`);
+/// on Windows the class "below normal".
 pub fn lower() {
     if let Err(error) = platform::lower() {
         tracing::debug!("failed to lower the priority: {error:#}");

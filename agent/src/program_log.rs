@@ -1,8 +1,10 @@
 //! The agent's own log file, for troubleshooting.
 //!
-//! **Invariant:** nothing sensitive is written at any level: no log line of io.Connect, no header, user name or payload.
+//! **Invariant:** nothing sensitive is written at any level: no log line of io.Connect, no header,
+//! user name or payload.
 //!
-//! The folder `log` in the data folder holds at most [`MAX_OLD_FILES`] + 1 files of [`MAX_FILE_BYTES`] each.
+//! The folder `log` in the data folder holds at most [`MAX_OLD_FILES`] + 1 files of
+//! [`MAX_FILE_BYTES`] each.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +28,8 @@ type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
 /// Changes the level of the running log; empty before [`start`].
 static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
-/// Starts the log: events of `level` and above go to the file, and to standard error if `also_stderr`.
+/// Starts the log: events of `level` and above go to the file, and to standard error if
+/// `also_stderr`.
 ///
 /// # Errors
 /// When the folder cannot be created; the log then goes to standard error only.

@@ -1,4 +1,5 @@
-//! The load of the last hour, minute by minute, for the window. It is kept in memory only and never exported.
+//! The load of the last hour, minute by minute, for the window. It is kept in memory only and never
+//! exported.
 //!
 //! Pure computation: the clock is passed in with each sample.
 

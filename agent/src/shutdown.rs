@@ -1,4 +1,5 @@
-//! Shutdown requests of the operating system: Ctrl-C, `SIGTERM`, a closed window, the end of the session.
+//! Shutdown requests of the operating system: Ctrl-C, `SIGTERM`, a closed window, the end of the
+//! session.
 
 #[cfg(unix)]
 mod unix;

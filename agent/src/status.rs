@@ -1,4 +1,5 @@
-//! The status of the agent: a snapshot of what each part publishes, and one sentence that sums it up.
+//! The status of the agent: a snapshot of what each part publishes, and one sentence that sums it
+//! up.
 //!
 //! Health is judged by what arrives at the collector: by acknowledgements, the age of queued data,
 //! drops and rejections, never by whether the process is alive.
@@ -21,8 +22,8 @@ use crate::sources::processes::ProcessFigures;
 use crate::sources::receiver::ReceiverStatus;
 use crate::units::bytes;
 
-/// Data that waits longer than this without any acknowledgement means that delivery stands still, whatever a lane says
-/// of itself: longer than a request's timeout and one backoff together.
+/// Data that waits longer than this without any acknowledgement means that delivery stands still,
+/// whatever a lane says of itself: longer than a request's timeout and one backoff together.
 const STANDSTILL_MS: i64 = 120_000;
 
 /// A snapshot of the agent.
@@ -138,7 +139,8 @@ pub enum Health {
     Paused,
 }
 
-/// Returns the health of a snapshot, and the sentence for it that window, tray and command line show.
+/// Returns the health of a snapshot, and the sentence for it that window, tray and command line
+/// show.
 ///
 /// The first rule that applies wins: the user's choice, then what somebody has to repair, then
 /// what recovers by itself.

@@ -1,10 +1,12 @@
-//! The support bundle: a ZIP file with what support needs to find a fault. The user can read it before it is saved.
+//! The support bundle: a ZIP file with what support needs to find a fault. The user can read it
+//! before it is saved.
 //!
-//! **Contents:** the status, the results of `doctor`, the settings without secrets, the queue's statistics, names and sizes of
-//! log folders and files, and the agent's own log.
+//! **Contents:** the status, the results of `doctor`, the settings without secrets, the queue's
+//! statistics, names and sizes of log folders and files, and the agent's own log.
 //!
-//! **Invariants:** no log line of io.Connect, no queued data and no usage history is included. Every file is redacted like log
-//! records, so it contains neither the user's name nor known forms of secrets, and has a maximum size.
+//! **Invariants:** no log line of io.Connect, no queued data and no usage history is included.
+//! Every file is redacted like log records, so it contains neither the user's name nor known forms
+//! of secrets, and has a maximum size.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -25,7 +27,8 @@ use crate::redaction::{Redactor, UserIdentity};
 use crate::startup::{CommonArgs, StartupError};
 use crate::{status, units};
 
-/// Maximum size of a file in the bundle, bytes: the last days of the agent's own log. Other files are far smaller.
+/// Maximum size of a file in the bundle, bytes: the last days of the agent's own log. Other files
+/// are far smaller.
 const MAX_FILE_BYTES: usize = 1 << 20;
 /// Maximum files of the agent's own log: as many as it keeps.
 const MAX_PROGRAM_LOGS: usize = 4;

@@ -1,8 +1,9 @@
-//! The usage history of seven days, for the window and `insights-agent usage`. It stays on this machine and is never
-//! exported.
+//! The usage history of seven days, for the window and `insights-agent usage`. It stays on this
+//! machine and is never exported.
 //!
-//! **Format:** `usage.json` in the data folder: the last session, and for each local day the seconds in each session state
-//! and, for each app, focus, switches and starts. The file is replaced once a minute, so a kill loses at most a minute.
+//! **Format:** `usage.json` in the data folder: the last session, and for each local day the
+//! seconds in each session state and, for each app, focus, switches and starts. The file is
+//! replaced once a minute, so a kill loses at most a minute.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -84,7 +85,8 @@ impl Usage {
         write_atomically(file, &serde_json::to_vec(self)?)
     }
 
-    /// Returns the entry of a day, creating it if needed. Days that are too old on `date` are removed.
+    /// Returns the entry of a day, creating it if needed. Days that are too old on `date` are
+    /// removed.
     pub fn day(&mut self, date: Date) -> &mut Day {
         if !self.days.contains_key(&date) {
             let oldest = date.saturating_sub((DAYS - 1).days());
@@ -112,7 +114,8 @@ impl Usage {
         total
     }
 
-    /// Records that a session exists at a time. Returns the previous session if this is another one.
+    /// Records that a session exists at a time. Returns the previous session if this is another
+    /// one.
     pub fn record_session(&mut self, id: &str, at: Timestamp) -> Option<Session> {
         let at = at.as_millisecond();
         match &mut self.session {

@@ -1,5 +1,5 @@
-//! For any bytes, read in any steps: each byte is in one record or is skipped between two records, and the steps do not
-//! change the records.
+//! For any bytes, read in any steps: each byte is in one record or is skipped between two records,
+//! and the steps do not change the records.
 #![no_main]
 
 use insights_agent::sources::logs::framing::{End, Framer, is_in_line};

@@ -1,4 +1,5 @@
-//! For any text: redaction does not fail, redacting twice changes nothing more, and a planted secret is never visible.
+//! For any text: redaction does not fail, redacting twice changes nothing more, and a planted
+//! secret is never visible.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! Scenario: a program on the same machine sends malformed, oversized, slow and compressed-bomb requests to the
-//! receiver of the built agent.
+//! Scenario: a program on the same machine sends malformed, oversized, slow and compressed-bomb
+//! requests to the receiver of the built agent.
 
 #![cfg(target_os = "linux")]
 
@@ -19,11 +19,14 @@ use test_support::wait_for;
 const REQUESTS: usize = 10_000;
 /// Number of programs that send at the same time.
 const SENDERS: usize = 8;
-/// One request in this many is large. With more of them, the test would only wait for large requests.
+/// One request in this many is large. With more of them, the test would only wait for large
+/// requests.
 const LARGE_EVERY: usize = 100;
-/// Number of connections that never send the rest of their request, and of connections that never send anything.
+/// Number of connections that never send the rest of their request, and of connections that never
+/// send anything.
 const SLOW: usize = 64;
-/// Maximum growth of memory, in MiB: less than one of the largest requests takes when decompressed and decoded.
+/// Maximum growth of memory, in MiB: less than one of the largest requests takes when decompressed
+/// and decoded.
 const MAX_GROWTH: u64 = 24;
 
 /// A request, the expected status of the response, and the reason under which it is counted.
@@ -146,9 +149,10 @@ fn private_memory(process: u32) -> u64 {
     kilobytes.sum::<u64>() / 1024
 }
 
-/// Guarantees: each of ten thousand malformed, truncated, oversized and compressed-bomb requests gets the expected status
-/// and is counted by its reason. Senders that stop in the middle of a request do not delay others and finally get status
-/// 408; silent connections are closed. The agent's memory does not grow.
+/// Guarantees: each of ten thousand malformed, truncated, oversized and compressed-bomb requests
+/// gets the expected status and is counted by its reason. Senders that stop in the middle of a
+/// request do not delay others and finally get status 408; silent connections are closed. The
+/// agent's memory does not grow.
 #[test]
 fn bad_requests_are_rejected_without_memory_growth() {
     let env = TestEnv::new();
@@ -167,7 +171,8 @@ fn bad_requests_are_rejected_without_memory_growth() {
         .map(|number| {
             let mut stream = TcpStream::connect(&address).unwrap();
             if number % 2 == 0 {
-                // HTTP/2, without any request (RFC 9113, section 3.4: the preface and empty settings).
+                // HTTP/2, without any request (RFC 9113, section 3.4: the preface and empty
+                // settings).
                 stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
             }
             stream
@@ -194,7 +199,8 @@ fn bad_requests_are_rejected_without_memory_growth() {
                         }
                         let (case, answer) = (case(number), send(&address, &case(number).request));
                         let status = answer.split(' ').nth(1).unwrap_or_default();
-                        // A sender whose connection is closed while it still writes may never see the response.
+                        // A sender whose connection is closed while it still writes may never see
+                        // the response.
                         assert!(
                             status == case.status || (status.is_empty() && case.request.len() > 1 << 20),
                             "{number}: {answer}"

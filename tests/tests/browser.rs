@@ -1,4 +1,5 @@
-//! Scenario: web pages in headless Chromium send to the receiver of the built agent, from allowed and other origins.
+//! Scenario: web pages in headless Chromium send to the receiver of the built agent, from allowed
+//! and other origins.
 
 #![cfg(target_os = "linux")]
 
@@ -14,7 +15,8 @@ use test_support::peers::Backend;
 use test_support::test_env::TestEnv;
 use test_support::{free_port, wait_for};
 
-/// Sends a span named `arguments[1]` to `arguments[0]`, and returns what the page can see of the response.
+/// Sends a span named `arguments[1]` to `arguments[0]`, and returns what the page can see of the
+/// response.
 const FETCH: &str = r#"
 const [url, name, done] = arguments;
 const span = { traceId: "60b65c7d441f766d13ac328f70397ba6", spanId: "a1733095f300ac7a", name,
@@ -23,7 +25,8 @@ const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] 
 fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body })
   .then(async (answer) => done(answer.status + " " + (await answer.text())), (error) => done(error.name));
 "#;
-/// Sends without a preflight request, in every way that browsers offer. The page cannot see the response.
+/// Sends without a preflight request, in every way that browsers offer. The page cannot see the
+/// response.
 const WITHOUT_PREFLIGHT: &str = r#"
 const [url, name, done] = arguments;
 const span = { traceId: "60b65c7d441f766d13ac328f70397ba6", spanId: "a1733095f300ac7a", name };
@@ -97,8 +100,9 @@ fn refused(env: &TestEnv) -> Value {
     env.status()["receiver"]["refused"].clone()
 }
 
-/// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of any other origin is refused whichever way it tries,
-/// learns nothing, and its origin is named in the status; so is a page whose name was bound to this machine.
+/// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of
+/// any other origin is refused whichever way it tries, learns nothing, and its origin is named in
+/// the status; so is a page whose name was bound to this machine.
 ///
 /// Settings: `receiver.allowed_origins`.
 #[tokio::test]
@@ -131,7 +135,8 @@ async fn pages_send_only_when_origin_is_allowed() {
     assert_eq!(page.execute_async(READ, vec![json!(receiver)]).await.unwrap(), "TypeError");
     let sent = page.execute_async(WITHOUT_PREFLIGHT, vec![json!(traces), json!("of another page")]).await.unwrap();
     assert_eq!(sent, "opaque");
-    // The preflight requests of the fetch and of reading, the beacon, and the fetch without preflight.
+    // The preflight requests of the fetch and of reading, the beacon, and the fetch without
+    // preflight.
     wait_for("the rejections of the origin", || (refused(&env)["origin"] == 4).then_some(()));
     assert_eq!(env.status()["receiver"]["refused_origin"], other);
 

@@ -1,4 +1,5 @@
-//! Scenario: the recorded requests of io.Insights' own client are sent through the built agent and the real Collector.
+//! Scenario: the recorded requests of io.Insights' own client are sent through the built agent and
+//! the real Collector.
 
 #![cfg(unix)]
 
@@ -72,7 +73,8 @@ impl Drop for Collector {
     }
 }
 
-/// Returns the head of a recorded request, the request as bytes (with `Connection: close`), and its body.
+/// Returns the head of a recorded request, the request as bytes (with `Connection: close`), and its
+/// body.
 fn recorded(file: &Path) -> (Value, Vec<u8>, Vec<u8>) {
     let head: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let body = PathBuf::from(file.to_string_lossy().replace(".headers.json", ".body"));
@@ -115,8 +117,9 @@ fn without_added(arrived: &Resource, sent: &Resource) -> Resource {
     own
 }
 
-/// Guarantees: each recorded request, including preflight requests, gets the response that the real client expects. What
-/// arrives behind the Collector equals what was sent, apart from the added attributes.
+/// Guarantees: each recorded request, including preflight requests, gets the response that the real
+/// client expects. What arrives behind the Collector equals what was sent, apart from the added
+/// attributes.
 #[test]
 fn recorded_requests_arrive_unchanged_apart_from_added_attributes() {
     let Some(collector) = Collector::start() else { return };

@@ -1,5 +1,5 @@
-//! Scenario: the built agent sends to programs that share no code with it: the OpenTelemetry Collector with
-//! VictoriaMetrics, and a decoder in Python.
+//! Scenario: the built agent sends to programs that share no code with it: the OpenTelemetry
+//! Collector with VictoriaMetrics, and a decoder in Python.
 
 #![cfg(unix)]
 
@@ -28,8 +28,9 @@ fn test_env(protocol: &str, port: u64) -> TestEnv {
     env
 }
 
-/// Guarantees: over gRPC and HTTP, the Collector accepts everything. Its debug exporter shows the log records as they
-/// were written, and `PromQL` finds the metrics with the documented names, units, attributes and values.
+/// Guarantees: over gRPC and HTTP, the Collector accepts everything. Its debug exporter shows the
+/// log records as they were written, and `PromQL` finds the metrics with the documented names,
+/// units, attributes and values.
 #[test]
 fn collector_receives_logs_and_metrics_over_both_protocols() {
     let Some(backend) = Backend::start() else { return };
@@ -116,7 +117,8 @@ fn memory_of_this_machine() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Guarantees: code that shares nothing with the agent decodes every field of its requests, over gRPC and HTTP.
+/// Guarantees: code that shares nothing with the agent decodes every field of its requests, over
+/// gRPC and HTTP.
 #[test]
 fn independent_decoder_reads_every_field() {
     let Some(python) = peer("DECODER_PYTHON") else { return };

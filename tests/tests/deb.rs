@@ -1,4 +1,5 @@
-//! Scenario: the package for Debian and Ubuntu is installed into an empty root folder, used, and purged.
+//! Scenario: the package for Debian and Ubuntu is installed into an empty root folder, used, and
+//! purged.
 
 #![cfg(target_os = "linux")]
 
@@ -24,8 +25,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Guarantees: the package installs both programs, the menu entry and the autostart entry. The installed agent delivers.
-/// A purge leaves no file behind.
+/// Guarantees: the package installs both programs, the menu entry and the autostart entry. The
+/// installed agent delivers. A purge leaves no file behind.
 #[test]
 fn package_install_works_and_purge_removes_everything() {
     let Some(package) = peer("INSIGHTS_DEB") else { return };

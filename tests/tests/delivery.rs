@@ -1,5 +1,6 @@
-//! Scenario: delivery in an enterprise network: TLS and client certificates (nginx), a forward proxy with a password
-//! (tinyproxy), OAuth 2 tokens, destinations of single signals, a fallback. The real Collector is behind all of them.
+//! Scenario: delivery in an enterprise network: TLS and client certificates (nginx), a forward
+//! proxy with a password (tinyproxy), OAuth 2 tokens, destinations of single signals, a fallback.
+//! The real Collector is behind all of them.
 
 #![cfg(target_os = "linux")]
 
@@ -53,7 +54,8 @@ impl Authority {
         Self { folder: folder.to_owned(), issuer }
     }
 
-    /// Creates a certificate for some names that is valid until a year; writes certificate and key to files.
+    /// Creates a certificate for some names that is valid until a year; writes certificate and key
+    /// to files.
     fn certificate(&self, file: &str, names: &[&str], until: i32) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -71,7 +73,8 @@ impl Authority {
     }
 }
 
-/// Starts nginx with these servers, each on its own port. It logs the header `authorization` of each request.
+/// Starts nginx with these servers, each on its own port. It logs the header `authorization` of
+/// each request.
 fn nginx(folder: &Path, servers: &str, port: u16) -> (Server, PathBuf) {
     let (config, log) = (folder.join("nginx.conf"), folder.join("access.log"));
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -115,8 +118,8 @@ fn wait_for_metrics(backend: &Backend, department: &str) {
     wait_for(&format!("metrics of {department}"), || backend.written().contains(&wanted).then_some(()));
 }
 
-/// Guarantees: through nginx, which takes only machines with a certificate, data arrives over gRPC and HTTP; the header whose value
-/// stands in a file is sent as the file says it at that moment.
+/// Guarantees: through nginx, which takes only machines with a certificate, data arrives over gRPC
+/// and HTTP; the header whose value stands in a file is sent as the file says it at that moment.
 ///
 /// Settings: `collector.certificate`, `collector.client_certificate`, `collector.client_key`.
 #[test]
@@ -168,7 +171,8 @@ fn client_certificate_and_token_file_are_sent_to_gateway() {
     assert!(seen.lines().filter(|line| line.contains("Bearer first-")).all(|line| line.contains(" 200 ")), "{seen}");
 }
 
-/// Guarantees: the status has a sentence for each kind of wrong server certificate, and the data stays in the queue.
+/// Guarantees: the status has a sentence for each kind of wrong server certificate, and the data
+/// stays in the queue.
 #[test]
 fn status_names_fault_of_server_certificate() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,8 +202,8 @@ fn status_names_fault_of_server_certificate() {
     }
 }
 
-/// Guarantees: a server that speaks no newer version of TLS than 1.2 is refused where the settings want 1.3, with a sentence, and taken
-/// where they do not.
+/// Guarantees: a server that speaks no newer version of TLS than 1.2 is refused where the settings
+/// want 1.3, with a sentence, and taken where they do not.
 ///
 /// Settings: `collector.min_tls_version`.
 #[test]
@@ -230,7 +234,8 @@ fn tls_1_2_server_is_refused_when_1_3_is_required() {
     assert!(agent.stop());
 }
 
-/// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without the password the status says so.
+/// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without
+/// the password the status says so.
 ///
 /// Settings: `collector.proxy.address`, `collector.proxy.user`, `collector.proxy.password`,
 /// `collector.proxy.password_from`.
@@ -288,7 +293,8 @@ fn data_passes_forward_proxy_with_password() {
     );
 }
 
-/// An authorization server: issues a new token for each request with the right secret, and counts them.
+/// An authorization server: issues a new token for each request with the right secret, and counts
+/// them.
 struct Authorization {
     port: u16,
     given: Arc<AtomicU64>,
@@ -340,8 +346,9 @@ impl Authorization {
     }
 }
 
-/// Guarantees: a token is fetched with the client's secret, kept, and fetched anew when the collector's gateway does not take it any
-/// more; an authorization server that gives none is named in the status, with what it says.
+/// Guarantees: a token is fetched with the client's secret, kept, and fetched anew when the
+/// collector's gateway does not take it any more; an authorization server that gives none is named
+/// in the status, with what it says.
 ///
 /// Settings: `collector.oauth2.token_url`, `collector.oauth2.client_secret_from`,
 /// `collector.oauth2.scopes`, `collector.oauth2.parameters`.
@@ -386,8 +393,8 @@ fn oauth2_token_is_renewed_when_gateway_rejects_it() {
     assert!(agent.stop());
 }
 
-/// Guarantees: a signal with its own destination goes there, to the address exactly as configured; the other signals go to
-/// the common destination. Delivery as JSON works.
+/// Guarantees: a signal with its own destination goes there, to the address exactly as configured;
+/// the other signals go to the common destination. Delivery as JSON works.
 #[test]
 fn signal_with_own_destination_goes_there() {
     let Some(backend) = Backend::start() else { return };
@@ -421,8 +428,8 @@ fn signal_with_own_destination_goes_there() {
     assert!(!seen.contains("/v1/traces"), "{seen}");
 }
 
-/// Guarantees: while the collector is unreachable, data goes to the fallback and is acknowledged there. The status reports
-/// both.
+/// Guarantees: while the collector is unreachable, data goes to the fallback and is acknowledged
+/// there. The status reports both.
 #[test]
 fn fallback_receives_data_when_collector_is_unreachable() {
     let Some(backend) = Backend::start() else { return };
@@ -443,7 +450,8 @@ fn fallback_receives_data_when_collector_is_unreachable() {
     assert!(agent.stop());
 }
 
-/// Guarantees: data does not go to another machine in the clear: it is kept, and the status says what to do; with the setting it goes.
+/// Guarantees: data does not go to another machine in the clear: it is kept, and the status says
+/// what to do; with the setting it goes.
 ///
 /// Settings: `collector.allow_plain_http`.
 #[test]

@@ -1,5 +1,5 @@
-//! Scenario: the programs that read them check the files that are shipped with the dashboards: promtool the rules, the
-//! Collector its configurations.
+//! Scenario: the programs that read them check the files that are shipped with the dashboards:
+//! promtool the rules, the Collector its configurations.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,8 +14,8 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Guarantees: the rules are valid, every alert fires when it should and does not fire when it should not, and every alert
-/// has a test.
+/// Guarantees: the rules are valid, every alert fires when it should and does not fire when it
+/// should not, and every alert has a test.
 #[test]
 fn alert_rules_pass_promtool_and_each_has_a_test() {
     let Some(promtool) = peer("PROMTOOL") else { return };
@@ -43,8 +43,9 @@ fn validate(collector: &str, files: &[&Path]) -> Output {
     command.env("INFLUX_TOKEN", "x").env("SPLUNK_TOKEN", "x").output().unwrap()
 }
 
-/// Guarantees: the configuration for the Collector's core distribution is valid. The ones for the `contrib` distribution
-/// need components that this Collector lacks; apart from those it reports no errors.
+/// Guarantees: the configuration for the Collector's core distribution is valid. The ones for the
+/// `contrib` distribution need components that this Collector lacks; apart from those it reports no
+/// errors.
 #[test]
 fn collector_configurations_are_valid() {
     let Some(collector) = peer("OTELCOL") else { return };

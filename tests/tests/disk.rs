@@ -26,9 +26,10 @@ fn acknowledged(status: &Value) -> u64 {
     status["collector"]["metrics"]["acknowledged_items"].as_u64().unwrap()
 }
 
-/// Guarantees: on a disk that is full from the start, so that the queue file cannot be created, and on one that fills up
-/// while logs are read, the agent starts, reports the problem and continues to deliver metrics. Log files wait. When the
-/// disk has space again, the agent continues by itself, and every line arrives exactly once.
+/// Guarantees: on a disk that is full from the start, so that the queue file cannot be created, and
+/// on one that fills up while logs are read, the agent starts, reports the problem and continues to
+/// deliver metrics. Log files wait. When the disk has space again, the agent continues by itself,
+/// and every line arrives exactly once.
 #[test]
 fn full_disk_loses_no_line_and_agent_keeps_running() {
     for blocks in [8, 256] {
@@ -61,7 +62,8 @@ fn full_disk_loses_no_line_and_agent_keeps_running() {
     }
 }
 
-/// Guarantees: if the data folder cannot be created, the agent starts all the same and delivers metrics from memory.
+/// Guarantees: if the data folder cannot be created, the agent starts all the same and delivers
+/// metrics from memory.
 #[test]
 fn agent_runs_when_data_folder_is_not_writable() {
     let receiver = Receiver::start();

@@ -16,8 +16,8 @@ fn lines(env: &TestEnv, topic: &str) -> Vec<(bool, String)> {
     of_topic.map(|check| (check["good"] == true, check["sentence"].as_str().unwrap().to_owned())).collect()
 }
 
-/// Guarantees: when everything works, every check except the one for autostart is good. The collector is asked for each
-/// signal, and its clock is compared.
+/// Guarantees: when everything works, every check except the one for autostart is good. The
+/// collector is asked for each signal, and its clock is compared.
 #[test]
 fn doctor_reports_ok_when_everything_works() {
     let Some(backend) = Backend::start() else { return };
@@ -53,8 +53,8 @@ fn doctor_reports_ok_when_everything_works() {
     assert!(agent.stop());
 }
 
-/// Guarantees: what is wrong is told with what to do, without a running agent too: a setting, the collector, the logs; and nothing is
-/// changed.
+/// Guarantees: what is wrong is told with what to do, without a running agent too: a setting, the
+/// collector, the logs; and nothing is changed.
 ///
 /// Settings: `connect.user_data`.
 #[test]

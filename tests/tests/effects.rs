@@ -1,5 +1,5 @@
-//! Scenario: each setting is changed from its default. A table names the test of every setting; settings without a test
-//! elsewhere have theirs here.
+//! Scenario: each setting is changed from its default. A table names the test of every setting;
+//! settings without a test elsewhere have theirs here.
 
 #![cfg(target_os = "linux")]
 

@@ -1,5 +1,5 @@
-//! Scenario: a script uses windows on a real desktop, with real input. The agent's durations are compared with the
-//! script's clock, and with what a database answers.
+//! Scenario: a script uses windows on a real desktop, with real input. The agent's durations are
+//! compared with the script's clock, and with what a database answers.
 
 #![cfg(target_os = "linux")]
 
@@ -17,10 +17,12 @@ use test_support::wait_for;
 /// Maximum delay with which the agent notices a change.
 const MAX_DELAY: Duration = Duration::from_millis(100);
 
-/// Uncertainty of the start time of a process: two clocks, each truncated to seconds (`proc_stat(5)`, `btime`; sysinfo).
+/// Uncertainty of the start time of a process: two clocks, each truncated to seconds
+/// (`proc_stat(5)`, `btime`; sysinfo).
 const START_UNCERTAINTY: Duration = Duration::from_secs(2);
 
-/// Returns an environment whose platform has a name that no other test uses, because agents see all processes.
+/// Returns an environment whose platform has a name that no other test uses, because agents see all
+/// processes.
 fn test_env(platform: &str) -> TestEnv {
     let mut env = TestEnv::new();
     env.set(format!("connect.process_names=[\"{platform}\"]"));
@@ -42,8 +44,9 @@ fn in_front(env: &TestEnv, app: &str) {
     env.wait_for_status(app, |status| status["focus"]["state"] == "active" && status["focus"]["app"] == app);
 }
 
-/// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches and starts exact; an
-/// app that nobody knows is `other`; no title is on disk or on the wire; and every question has its answer in `PromQL`.
+/// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches
+/// and starts exact; an app that nobody knows is `other`; no title is on disk or on the wire; and
+/// every question has its answer in `PromQL`.
 ///
 /// Settings: `focus.idle_after`, `focus.apps`, `processes.sample_interval`,
 /// `connect.process_names`.
@@ -150,8 +153,8 @@ fn focus_of_scripted_day_matches_script() {
     assert!(written.contains("session.start"), "the event of the session");
 }
 
-/// Guarantees: when logind reports that the session is locked or not shown on its seat, the state follows immediately, and
-/// so it does when the session returns.
+/// Guarantees: when logind reports that the session is locked or not shown on its seat, the state
+/// follows immediately, and so it does when the session returns.
 #[test]
 fn session_state_follows_logind_lock() {
     let (desktop, env) = (Desktop::start(), test_env("locked-platform"));
@@ -179,8 +182,8 @@ fn session_state_follows_logind_lock() {
     assert!(usage["states"]["locked"].as_f64() > Some(0.0) && usage["states"]["disconnected"].as_f64() > Some(0.0));
 }
 
-/// Guarantees: an app in front that answers is never counted as hung; one that has stopped to answer is counted once,
-/// under its name.
+/// Guarantees: an app in front that answers is never counted as hung; one that has stopped to
+/// answer is counted once, under its name.
 ///
 /// Settings: `focus.poll_interval`.
 #[test]
@@ -213,7 +216,8 @@ fn app_that_stops_responding_is_counted_once() {
     assert!((hung[0].1 - 1.0).abs() < 0.001, "{hung:?}");
 }
 
-/// Guarantees: without a display, the status says so, and all time is unknown. The history can be deleted.
+/// Guarantees: without a display, the status says so, and all time is unknown. The history can be
+/// deleted.
 #[test]
 fn focus_state_is_unknown_without_display() {
     let env = test_env("no-platform");
@@ -233,8 +237,8 @@ fn focus_state_is_unknown_without_display() {
     assert!(env.ok(&["usage", "--week"]).contains("Nothing is known"));
 }
 
-/// Guarantees: a run of the platform is one trace. Its root span is as long as the run, with app sessions and focus below
-/// it. Start, first window, duration and crash dump are measured.
+/// Guarantees: a run of the platform is one trace. Its root span is as long as the run, with app
+/// sessions and focus below it. Start, first window, duration and crash dump are measured.
 #[test]
 fn platform_run_is_exported_as_one_trace() {
     let Some(backend) = Backend::start() else { return };

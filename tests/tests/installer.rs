@@ -1,5 +1,5 @@
-//! Scenario: under Wine, the agent is installed with properties, upgraded while it runs, repaired and removed, per machine
-//! and per user.
+//! Scenario: under Wine, the agent is installed with properties, upgraded while it runs, repaired
+//! and removed, per machine and per user.
 
 #![cfg(target_os = "linux")]
 
@@ -63,15 +63,15 @@ impl Scope {
     }
 }
 
-/// Returns the start menu of the user: Wine's installer uses it for both scopes. The start menu of all users, which Windows
-/// uses for the machine, is not tested.
+/// Returns the start menu of the user: Wine's installer uses it for both scopes. The start menu of
+/// all users, which Windows uses for the machine, is not tested.
 fn start_menu(wine: &Wine) -> PathBuf {
     wine.home().join("AppData/Roaming/Microsoft/Windows/Start Menu/Programs")
 }
 
-/// Guarantees: installation sets files, registry, start menu and autostart, and starts the agent. An upgrade keeps settings
-/// and loses no line. A downgrade is refused. A repair restores what is missing. Removal leaves only the data, or nothing
-/// with `REMOVEDATA=1`.
+/// Guarantees: installation sets files, registry, start menu and autostart, and starts the agent.
+/// An upgrade keeps settings and loses no line. A downgrade is refused. A repair restores what is
+/// missing. Removal leaves only the data, or nothing with `REMOVEDATA=1`.
 #[test]
 fn installation_upgrades_repairs_and_removes_everything() {
     let Some(wine) = Wine::start() else { return };
@@ -193,7 +193,8 @@ fn files(wine: &Wine) -> BTreeSet<PathBuf> {
             if kind.is_dir() {
                 folders.push(entry.path());
             }
-            // Common folders stay with the system, and temporary files do not belong to the installer.
+            // Common folders stay with the system, and temporary files do not belong to the
+            // installer.
             let shared = ["Temp", "Programs", "Microsoft", "Windows", "Installer", "Start Menu"]
                 .iter()
                 .any(|name| entry.file_name() == *name);

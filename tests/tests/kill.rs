@@ -1,4 +1,5 @@
-//! Scenario: the agent is killed at random moments, many times, while log files are written and rotated.
+//! Scenario: the agent is killed at random moments, many times, while log files are written and
+//! rotated.
 
 #![cfg(unix)]
 
@@ -103,8 +104,8 @@ fn env_that_shares(endpoint: &str) -> TestEnv {
     env
 }
 
-/// Guarantees: while the collector is unreachable, every written record is in the queue exactly once and complete, after
-/// any number of kills.
+/// Guarantees: while the collector is unreachable, every written record is in the queue exactly
+/// once and complete, after any number of kills.
 #[test]
 fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     let seed = fastrand::u64(..);
@@ -127,8 +128,8 @@ fn log_lines_killed_at_any_moment_are_queued_exactly_once() {
     assert_eq!((queued.len(), numbers.len(), uids.len()), (written, written, written), "records, numbers, uids");
 }
 
-/// Guarantees: every record arrives at the collector at least once. A repeat has the same `log.record.uid`, so the
-/// collector can recognise it.
+/// Guarantees: every record arrives at the collector at least once. A repeat has the same
+/// `log.record.uid`, so the collector can recognise it.
 #[test]
 fn log_lines_killed_at_any_moment_arrive_and_repeats_keep_their_uid() {
     let seed = fastrand::u64(..);

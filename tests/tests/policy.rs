@@ -1,4 +1,5 @@
-//! Scenario: under Wine, an administrator sets policies with the templates for Group Policy, and the agent reads them.
+//! Scenario: under Wine, an administrator sets policies with the templates for Group Policy, and
+//! the agent reads them.
 
 #![cfg(target_os = "linux")]
 

@@ -10,8 +10,8 @@ use test_support::receiver::Receiver;
 use test_support::test_env::{TestEnv, program, text};
 use test_support::{free_port, wait_for};
 
-/// Guarantees: a wrong settings file keeps the agent from starting. `run` and `config check` print the position, the
-/// setting, what is wrong and what is allowed, and exit with code 2.
+/// Guarantees: a wrong settings file keeps the agent from starting. `run` and `config check` print
+/// the position, the setting, what is wrong and what is allowed, and exit with code 2.
 #[test]
 fn wrong_settings_file_stops_start_and_is_shown_with_position() {
     let env = TestEnv::new();
@@ -29,8 +29,8 @@ fn wrong_settings_file_stops_start_and_is_shown_with_position() {
     assert!(!env.data().join("queue.db").exists(), "nothing was started");
 }
 
-/// Guarantees: when the settings file breaks, the last good settings apply at the next start, and the status says what is
-/// wrong.
+/// Guarantees: when the settings file breaks, the last good settings apply at the next start, and
+/// the status says what is wrong.
 #[test]
 fn last_good_settings_apply_when_file_breaks() {
     let mut env = TestEnv::new();
@@ -55,7 +55,8 @@ fn last_good_settings_apply_when_file_breaks() {
     assert!(status["problems"][0].as_str().unwrap().contains("using the last settings that worked"), "{status}");
 }
 
-/// Guarantees: `config show` masks secrets and names the origin of every setting. A wrong variable is reported and ignored.
+/// Guarantees: `config show` masks secrets and names the origin of every setting. A wrong variable
+/// is reported and ignored.
 #[test]
 fn config_show_masks_secrets_and_names_origins() {
     let env = TestEnv::new();
@@ -80,7 +81,8 @@ fn status_fails_when_no_agent_runs() {
     assert!(text(&output.stderr).contains("no agent is running"));
 }
 
-/// Guarantees: a consent change while the agent starts is kept, and the agent starts, whichever of the two is first.
+/// Guarantees: a consent change while the agent starts is kept, and the agent starts, whichever of
+/// the two is first.
 #[test]
 fn consent_change_during_start_is_kept() {
     for round in 0..8 {
@@ -96,7 +98,8 @@ fn consent_change_during_start_is_kept() {
     }
 }
 
-/// Guarantees: a second agent on the same data folder says why it exits, and does not disturb the first one.
+/// Guarantees: a second agent on the same data folder says why it exits, and does not disturb the
+/// first one.
 #[test]
 fn second_agent_on_same_data_folder_exits() {
     let receiver = Receiver::start();
@@ -111,8 +114,8 @@ fn second_agent_on_same_data_folder_exits() {
     assert!(agent.stop());
 }
 
-/// Guarantees: sharing that is changed at the command line takes effect in the running agent. When sharing ends, queued
-/// records are deleted.
+/// Guarantees: sharing that is changed at the command line takes effect in the running agent. When
+/// sharing ends, queued records are deleted.
 #[test]
 fn log_sharing_changes_while_agent_runs() {
     let mut env = TestEnv::new();
@@ -134,8 +137,8 @@ fn log_sharing_changes_while_agent_runs() {
     assert!(env.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
 }
 
-/// Guarantees: an unreachable collector is reported in a sentence. Data stays in the queue and is delivered when a collector
-/// is there, also after a restart.
+/// Guarantees: an unreachable collector is reported in a sentence. Data stays in the queue and is
+/// delivered when a collector is there, also after a restart.
 #[test]
 fn queued_data_is_delivered_when_collector_returns() {
     let mut env = TestEnv::new();
@@ -158,7 +161,8 @@ fn queued_data_is_delivered_when_collector_returns() {
     assert!(agent.stop());
 }
 
-/// Guarantees: every consent change arrives as an event, in order, whether or not an agent ran when it was made.
+/// Guarantees: every consent change arrives as an event, in order, whether or not an agent ran when
+/// it was made.
 #[test]
 fn consent_changes_arrive_as_events() {
     let receiver = Receiver::start();
@@ -187,8 +191,8 @@ fn consent_changes_arrive_as_events() {
     assert_eq!(of("ioconnect.consent.version"), ["1", "1", "1"]);
 }
 
-/// Guarantees: while paused, the agent does not measure, read or send anything, also after a restart. Lines that were
-/// written during the pause are sent afterwards.
+/// Guarantees: while paused, the agent does not measure, read or send anything, also after a
+/// restart. Lines that were written during the pause are sent afterwards.
 #[test]
 fn pause_stops_everything_and_loses_nothing() {
     let receiver = Receiver::start();
@@ -275,14 +279,15 @@ fn agent_threads_run_at_low_priority() {
     let _ = env.status();
     for thread in fs::read_dir(format!("/proc/{}/task", agent.id())).unwrap() {
         let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
-        // proc_pid_stat(5): nice is field 19; the first field after the name in brackets is field 3.
+        // proc_pid_stat(5): nice is field 19; the first field after the name in brackets is field
+        // 3.
         let nice = stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap();
         assert_eq!(nice, "10", "{stat}");
     }
 }
 
-/// Guarantees: of a thousand log files that are all written at the same time, several times, every line is read, while at
-/// most 64 files are open and memory stays below 100 MB.
+/// Guarantees: of a thousand log files that are all written at the same time, several times, every
+/// line is read, while at most 64 files are open and memory stays below 100 MB.
 #[cfg(target_os = "linux")]
 #[test]
 fn thousand_log_files_are_read_with_few_handles() {
@@ -314,7 +319,8 @@ fn thousand_log_files_are_read_with_few_handles() {
     assert!(agent.stop());
 }
 
-/// Guarantees: after a shutdown, all data is in the main queue file, although the collector is unreachable.
+/// Guarantees: after a shutdown, all data is in the main queue file, although the collector is
+/// unreachable.
 #[test]
 fn shutdown_leaves_everything_on_disk() {
     let mut env = TestEnv::new();
@@ -328,7 +334,8 @@ fn shutdown_leaves_everything_on_disk() {
     assert!(fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap().contains("stopped"));
 }
 
-/// Guarantees: `delete-data` deletes the data folder, but not while an agent runs, and no folder of something else.
+/// Guarantees: `delete-data` deletes the data folder, but not while an agent runs, and no folder of
+/// something else.
 #[test]
 fn delete_data_refuses_running_agent_and_foreign_folder() {
     let mut env = TestEnv::new();

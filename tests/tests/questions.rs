@@ -1,8 +1,9 @@
-//! Scenario: a simulated fleet sends through the real Collector, with the shipped configuration, to VictoriaMetrics and by
-//! remote write to Prometheus. The queries of the dashboards are executed in both databases.
+//! Scenario: a simulated fleet sends through the real Collector, with the shipped configuration, to
+//! VictoriaMetrics and by remote write to Prometheus. The queries of the dashboards are executed in
+//! both databases.
 //!
-//! Queries for logs and traces are not executed, because there is no database for them here. Instead, the tests look for
-//! the names in these queries in what the Collector received.
+//! Queries for logs and traces are not executed, because there is no database for them here.
+//! Instead, the tests look for the names in these queries in what the Collector received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +16,8 @@ use test_support::peers::{Backend, Database};
 
 /// Relative tolerance: answers are sums of some thousand numbers, and gauges end at a sample.
 const TOLERANCE: f64 = 0.001;
-/// The time range of the dashboards in this test. It starts before the first desk and ends after the last one.
+/// The time range of the dashboards in this test. It starts before the first desk and ends after
+/// the last one.
 const RANGE: &str = "86400s";
 /// The values of variables. Longer names come before their prefixes.
 const VARIABLES: &[(&str, &str)] = &[
@@ -155,8 +157,8 @@ fn against_median(of: &BTreeMap<(String, String), Calls>, value: impl Fn(&Calls)
     of.iter().map(|((a, b), calls)| (format!("{a} {b}"), value(calls) / median(others(a)))).collect()
 }
 
-/// Guarantees: every panel with a query for metrics shows something, and the dashboards answer each of the twelve questions
-/// with the values of the simulation.
+/// Guarantees: every panel with a query for metrics shows something, and the dashboards answer each
+/// of the twelve questions with the values of the simulation.
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboards_answer_every_question() {
     let Some(backend) = Backend::start_as_shipped(&folder().join("collector/victoria.yaml")) else { return };
@@ -184,8 +186,8 @@ async fn dashboards_answer_every_question() {
     }
 }
 
-/// Asserts that morning and afternoon add up to the day: a total over a time range that starts during work excludes what was
-/// before.
+/// Asserts that morning and afternoon add up to the day: a total over a time range that starts
+/// during work excludes what was before.
 fn parts_make_the_whole(asked: &Asked<'_>) {
     let query = queries().into_iter().find(|query| query.panel == "App starts by app").unwrap().text;
     let total = |end: Timestamp, range: &str| {
@@ -201,7 +203,8 @@ fn parts_make_the_whole(asked: &Asked<'_>) {
     assert!((morning + afternoon - day).abs() < TOLERANCE, "{morning} + {afternoon} is not {day}");
 }
 
-/// Guarantees: the same seed gives the same data, and another seed gives other data. Every desk sends something.
+/// Guarantees: the same seed gives the same data, and another seed gives other data. Every desk
+/// sends something.
 #[tokio::test(flavor = "multi_thread")]
 async fn fleet_from_same_seed_is_identical() {
     let first = jiff::civil::date(2026, 3, 2);
@@ -318,7 +321,8 @@ fn health(asked: &Asked<'_>, answers: &Answers) {
     assert_eq!(hour, most(&answers.errors_by_hour).unwrap().0, "12: {hours:?} {:?}", answers.errors_by_hour);
 }
 
-/// The break is found with its machine and session, and the log of that session tells what came before and after.
+/// The break is found with its machine and session, and the log of that session tells what came
+/// before and after.
 fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
     let broken = answers.breaks.first().unwrap();
     let breaks = asked.panel("App crashes", &["host_name", "session_id", "application"]);
@@ -360,8 +364,8 @@ fn attributes(query: &str) -> BTreeSet<String> {
     scoped.collect()
 }
 
-/// Dashboards are whole: identities are unique, panels do not overlap, every panel says what it shows, and every link leads
-/// to a dashboard that is there.
+/// Dashboards are whole: identities are unique, panels do not overlap, every panel says what it
+/// shows, and every link leads to a dashboard that is there.
 #[test]
 fn dashboards_are_complete() {
     let all = dashboards();

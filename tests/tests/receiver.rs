@@ -1,4 +1,5 @@
-//! Scenario: io.Connect, apps and scripts send their own telemetry through the built agent to the real Collector.
+//! Scenario: io.Connect, apps and scripts send their own telemetry through the built agent to the
+//! real Collector.
 
 #![cfg(unix)]
 
@@ -35,8 +36,9 @@ fn capture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/captures/node-plain/{name}.body", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Guarantees: requests of the real io.Insights client reach the Collector under their own names, with the attributes of
-/// the machine added. Log records of an app arrive only while the user shares them.
+/// Guarantees: requests of the real io.Insights client reach the Collector under their own names,
+/// with the attributes of the machine added. Log records of an app arrive only while the user
+/// shares them.
 #[test]
 fn io_insights_requests_reach_collector() {
     let Some(backend) = Backend::start() else { return };
@@ -77,7 +79,8 @@ fn io_insights_requests_reach_collector() {
     assert!(!env.data().join("receiver.json").exists());
 }
 
-/// Guarantees: an acknowledged request is delivered although the agent is killed immediately afterwards.
+/// Guarantees: an acknowledged request is delivered although the agent is killed immediately
+/// afterwards.
 #[test]
 fn acknowledged_request_survives_kill() {
     let Some(backend) = Backend::start() else { return };
@@ -93,8 +96,8 @@ fn acknowledged_request_survives_kill() {
     assert!(agent.stop());
 }
 
-/// Guarantees: an app with the OpenTelemetry SDK for Python sends all three signals through the agent, over gRPC and over
-/// HTTP with protobuf and JSON, and keeps its own service name.
+/// Guarantees: an app with the OpenTelemetry SDK for Python sends all three signals through the
+/// agent, over gRPC and over HTTP with protobuf and JSON, and keeps its own service name.
 #[test]
 fn python_sdk_delivers_all_signals() {
     let (Some(backend), Some(python)) = (Backend::start(), peer("DECODER_PYTHON")) else { return };
@@ -124,8 +127,9 @@ fn python_sdk_delivers_all_signals() {
     assert!(agent.stop());
 }
 
-/// Guarantees: an app with the OpenTelemetry SDK for JavaScript sends all three signals through the agent, over gRPC and
-/// over HTTP with protobuf and JSON. Its log records arrive while the user shares them.
+/// Guarantees: an app with the OpenTelemetry SDK for JavaScript sends all three signals through the
+/// agent, over gRPC and over HTTP with protobuf and JSON. Its log records arrive while the user
+/// shares them.
 #[test]
 fn javascript_sdk_delivers_all_signals() {
     let (Some(backend), Some(modules)) = (Backend::start(), peer("JAVASCRIPT_MODULES")) else { return };
@@ -154,7 +158,8 @@ fn javascript_sdk_delivers_all_signals() {
     assert!(agent.stop());
 }
 
-/// Guarantees: what a script emits arrives with its attributes. A log record that is not shared is rejected with a reason.
+/// Guarantees: what a script emits arrives with its attributes. A log record that is not shared is
+/// rejected with a reason.
 #[test]
 fn emit_delivers_items_of_scripts() {
     let Some(backend) = Backend::start() else { return };
@@ -189,8 +194,8 @@ fn emit_delivers_items_of_scripts() {
     assert!(agent.stop());
 }
 
-/// Guarantees: where the company wants it, the spans that pass become metrics which answer what fails, for whom, and how long
-/// each backend takes; names without end are counted together.
+/// Guarantees: where the company wants it, the spans that pass become metrics which answer what
+/// fails, for whom, and how long each backend takes; names without end are counted together.
 ///
 /// Settings: `receiver.request_views.enabled`, `receiver.request_views.spans`,
 /// `receiver.sampling.ratio`, `receiver.sampling.keep_errors`.
@@ -248,8 +253,9 @@ fn spans_become_metrics_when_enabled() {
     assert!(!backend.written().contains("Name           : submit"), "sampled out");
 }
 
-/// Guarantees: `connect setup` changes io.Connect's system.json so that io.Connect sends to the agent, and keeps the rest of
-/// the file. It includes the token of the receiver, and so does `emit`.
+/// Guarantees: `connect setup` changes io.Connect's system.json so that io.Connect sends to the
+/// agent, and keeps the rest of the file. It includes the token of the receiver, and so does
+/// `emit`.
 #[test]
 fn connect_setup_points_io_connect_at_agent() {
     let mut env = TestEnv::new();

@@ -21,7 +21,8 @@ fn test_env() -> TestEnv {
     env
 }
 
-/// Guarantees: prints the file with redacted values, marks records that are not sent, and prints a summary.
+/// Guarantees: prints the file with redacted values, marks records that are not sent, and prints a
+/// summary.
 #[test]
 fn redact_prints_file_as_it_would_be_sent() {
     let env = test_env();

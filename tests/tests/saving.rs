@@ -13,9 +13,9 @@ fn queued(status: &Value) -> u64 {
     status["queue"]["metrics"]["batches"].as_u64().unwrap()
 }
 
-/// Guarantees: on a metered network, as reported by `NetworkManager`, queued data is kept until the next
-/// send slot. The status says so and reports no fault. When the network is no longer metered, the data
-/// is sent immediately.
+/// Guarantees: on a metered network, as reported by `NetworkManager`, queued data is kept until the
+/// next send slot. The status says so and reports no fault. When the network is no longer metered,
+/// the data is sent immediately.
 ///
 /// Settings: `collector.saving_interval`.
 #[test]

@@ -15,7 +15,8 @@ use test_support::desktop::Desktop;
 use test_support::test_env::TestEnv;
 use test_support::{output, wait_for};
 
-/// A collector, proxy and authorization server in one. It rejects every request and repeats its headers in the response.
+/// A collector, proxy and authorization server in one. It rejects every request and repeats its
+/// headers in the response.
 struct Echo {
     port: u16,
     requests: Arc<Mutex<String>>,
@@ -80,8 +81,8 @@ impl Drop for Keyring {
     }
 }
 
-/// Guarantees: the value of a header is had from a variable, a file and the system's store of credentials; what is not there is told
-/// with its place.
+/// Guarantees: the value of a header is had from a variable, a file and the system's store of
+/// credentials; what is not there is told with its place.
 ///
 /// Settings: `collector.headers_from`.
 #[test]
@@ -132,9 +133,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Guarantees: after a run full of secrets, against servers that repeat each of them, none is in anything that the agent wrote or
-/// printed: its log, its files, status, settings, doctor, the bundle for support. Only the copy of the settings file has what that file
-/// has, and only its owner can read it.
+/// Guarantees: after a run full of secrets, against servers that repeat each of them, none is in
+/// anything that the agent wrote or printed: its log, its files, status, settings, doctor, the
+/// bundle for support. Only the copy of the settings file has what that file has, and only its
+/// owner can read it.
 ///
 /// Settings: `collector.headers`, `collector.oauth2.client_id`, `collector.oauth2.client_secret`.
 #[test]

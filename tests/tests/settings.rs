@@ -29,8 +29,9 @@ fn problems(status: &Value) -> String {
     status["problems"].to_string()
 }
 
-/// Guarantees: what is saved in the settings file has its effect within seconds, in the same process and without losing a line; a
-/// file that is broken changes nothing and is told with its line, and so is one that no client can be made of; mended, it counts.
+/// Guarantees: what is saved in the settings file has its effect within seconds, in the same
+/// process and without losing a line; a file that is broken changes nothing and is told with its
+/// line, and so is one that no client can be made of; mended, it counts.
 ///
 /// Settings: `program_log.level`.
 #[test]
@@ -91,7 +92,8 @@ fn shutdown_is_obeyed_while_settings_change() {
     assert!(agent.stop());
 }
 
-/// Starts an agent whose machine has a policy: a mount namespace shows it this folder as `/etc/insights-agent`.
+/// Starts an agent whose machine has a policy: a mount namespace shows it this folder as
+/// `/etc/insights-agent`.
 fn start_with_policy(env: &TestEnv, policy: &Path) -> Running {
     let mount = format!("mount --bind {} /etc/insights-agent && exec \"$0\" \"$@\"", policy.display());
     let mut command = wrapped(&env.command(&["run"]), &["unshare", "--mount", "sh", "-c", &mount]);
@@ -111,8 +113,9 @@ fn can_mount() -> bool {
     can
 }
 
-/// Guarantees: the policy of a Linux machine wins over flags and the file, also when it comes or goes while the agent runs; while it is
-/// broken what it said stays in force, and an agent does not start with it.
+/// Guarantees: the policy of a Linux machine wins over flags and the file, also when it comes or
+/// goes while the agent runs; while it is broken what it said stays in force, and an agent does not
+/// start with it.
 ///
 /// Settings: `policy.share_platform_logs`, `policy.allow_pause`.
 #[test]

@@ -1,4 +1,5 @@
-//! Scenario: a user clicks the menu of the tray program on a real desktop, whose panel shows the icon.
+//! Scenario: a user clicks the menu of the tray program on a real desktop, whose panel shows the
+//! icon.
 
 #![cfg(target_os = "linux")]
 
@@ -76,8 +77,8 @@ fn menu_clicks_change_agent_and_icon() {
     assert!(begun.elapsed() < SHUTDOWN_LIMIT, "it took {:?}", begun.elapsed());
 }
 
-/// Guarantees: the menu shows an unreachable collector and the queued data. SIGTERM ends the program with everything on
-/// disk.
+/// Guarantees: the menu shows an unreachable collector and the queued data. SIGTERM ends the
+/// program with everything on disk.
 #[test]
 fn menu_shows_unreachable_collector() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -93,8 +94,8 @@ fn menu_shows_unreachable_collector() {
     assert!(env.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
 }
 
-/// Guarantees: the menu says that nothing was delivered yet, disables what the organisation has set, and shows a wrong
-/// setting.
+/// Guarantees: the menu says that nothing was delivered yet, disables what the organisation has
+/// set, and shows a wrong setting.
 #[test]
 fn menu_shows_starting_policy_and_wrong_setting() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());

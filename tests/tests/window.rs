@@ -1,4 +1,5 @@
-//! Scenario: a user works with the window in its real webview, which `WebDriver` controls, while a real agent runs.
+//! Scenario: a user works with the window in its real webview, which `WebDriver` controls, while a
+//! real agent runs.
 
 #![cfg(target_os = "linux")]
 
@@ -96,7 +97,8 @@ impl Window {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Waits until an expression is true. An expression that throws is not true yet: the page may not be complete.
+    /// Waits until an expression is true. An expression that throws is not true yet: the page may
+    /// not be complete.
     async fn wait(&self, what: &str, expression: &str) {
         let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
         let look = async {
@@ -142,8 +144,8 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test)
 }
 
-/// Guarantees: on the welcome page nothing is selected, the user can look at what would be sent, and the agent shares exactly
-/// what the user selects.
+/// Guarantees: on the welcome page nothing is selected, the user can look at what would be sent,
+/// and the agent shares exactly what the user selects.
 #[test]
 fn welcome_page_shares_only_selected_logs() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());
@@ -171,8 +173,8 @@ fn welcome_page_shares_only_selected_logs() {
     assert!(agent.stop());
 }
 
-/// Guarantees: sharing, its withdrawal, the pause and the deletion of the history take effect in the agent. The pages show
-/// the redaction of an example and of sent data.
+/// Guarantees: sharing, its withdrawal, the pause and the deletion of the history take effect in
+/// the agent. The pages show the redaction of an example and of sent data.
 #[test]
 fn window_actions_take_effect_in_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -217,8 +219,8 @@ fn window_actions_take_effect_in_agent() {
     assert!(agent.stop());
 }
 
-/// Guarantees: the connection test reports faults and success. Without an agent the window says so, and continues by itself
-/// when an agent runs again.
+/// Guarantees: the connection test reports faults and success. Without an agent the window says so,
+/// and continues by itself when an agent runs again.
 #[test]
 fn connection_page_follows_collector_and_agent() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -248,8 +250,9 @@ fn connection_page_follows_collector_and_agent() {
     });
 }
 
-/// Guarantees: every page, in light and dark, at 100 and 200 %, fits its width and has no serious accessibility fault. The
-/// overview shows the apps of the history. Pictures for people are in `target/screenshots`.
+/// Guarantees: every page, in light and dark, at 100 and 200 %, fits its width and has no serious
+/// accessibility fault. The overview shows the apps of the history. Pictures for people are in
+/// `target/screenshots`.
 #[test]
 fn pages_fit_and_are_accessible() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -316,8 +319,8 @@ fn write_history(env: &TestEnv) {
     std::fs::write(env.data().join("usage.json"), usage.to_string()).unwrap();
 }
 
-/// Guarantees: what the organisation has set is shown as such and cannot be changed, neither in the window nor with commands.
-/// Settings: `policy.share_application_logs`, `policy.autostart`.
+/// Guarantees: what the organisation has set is shown as such and cannot be changed, neither in the
+/// window nor with commands. Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
 fn policy_settings_cannot_be_changed_in_window() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
@@ -360,7 +363,8 @@ fn policy_settings_cannot_be_changed_in_window() {
     assert!(!env.run(&["logs", "share", "on"]).status.success(), "and not while no agent runs");
 }
 
-/// Guarantees: the help page saves a support bundle without secrets and personal data, and switches autostart.
+/// Guarantees: the help page saves a support bundle without secrets and personal data, and switches
+/// autostart.
 #[test]
 fn help_page_saves_bundle_and_switches_autostart() {
     let (desktop, mut env) = (Desktop::start(), TestEnv::new());

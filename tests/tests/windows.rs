@@ -26,7 +26,8 @@ fn shared(wine: &Wine, endpoint: &str) -> TestEnv {
     env
 }
 
-/// Guarantees: the Collector receives the real CPU and memory of this machine, and the lines of log files.
+/// Guarantees: the Collector receives the real CPU and memory of this machine, and the lines of log
+/// files.
 #[test]
 fn collector_receives_metrics_and_logs_from_windows() {
     let Some(wine) = Wine::start() else { return };
@@ -63,7 +64,8 @@ fn memory_of_this_machine() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Guarantees: a Windows program can rename, replace and delete a log file that the agent has open, and no line is lost.
+/// Guarantees: a Windows program can rename, replace and delete a log file that the agent has open,
+/// and no line is lost.
 #[test]
 fn log_files_can_be_renamed_and_deleted_while_read() {
     let Some(wine) = Wine::start() else { return };
@@ -95,8 +97,8 @@ fn log_files_can_be_renamed_and_deleted_while_read() {
     assert!(agent.wait().success());
 }
 
-/// Guarantees: when Windows asks the agent to shut down, by closing its window or by ending the session, everything is on
-/// disk in time, although the collector is unreachable.
+/// Guarantees: when Windows asks the agent to shut down, by closing its window or by ending the
+/// session, everything is on disk in time, although the collector is unreachable.
 #[test]
 fn every_way_to_shut_down_keeps_data() {
     let Some(wine) = Wine::start() else { return };
@@ -125,8 +127,8 @@ fn every_way_to_shut_down_keeps_data() {
     }
 }
 
-/// Guarantees: the time that real programs are in front equals the script's, to one poll interval for each interval, and so
-/// does idle time.
+/// Guarantees: the time that real programs are in front equals the script's, to one poll interval
+/// for each interval, and so does idle time.
 #[test]
 fn focus_and_idle_time_of_real_programs_match_script() {
     let Some(wine) = Wine::start() else { return };
@@ -171,7 +173,8 @@ fn focus_and_idle_time_of_real_programs_match_script() {
     }
 }
 
-/// Guarantees: the tray program runs without `WebView2`, shows its icon, and shuts down with `stop`.
+/// Guarantees: the tray program runs without `WebView2`, shows its icon, and shuts down with
+/// `stop`.
 #[test]
 fn tray_icon_appears_without_webview() {
     let Some(wine) = Wine::start() else { return };

@@ -1,4 +1,5 @@
-//! The package for Debian and Ubuntu: both programs, a menu entry, and an autostart entry of the tray program for every user.
+//! The package for Debian and Ubuntu: both programs, a menu entry, and an autostart entry of the
+//! tray program for every user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use crate::{licences, machine};
 /// JSON Schema of the settings file, below the root of the repository.
 pub(crate) const SCHEMA: &str = "installer/settings.schema.json";
 
-/// Debian packages of the libraries of the tray program. libayatana-appindicator3 is loaded while it runs.
+/// Debian packages of the libraries of the tray program. libayatana-appindicator3 is loaded while
+/// it runs.
 const DEPENDS: &str = "libc6, libgtk-3-0 | libgtk-3-0t64, libwebkit2gtk-4.1-0, libayatana-appindicator3-1";
 
 /// `cargo xtask deb`.

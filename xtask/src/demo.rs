@@ -131,8 +131,8 @@ impl Drop for Running {
     }
 }
 
-/// Returns a command in a process group of its own. Ctrl-C does not reach it: this program stops the agent first and the
-/// collector after it, so that the last data arrives.
+/// Returns a command in a process group of its own. Ctrl-C does not reach it: this program stops
+/// the agent first and the collector after it, so that the last data arrives.
 fn in_own_group(program: &Path) -> Command {
     let mut command = Command::new(program);
     #[cfg(unix)]

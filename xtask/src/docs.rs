@@ -1,8 +1,10 @@
 //! `cargo xtask docs`: writes every document that is generated from code.
 //!
-//! Each document is written by the test that compares it, so that the two cannot differ: configuration.md, the JSON Schema
-//! and the Group Policy templates from the settings model, signals.md from the signal tables, privacy.md from the redaction
-//! cases, dashboards.md from the dashboards; the window's types from the control protocol, and its list of components from `Cargo.lock`.
+//! Each document is written by the test that compares it, so that the two cannot differ:
+//! configuration.md, the JSON Schema and the Group Policy templates from the settings model,
+//! signals.md from the signal tables, privacy.md from the redaction cases, dashboards.md from the
+//! dashboards; the window's types from the control protocol, and its list of components from
+//! `Cargo.lock`.
 
 use anyhow::Result;
 

@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::machine::cargo_program;
 use crate::step::{command, root, run as run_command, step};
 
-/// Maximum input: some lines, or a record with a stack trace. Limits on length have their own tests.
+/// Maximum input: some lines, or a record with a stack trace. Limits on length have their own
+/// tests.
 const MAX_INPUT_BYTES: u32 = 4096;
 /// Seconds after which an input counts as a finding.
 const INPUT_TIMEOUT: u32 = 10;

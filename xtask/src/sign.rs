@@ -1,9 +1,11 @@
 //! Signs programs and installers (Authenticode). Environment variables choose the signer:
 //!
-//! - `SIGN_COMMAND`: a command line with `{file}` in it, for keys that are stored elsewhere: `signtool sign ... {file}` on
-//!   Windows with Azure's Trusted Signing, or the program of a signing service.
-//! - `SIGN_PKCS12` and `SIGN_PASSWORD_FILE`: a certificate with its key, used by osslsigncode. With `SIGN_TIMESTAMP`, the
-//!   address of a timestamping service, signatures stay valid after the certificate has expired.
+//! - `SIGN_COMMAND`: a command line with `{file}` in it, for keys that are stored elsewhere:
+//!   `signtool sign ... {file}` on Windows with Azure's Trusted Signing, or the program of a
+//!   signing service.
+//! - `SIGN_PKCS12` and `SIGN_PASSWORD_FILE`: a certificate with its key, used by osslsigncode. With
+//!   `SIGN_TIMESTAMP`, the address of a timestamping service, signatures stay valid after the
+//!   certificate has expired.
 
 use std::path::{Path, PathBuf};
 

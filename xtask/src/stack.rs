@@ -1,6 +1,7 @@
-//! `cargo xtask stack`: starts the Collector, VictoriaMetrics, vmagent and Prometheus with the shipped configuration and rules on
-//! this machine, without containers, and fills them with simulated desks. Grafana, Loki and Tempo are not available as Debian
-//! packages: dashboards/compose.yaml starts them. Here the Collector writes logs and spans to a file.
+//! `cargo xtask stack`: starts the Collector, VictoriaMetrics, vmagent and Prometheus with the
+//! shipped configuration and rules on this machine, without containers, and fills them with
+//! simulated desks. Grafana, Loki and Tempo are not available as Debian packages:
+//! dashboards/compose.yaml starts them. Here the Collector writes logs and spans to a file.
 
 use std::fs;
 use std::net::TcpStream;
@@ -114,7 +115,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Settings by which the Collector writes logs and spans to its log, because their databases are missing here.
+/// Settings by which the Collector writes logs and spans to its log, because their databases are
+/// missing here.
 const BESIDE: &str = "exporters:
   debug: {verbosity: detailed}
   otlp_http/metrics: {metrics_endpoint: 'http://127.0.0.1:8429/opentelemetry/v1/metrics'}

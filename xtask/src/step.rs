@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-/// Arguments of a program that a command starts. The program parses them, so that each is defined once; `--help` shows them.
+/// Arguments of a program that a command starts. The program parses them, so that each is defined
+/// once; `--help` shows them.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Passed to the program unchanged.
@@ -68,7 +69,8 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     Ok(result)
 }
 
-/// Prints when each step started and how long it took. Some steps run beside others, so the times do not add up.
+/// Prints when each step started and how long it took. Some steps run beside others, so the times
+/// do not add up.
 pub(crate) fn print_steps() {
     let Ok(mut steps) = STEPS.lock() else { return };
     steps.sort_by_key(|step| step.start);

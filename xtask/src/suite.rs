@@ -1,8 +1,9 @@
 //! Everything that has to pass before a commit.
 //!
-//! Most of the time is compiling, so every dependency is compiled once for each system: `cargo build --all-targets` with
-//! clippy's driver as the compiler of the workspace (see [`lints`]) reports the lints and produces the programs and tests. A
-//! `cargo clippy` beside the build would compile all dependencies a second time, because it only checks them.
+//! Most of the time is compiling, so every dependency is compiled once for each system:
+//! `cargo build --all-targets` with clippy's driver as the compiler of the workspace (see
+//! [`lints`]) reports the lints and produces the programs and tests. A `cargo clippy` beside the
+//! build would compile all dependencies a second time, because it only checks them.
 
 use std::path::Path;
 use std::thread;
@@ -87,9 +88,10 @@ fn check_dependencies(tools: &std::ffi::OsStr) -> Result<()> {
     })
 }
 
-/// Environment variables by which a build of the workspace also reports its lints and fails on a warning, as `cargo clippy --
-/// -D warnings` sets them. Dependencies are compiled as in any other build. Without optimisation the driver compiles the same
-/// programs as rustc does; what is shipped is never built with it.
+/// Environment variables by which a build of the workspace also reports its lints and fails on a
+/// warning, as `cargo clippy -- -D warnings` sets them. Dependencies are compiled as in any other
+/// build. Without optimisation the driver compiles the same programs as rustc does; what is shipped
+/// is never built with it.
 pub(crate) fn lints() -> Vec<(&'static str, String)> {
     let cargo = std::env::var("CARGO").unwrap_or_default();
     let driver = Path::new(&cargo).with_file_name(format!("clippy-driver{}", std::env::consts::EXE_SUFFIX));

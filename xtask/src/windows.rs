@@ -10,8 +10,9 @@ use crate::{installer, licences, machine, suite};
 /// Target of the cross-compiler: programs that MinGW-w64 links.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
-/// What is shipped for Windows. Commands that build for it always name both: cargo chooses the features of dependencies for
-/// all named packages together, and would compile many of them once more for one package alone.
+/// What is shipped for Windows. Commands that build for it always name both: cargo chooses the
+/// features of dependencies for all named packages together, and would compile many of them once
+/// more for one package alone.
 const PACKAGES: [&str; 4] = ["--package", "insights-agent", "--package", "insights-tray"];
 
 /// Profile of a build.
@@ -23,12 +24,14 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Tests of the library that fail because Wine differs from Windows, with the difference. They run on Windows.
+/// Tests of the library that fail because Wine differs from Windows, with the difference. They run
+/// on Windows.
 const NOT_UNDER_WINE: [&str; 6] = [
     // The creation time of a file is the time of its last change.
     "sources::logs::tests::lines_written_after_withdrawal_are_never_read",
     "sources::logs::tests::rotation::copy_of_read_file_is_not_read",
-    // A deleted file keeps its name until its last handle is closed, as on Windows before version 1809.
+    // A deleted file keeps its name until its last handle is closed, as on Windows before version
+    // 1809.
     "sources::logs::tests::rotation::recreated_file_is_read_from_start",
     "sources::logs::tests::rotation::file_renamed_compressed_and_deleted_is_read_to_end",
     "sources::logs::tests::rotation::recreated_folder_is_tailed",
@@ -46,7 +49,8 @@ pub(crate) fn show() -> Result<()> {
     Ok(())
 }
 
-/// Builds both programs, and returns their folder. The debug profile also builds their tests, and reports lints.
+/// Builds both programs, and returns their folder. The debug profile also builds their tests, and
+/// reports lints.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     let mut environment = if cfg!(windows) { Vec::new() } else { machine::windows_std()? };
     let (name, targets): (_, &[&str]) = match profile {
@@ -83,7 +87,8 @@ pub(crate) fn test() -> Result<()> {
     })
 }
 
-/// Runs the library's tests under Wine, and returns the environment variables of the end-to-end tests under Wine.
+/// Runs the library's tests under Wine, and returns the environment variables of the end-to-end
+/// tests under Wine.
 pub(crate) fn prepare() -> Result<Vec<(&'static str, String)>> {
     let programs = build(Profile::Debug)?;
     let wine = machine::wine()?;

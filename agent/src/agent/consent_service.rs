@@ -1,9 +1,12 @@
-//! Carries out decisions on log sharing: in the consent record, the sources, the queue and the exported events.
+//! Carries out decisions on log sharing: in the consent record, the sources, the queue and the
+//! exported events.
 //!
-//! The running agent and the command line use the same service. Without an agent the queue's file is purged directly.
+//! The running agent and the command line use the same service. Without an agent the queue's file
+//! is purged directly.
 //!
-//! **Invariant:** decisions are carried out one at a time, and the new consent becomes visible only after every source
-//! follows it. So whoever reads the consent can rely on what is on its way to the queue.
+//! **Invariant:** decisions are carried out one at a time, and the new consent becomes visible only
+//! after every source follows it. So whoever reads the consent can rely on what is on its way to
+//! the queue.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,7 +94,8 @@ impl ConsentService {
         Self { file, policy, record: Mutex::new(consent), turn: tokio::sync::Mutex::default(), reach }
     }
 
-    /// Creates the service for a data folder on which no agent runs; the caller holds the folder's lock.
+    /// Creates the service for a data folder on which no agent runs; the caller holds the folder's
+    /// lock.
     #[must_use]
     pub fn without_agent(data: &DataDir, policy: PolicySettings) -> Self {
         let file = data.consent();
@@ -106,8 +110,9 @@ impl ConsentService {
         self.record.lock().clone()
     }
 
-    /// Carries out the user's decision: on disk first, then in the sources, then, for what is no longer shared, in the
-    /// queue. Returns how many queued records were deleted. A withdrawal takes effect even if it cannot be saved.
+    /// Carries out the user's decision: on disk first, then in the sources, then, for what is no
+    /// longer shared, in the queue. Returns how many queued records were deleted. A withdrawal
+    /// takes effect even if it cannot be saved.
     ///
     /// # Errors
     /// See [`ConsentError`].
@@ -159,7 +164,8 @@ impl ConsentService {
         self.announce_decisions().await;
     }
 
-    /// Emits the event of every decision that is not known to be in the queue: repeated rather than lost.
+    /// Emits the event of every decision that is not known to be in the queue: repeated rather than
+    /// lost.
     async fn announce_decisions(&self) {
         let Reach::Agent { events, stats, .. } = &self.reach else { return };
         let mut consent = self.consent();
@@ -177,7 +183,8 @@ impl ConsentService {
             let now = if decision.shared { "now shared" } else { "no longer shared" };
             let body = format!("Logs of {kind} are {now}.");
             match events.emit(events::CONSENT_CHANGED, decision.at, body, attributes).await {
-                // The queue may hold the event only in memory during a fault, so the next start repeats it.
+                // The queue may hold the event only in memory during a fault, so the next start
+                // repeats it.
                 Ok(()) if !stats.borrow().problems.is_empty() => {}
                 Ok(()) => changed |= consent.mark_announced(kind),
                 Err(error) => {

@@ -1,7 +1,8 @@
 //! Metrics of the agent itself, out of its status: what the collector sees is what the tray shows.
 //!
-//! Counters of the queue outlive the program, those of metrics begin with it: what was counted before is taken off. Until the
-//! queue's file can be read that is not known, and nothing is told of it.
+//! Counters of the queue outlive the program, those of metrics begin with it: what was counted
+//! before is taken off. Until the queue's file can be read that is not known, and nothing is told
+//! of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +50,8 @@ impl Told {
     }
 }
 
-/// Makes the instruments with `provider`. `before` are the queue's counters, if they are known already.
+/// Makes the instruments with `provider`. `before` are the queue's counters, if they are known
+/// already.
 pub(super) fn start(
     provider: &impl MeterProvider,
     collector: &CollectorSettings,
@@ -164,7 +166,8 @@ fn component(kind: &str) -> Vec<KeyValue> {
     ]
 }
 
-/// What is said of the exporter of a signal (OpenTelemetry's semantic conventions, attribute `otel.component.type`).
+/// What is said of the exporter of a signal (OpenTelemetry's semantic conventions, attribute
+/// `otel.component.type`).
 #[must_use]
 pub(super) fn exporter(collector: &CollectorSettings, signal: Signal) -> Vec<KeyValue> {
     let settings = collector.for_signal(signal);

@@ -1,8 +1,9 @@
 //! An agent that follows its settings while it runs.
 //!
-//! The settings are loaded again every [`RELOAD_INTERVAL`]. When they have changed, the agent is stopped and started with the
-//! new ones, so every setting takes effect in the same way; nothing is lost, because a stop keeps everything on disk. New
-//! settings that cannot be used change nothing: the old ones stay in force, and the status says what is wrong.
+//! The settings are loaded again every [`RELOAD_INTERVAL`]. When they have changed, the agent is
+//! stopped and started with the new ones, so every setting takes effect in the same way; nothing is
+//! lost, because a stop keeps everything on disk. New settings that cannot be used change nothing:
+//! the old ones stay in force, and the status says what is wrong.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::program_log;
 use crate::shutdown::shutdown_signal;
 use crate::startup::{CommonArgs, StartupError};
 
-/// Short enough that a user who saves the settings file sees the effect at once; loading takes a millisecond.
+/// Short enough that a user who saves the settings file sees the effect at once; loading takes a
+/// millisecond.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the agent does about settings that cannot be used.
@@ -53,8 +55,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Runs the agent, on the current tokio runtime, until the system, another program or the user ends it. What could not
-    /// be sent is on disk when this returns.
+    /// Runs the agent, on the current tokio runtime, until the system, another program or the user
+    /// ends it. What could not be sent is on disk when this returns.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -87,7 +89,8 @@ impl Service {
         Ok(Self { agent, loaded, options, data, unusable: None })
     }
 
-    /// Completes when the settings have changed, with the new ones. Problems with them are shown in the status.
+    /// Completes when the settings have changed, with the new ones. Problems with them are shown in
+    /// the status.
     async fn changed(&self) -> Loaded {
         loop {
             tokio::time::sleep(RELOAD_INTERVAL).await;
@@ -112,7 +115,8 @@ impl Service {
         }
     }
 
-    /// Returns whether clients can be built. Certificates and passwords may be on a slow network drive.
+    /// Returns whether clients can be built. Certificates and passwords may be on a slow network
+    /// drive.
     async fn is_usable(&self, settings: &Settings) -> bool {
         let collector = settings.collector.clone();
         match tokio::task::spawn_blocking(move || Clients::new(&collector).map(drop)).await {

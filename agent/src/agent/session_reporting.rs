@@ -1,4 +1,5 @@
-//! Reports the user's session: spans and events into the queue, and the history of seven days onto the disk.
+//! Reports the user's session: spans and events into the queue, and the history of seven days onto
+//! the disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::signals::events;
 use crate::sources::focus::FocusSource;
 use crate::usage::{Day, Usage};
 
-/// Interval of the reports, and so the history that a kill can cost. Metrics have their own interval.
+/// Interval of the reports, and so the history that a kill can cost. Metrics have their own
+/// interval.
 const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Moves what the focus source has collected to the queue and to `usage.json`.
@@ -40,7 +42,8 @@ impl SessionReporter {
         }
     }
 
-    /// Queues finished spans and session events, and stores the history. While paused there is nothing to report.
+    /// Queues finished spans and session events, and stores the history. While paused there is
+    /// nothing to report.
     pub(super) async fn flush_usage(&self) {
         let Some(focus) = &self.focus else { return };
         if self.pause.is_on() {

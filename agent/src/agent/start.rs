@@ -1,4 +1,5 @@
-//! The first two phases of a start: storage and telemetry. The sources and the control socket follow in [`super::Agent`].
+//! The first two phases of a start: storage and telemetry. The sources and the control socket
+//! follow in [`super::Agent`].
 
 use std::fs::File;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::signals::metrics::{EXPORT_DURATION, INTERNAL_SCOPE, meter};
 use crate::sources::SourceContext;
 use crate::sources::power_saving::PowerSavingMonitor;
 
-/// Phase 1: the data folder is locked, the consent record and the pause are loaded, the queue is open.
+/// Phase 1: the data folder is locked, the consent record and the pause are loaded, the queue is
+/// open.
 pub(super) struct Storage {
     /// None if the data folder cannot be written.
     pub(super) lock: Option<File>,
@@ -37,7 +39,8 @@ impl Storage {
         let pause = Pause::load(data.pause());
         let consent = consent_service::load(&data.consent(), settings.policy);
         for kind in LogKind::ALL.into_iter().filter(|kind| !consent.shares(*kind)) {
-            // The program may have ended, or the disk been full, between the decision and the deletion.
+            // The program may have ended, or the disk been full, between the decision and the
+            // deletion.
             opened.queue.purge_unshared(kind);
         }
         Ok(Self { lock, queue: opened.queue, thread: opened.thread, pause, consent })

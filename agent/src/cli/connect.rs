@@ -16,7 +16,8 @@ use super::{block_on, unexpected};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Connect {
-    /// Point io.Insights at this agent: print the settings, or write them to io.Connect's system.json.
+    /// Point io.Insights at this agent: print the settings, or write them to io.Connect's
+    /// system.json.
     Setup(Setup),
 }
 
@@ -64,7 +65,8 @@ pub(super) fn setup(common: &CommonArgs, setup: &Setup) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the address of the running agent's receiver; without an agent, the address in the settings. Prints which one it is.
+/// Returns the address of the running agent's receiver; without an agent, the address in the
+/// settings. Prints which one it is.
 fn address(common: &CommonArgs, receiver: &ReceiverSettings) -> anyhow::Result<String> {
     let data = common.data()?;
     let wanted = format!("http://127.0.0.1:{}", receiver.http_port);

@@ -1,4 +1,5 @@
-//! `emit`: sends one signal of your own, for example from a script, through the receiver of the running agent.
+//! `emit`: sends one signal of your own, for example from a script, through the receiver of the
+//! running agent.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! The command line: one module for each command, and how an error becomes a sentence and an exit code.
+//! The command line: one module for each command, and how an error becomes a sentence and an exit
+//! code.
 //!
-//! Exit codes: 0 success; 1 failure; 2 the settings or the command line are invalid; 3 no agent is running.
+//! Exit codes: 0 success; 1 failure; 2 the settings or the command line are invalid; 3 no agent is
+//! running.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -32,7 +34,8 @@ use insights_agent::debug_collector::Format;
 use insights_agent::pause::PauseFor;
 use insights_agent::startup::CommonArgs;
 
-/// Desktop observability agent for io.Connect: sends metrics and, once shared, logs to your OpenTelemetry collector.
+/// Desktop observability agent for io.Connect: sends metrics and, once shared, logs to your
+/// OpenTelemetry collector.
 #[derive(Debug, Parser)]
 #[command(name = "insights-agent", version, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -48,7 +51,8 @@ enum Command {
     Run,
     /// Stop the running agent, and wait until it has stopped.
     Stop,
-    /// Delete everything that the agent stores for this user: queue, usage history, consent record and settings.
+    /// Delete everything that the agent stores for this user: queue, usage history, consent record
+    /// and settings.
     DeleteData,
     /// Show the status of the running agent.
     Status {

@@ -11,12 +11,14 @@ use insights_agent::startup::CommonArgs;
 
 use super::{block_on, unexpected};
 
-/// Maximum wait for the shutdown: several times what it takes ([`insights_agent::agent::FLUSH_LIMIT`]).
+/// Maximum wait for the shutdown: several times what it takes
+/// ([`insights_agent::agent::FLUSH_LIMIT`]).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Asks the agent to shut down, and waits until its process has ended, because an installer replaces its files next.
+/// Asks the agent to shut down, and waits until its process has ended, because an installer
+/// replaces its files next.
 pub(super) fn stop(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let data = common.data()?;
     let (status, done) =

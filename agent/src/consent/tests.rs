@@ -23,7 +23,8 @@ fn unreadable_or_newer_record_shares_nothing() {
     assert!(!Consent::load(&file).shares(LogKind::Platform));
 }
 
-/// Guarantees: a policy replaces the user's decision; once it is withdrawn the kind is undecided, not as before.
+/// Guarantees: a policy replaces the user's decision; once it is withdrawn the kind is undecided,
+/// not as before.
 #[test]
 fn policy_replaces_the_users_decision() {
     let at = |second| jiff::Timestamp::from_second(second).unwrap();

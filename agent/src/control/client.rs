@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::{MAX_LINE_BYTES, Reply, Request, socket_name};
 use crate::paths::{DataDir, LockError};
 
-/// Maximum wait for an answer. A withdrawal of consent waits for the log reader, which may be in the middle of a batch.
+/// Maximum wait for an answer. A withdrawal of consent waits for the log reader, which may be in
+/// the middle of a batch.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Delay before an agent that is starting or stopping is asked again.
@@ -50,8 +51,8 @@ pub async fn is_running(data: &DataDir) -> bool {
     ask(data, &Request::Status).await.is_ok()
 }
 
-/// Sends a request to the agent that runs on a data folder. If none runs, locks the folder, so that none starts in the
-/// meantime. Waits for an agent that is just starting or stopping.
+/// Sends a request to the agent that runs on a data folder. If none runs, locks the folder, so that
+/// none starts in the meantime. Waits for an agent that is just starting or stopping.
 ///
 /// # Errors
 /// See [`AskError`].

@@ -1,9 +1,11 @@
-//! The control protocol: how the window, the tray and the command line of the same user talk to the running agent.
+//! The control protocol: how the window, the tray and the command line of the same user talk to the
+//! running agent.
 //!
-//! **Format:** a local socket. On Unix it is `control.sock` in the data folder, with mode 0600 in a folder of mode 0700; on
-//! Windows a named pipe that is derived from the data folder's path and open to its owner only. The client sends one
-//! [`Request`] as a line of JSON, the agent answers with one [`Reply`] as a line of JSON and closes the connection. A line
-//! has at most [`MAX_LINE_BYTES`] bytes.
+//! **Format:** a local socket. On Unix it is `control.sock` in the data folder, with mode 0600 in a
+//! folder of mode 0700; on Windows a named pipe that is derived from the data folder's path and
+//! open to its owner only. The client sends one [`Request`] as a line of JSON, the agent answers
+//! with one [`Reply`] as a line of JSON and closes the connection. A line has at most
+//! [`MAX_LINE_BYTES`] bytes.
 
 mod client;
 mod server;

@@ -16,7 +16,8 @@ use crate::paths::DataDir;
 
 /// Maximum connections at a time: a window, a tray and some commands.
 const MAX_CONNECTIONS: usize = 16;
-/// Maximum time for a client to send its request and read the answer, so that a hanging client frees its place.
+/// Maximum time for a client to send its request and read the answer, so that a hanging client
+/// frees its place.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Delay after a failed accept, which would otherwise be repeated in a busy loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -32,8 +33,8 @@ pub trait Answer: Send + Sync + 'static {
 pub struct Server(JoinHandle<()>);
 
 impl Server {
-    /// Listens on the socket of a data folder. This process must hold the folder's lock: a socket that exists there is
-    /// then left over from an agent that was killed, and is replaced.
+    /// Listens on the socket of a data folder. This process must hold the folder's lock: a socket
+    /// that exists there is then left over from an agent that was killed, and is replaced.
     ///
     /// # Errors
     /// When the socket cannot be created.

@@ -1,8 +1,9 @@
 //! Console events, and messages to a hidden window.
 //!
-//! A program that links user32 or gdi32 is notified of the end of the session only by window messages (documentation of
-//! `SetConsoleCtrlHandler`). Installers and `taskkill` close windows, too. So the program creates a hidden top-level window;
-//! a message-only window would not receive `WM_ENDSESSION`.
+//! A program that links user32 or gdi32 is notified of the end of the session only by window
+//! messages (documentation of `SetConsoleCtrlHandler`). Installers and `taskkill` close windows,
+//! too. So the program creates a hidden top-level window; a message-only window would not receive
+//! `WM_ENDSESSION`.
 
 #![allow(unsafe_code)]
 
@@ -27,8 +28,9 @@ use windows::core::{HSTRING, PCWSTR, w};
 
 /// Name of the window class.
 const CLASS: PCWSTR = w!("InsightsAgentEnd");
-/// Maximum delay of the end of the session. Windows ends the program once the window has answered, and offers the user to
-/// end it after 5 s. The agent stops well before that (`agent::FLUSH_LIMIT`), and with it the process.
+/// Maximum delay of the end of the session. Windows ends the program once the window has answered,
+/// and offers the user to end it after 5 s. The agent stops well before that
+/// (`agent::FLUSH_LIMIT`), and with it the process.
 const MAX_SESSION_END_DELAY: Duration = Duration::from_secs(4);
 
 thread_local! {
@@ -59,8 +61,9 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Registers this program to be restarted by Windows, without arguments, after an installer has ended it to replace its
-/// files. An installer that runs as SYSTEM cannot start it in the user's session.
+/// Registers this program to be restarted by Windows, without arguments, after an installer has
+/// ended it to replace its files. An installer that runs as SYSTEM cannot start it in the user's
+/// session.
 ///
 /// # Errors
 /// When Windows rejects the registration.
@@ -70,8 +73,8 @@ pub fn register_restart_after_update() -> io::Result<()> {
     Ok(unsafe { RegisterApplicationRestart(PCWSTR::null(), REGISTER_APPLICATION_RESTART_FLAGS(flags)) }?)
 }
 
-/// Creates the window, on a thread that lives as long as the program. Without a desktop there is no window, and only console
-/// events work.
+/// Creates the window, on a thread that lives as long as the program. Without a desktop there is no
+/// window, and only console events work.
 fn window() -> io::Result<oneshot::Receiver<()>> {
     let (notify, requested) = oneshot::channel();
     let (created, wait) = mpsc::channel();
@@ -104,7 +107,8 @@ fn create_window() -> windows::core::Result<()> {
         lpszClassName: CLASS,
         ..Default::default()
     };
-    // SAFETY: `class` lives through the call and names a constant and a function. If the class exists already, it is this one.
+    // SAFETY: `class` lives through the call and names a constant and a function. If the class
+    // exists already, it is this one.
     unsafe { RegisterClassW(&raw const class) };
     // SAFETY: the class is registered; no parent, menu or parameter is given.
     unsafe {
@@ -116,7 +120,8 @@ fn create_window() -> windows::core::Result<()> {
 
 fn dispatch_messages() {
     let mut message = MSG::default();
-    // SAFETY: `message` lives through both calls, which are made on the thread that created the window.
+    // SAFETY: `message` lives through both calls, which are made on the thread that created the
+    // window.
     unsafe {
         while GetMessageW(&raw mut message, None, 0, 0).0 > 0 {
             DispatchMessageW(&raw const message);

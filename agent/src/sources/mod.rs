@@ -1,10 +1,11 @@
-//! The sources of data: this machine, the desktop, the io.Connect processes, io.Connect's log files, and OTLP from the
-//! platform and its apps.
+//! The sources of data: this machine, the desktop, the io.Connect processes, io.Connect's log
+//! files, and OTLP from the platform and its apps.
 //!
-//! Every source is a [`Source`]: it starts from one [`SourceContext`], reports into one [`SourceReports`], follows the
-//! user's consent, and stops. [`Sources`] is the one list of them.
+//! Every source is a [`Source`]: it starts from one [`SourceContext`], reports into one
+//! [`SourceReports`], follows the user's consent, and stops. [`Sources`] is the one list of them.
 //!
-//! **Invariant:** a source writes nothing to disk but through the queue, and knows neither the exporter nor the status.
+//! **Invariant:** a source writes nothing to disk but through the queue, and knows neither the
+//! exporter nor the status.
 
 pub mod focus;
 pub mod host;
@@ -74,11 +75,12 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Writes the current state into the source's own field.
     fn report(&self, reports: &mut SourceReports);
 
-    /// Follows a change of consent. When this returns, nothing that is not shared is on its way to the queue.
+    /// Follows a change of consent. When this returns, nothing that is not shared is on its way to
+    /// the queue.
     async fn set_consent(&self, _consent: &Consent) {}
 
-    /// Hands over what was collected, and ends. The metrics of the source stay readable until it is dropped, because the
-    /// meter provider exports once more at its shutdown.
+    /// Hands over what was collected, and ends. The metrics of the source stay readable until it is
+    /// dropped, because the meter provider exports once more at its shutdown.
     async fn stop(&self) {}
 }
 

@@ -77,7 +77,8 @@ fn health_follows_what_arrived() {
     assert_eq!(judge(&status), (Health::Attention, "It is broken.".to_owned()), "wrong settings come first");
 }
 
-/// A lane that says nothing while data grows old is not healthy: a program that is alive delivers nothing by that.
+/// A lane that says nothing while data grows old is not healthy: a program that is alive delivers
+/// nothing by that.
 #[test]
 fn data_that_grows_old_means_buffering_whatever_the_lanes_say() {
     let mut status = snapshot();

@@ -4,7 +4,8 @@ use jiff::civil::date;
 
 use super::*;
 
-/// Guarantees: seven days are kept and summed; an eighth removes the oldest; a broken file is an empty history.
+/// Guarantees: seven days are kept and summed; an eighth removes the oldest; a broken file is an
+/// empty history.
 #[test]
 fn history_of_eight_days_keeps_the_last_seven() {
     let folder = tempfile::tempdir().unwrap();

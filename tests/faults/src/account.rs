@@ -1,8 +1,8 @@
 //! Accounts for every record that was written.
 //!
-//! Records arrive in pieces. Most pieces are complete records; a long record, or one that was written with pauses,
-//! arrives in several. `log.record.uid` contains the id of the file and the offset in it, so every piece can be compared
-//! with the bytes that were written there.
+//! Records arrive in pieces. Most pieces are complete records; a long record, or one that was
+//! written with pauses, arrives in several. `log.record.uid` contains the id of the file and the
+//! offset in it, so every piece can be compared with the bytes that were written there.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -77,7 +77,8 @@ fn generation_of(archive: &Archive, pieces: &BTreeMap<usize, &Piece>) -> Option<
     numbers.find_map(|number| Some(archive.records.get(number)?.generation))
 }
 
-/// Compares the pieces of one file id with the bytes of their generation, and counts complete records.
+/// Compares the pieces of one file id with the bytes of their generation, and counts complete
+/// records.
 fn compare(
     archive: &Archive,
     generation: usize,
@@ -101,7 +102,8 @@ fn compare(
         let is_right = match end.checked_sub(record.message) {
             _ if *body == wanted => true,
             Some(1..) if at == record.start => *body == archive.text(generation, record.message, end),
-            // It was read before its header was complete; the agent may have parsed the part that was there.
+            // It was read before its header was complete; the agent may have parsed the part that
+            // was there.
             _ => at == record.start && wanted.starts_with('[') && wanted.ends_with(body),
         };
         if !is_right {

@@ -96,8 +96,8 @@ impl Default for Collector {
 }
 
 impl Collector {
-    /// Starts a collector on a loopback address that no other collector uses, so that its port stays free while it does
-    /// not listen.
+    /// Starts a collector on a loopback address that no other collector uses, so that its port
+    /// stays free while it does not listen.
     #[must_use]
     pub fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);

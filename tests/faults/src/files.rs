@@ -1,11 +1,13 @@
 //! Log files that are written, and rotated in every way that the agent has to handle.
 //!
 //! Nobody can read what no longer exists, so some rotations have a condition:
-//! - A file that is archived must be known to the agent, which looks into archives only for files that it has tailed.
-//!   Renamed and copied files can always be read.
-//! - A file that is deleted must have been read, or be open in the agent, which then gets the time to read it.
+//! - A file that is archived must be known to the agent, which looks into archives only for files
+//!   that it has tailed. Renamed and copied files can always be read.
+//! - A file that is deleted must have been read, or be open in the agent, which then gets the time
+//!   to read it.
 //!
-//! [`Files::rotate`] asks the [`Reader`] for the condition, and skips the rotation if it does not hold.
+//! [`Files::rotate`] asks the [`Reader`] for the condition, and skips the rotation if it does not
+//! hold.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -90,8 +92,8 @@ impl Files {
         Self { logs: logs.to_owned(), all, links: 0, archives: 0, written: Archive::new(seed) }
     }
 
-    /// Appends records to a file. With `part`, only that many 256ths of the last record are written, and the rest is
-    /// held back.
+    /// Appends records to a file. With `part`, only that many 256ths of the last record are
+    /// written, and the rest is held back.
     pub fn append(&mut self, file: usize, records: usize, size: Size, part: Option<usize>) -> String {
         self.finish(file);
         let LogFile { path, encoding, headed, generation, rest, .. } = &mut self.all[file];

@@ -1,5 +1,5 @@
-//! The fault harness: runs the built agent under random faults, and compares what was written to log files with what
-//! arrives.
+//! The fault harness: runs the built agent under random faults, and compares what was written to
+//! log files with what arrives.
 //!
 //! ```text
 //! seed ─► schedule.rs ─► run.rs: writes and rotates log files (files.rs, records.rs)
@@ -8,8 +8,8 @@
 //!                        ─► account.rs: every record arrived once, or is counted
 //! ```
 //!
-//! A seed determines the schedule, but not the timing of the agent. A seed that failed may therefore need several runs
-//! to fail again.
+//! A seed determines the schedule, but not the timing of the agent. A seed that failed may
+//! therefore need several runs to fail again.
 
 #![cfg(target_os = "linux")]
 

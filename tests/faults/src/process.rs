@@ -59,8 +59,9 @@ impl Agent {
         if self.running.is_some() {
             return false;
         }
-        // A limit on file sizes simulates the full disk. The system sends SIGXFSZ for it, which a full disk does not. An
-        // ignored signal stays ignored in the program that the shell executes.
+        // A limit on file sizes simulates the full disk. The system sends SIGXFSZ for it, which a
+        // full disk does not. An ignored signal stays ignored in the program that the shell
+        // executes.
         let mut command = wrapped(&env.command(&["run"]), &["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
         if let Some(library) = faketime() {
             command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &self.clock);
@@ -92,7 +93,8 @@ impl Agent {
         true
     }
 
-    /// Asks the agent to shut down, and waits; returns whether it exited with success, or none if it does not run.
+    /// Asks the agent to shut down, and waits; returns whether it exited with success, or none if
+    /// it does not run.
     pub fn stop(&mut self, env: &TestEnv) -> Option<bool> {
         self.resume();
         let was_full = self.was_full;
@@ -100,7 +102,8 @@ impl Agent {
         let id = running.id();
         let status = running.terminate();
         clean_up(id);
-        // The signal ends the program immediately while it starts, and it does not start on a full disk.
+        // The signal ends the program immediately while it starts, and it does not start on a full
+        // disk.
         let had_started = env.agent_log().get(self.log_start..).is_some_and(|said| said.contains("agent: started"));
         let may_fail_to_start = status.signal() == Some(Signal::TERM.as_raw()) || was_full && status.code() == Some(1);
         Some(status.success() || !had_started && may_fail_to_start)
@@ -127,7 +130,8 @@ impl Agent {
         self.signal(Signal::CONT)
     }
 
-    /// Limits the size of its files, in bytes; none removes the limit. Returns false if it does not run.
+    /// Limits the size of its files, in bytes; none removes the limit. Returns false if it does not
+    /// run.
     pub fn limit_files(&mut self, bytes: Option<u64>) -> bool {
         let Some(id) = self.id() else { return false };
         self.wait_for_program();

@@ -51,8 +51,8 @@ impl QueueFile {
         self.try_open().and_then(|connection| connection.query_row(query, [], |_| Ok(()))).is_ok()
     }
 
-    /// Returns how far a log file, by volume and number, has been read. Returns none for every file while the agent is
-    /// creating the queue, or is suspended in the middle of that.
+    /// Returns how far a log file, by volume and number, has been read. Returns none for every file
+    /// while the agent is creating the queue, or is suspended in the middle of that.
     #[must_use]
     pub fn position(&self, (volume, index): (u64, u64)) -> Option<Position> {
         let query = "SELECT position, fingerprint FROM file WHERE volume = ?1 AND file_index = ?2";

@@ -1,7 +1,8 @@
 //! What the log writers write: numbered records, and the bytes of every file.
 //!
-//! A *generation* is the content of a file from its start on. A file keeps its generation when it is renamed, and gets
-//! a new one when it is truncated or created again. A copy has the generation of its original.
+//! A *generation* is the content of a file from its start on. A file keeps its generation when it
+//! is renamed, and gets a new one when it is truncated or created again. A copy has the generation
+//! of its original.
 
 use std::fmt::Write as _;
 
@@ -120,8 +121,8 @@ pub fn number_of(message: &str) -> Option<usize> {
     rest.split_once(':')?.0.parse().ok()
 }
 
-/// Returns header and message of a record, with its line end. A record has at least 64 bytes, because the agent needs
-/// that many to recognise a copy of the file.
+/// Returns header and message of a record, with its line end. A record has at least 64 bytes,
+/// because the agent needs that many to recognise a copy of the file.
 fn texts(seed: u64, number: usize, size: Size, has_headers: bool) -> (String, String) {
     let mut random = fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let end = if random.u8(..8) == 0 { "\r\n" } else { "\n" };

@@ -19,7 +19,8 @@ use test_support::{LIMIT, wait_for};
 
 /// Interval between two checks whether everything has arrived.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Maximum number of times that a record may be sent. Each repeat needs a failure, followed by a pause, or a restart.
+/// Maximum number of times that a record may be sent. Each repeat needs a failure, followed by a
+/// pause, or a restart.
 const MAX_SENDS: usize = 30;
 /// Minimum number of events in a run: one for each kind of logs that is shared.
 const MIN_EVENTS: u64 = 2;
@@ -299,8 +300,8 @@ impl Run {
                 self.problems.push(text);
             }
         };
-        // Besides the records of files there are events: one for each kind of logs that is shared, and a repeat if the
-        // agent was killed before it had recorded that it sent the event.
+        // Besides the records of files there are events: one for each kind of logs that is shared,
+        // and a repeat if the agent was killed before it had recorded that it sent the event.
         let queued = count("queued.logs");
         problem(queued < read + MIN_EVENTS || queued > read + MAX_EVENTS, format!("{read} read, but {queued} queued"));
         problem(

@@ -1,6 +1,7 @@
 //! The schedule of a run, which a seed determines.
 //!
-//! Each run has only some kinds of faults, chosen by its seed: with all of them at once, most would hide each other.
+//! Each run has only some kinds of faults, chosen by its seed: with all of them at once, most would
+//! hide each other.
 
 use std::fmt;
 
@@ -59,7 +60,8 @@ pub enum Step {
         /// How large they are.
         size: Size,
     },
-    /// Records are written, the last one only in part. The rest is written before anything else in the file.
+    /// Records are written, the last one only in part. The rest is written before anything else in
+    /// the file.
     AppendPart {
         /// Which file.
         file: usize,

@@ -1,4 +1,5 @@
-//! Scenario: the agent runs under random faults (see docs/testing.md). `SOAK_SEED=n` runs the schedule of one seed.
+//! Scenario: the agent runs under random faults (see docs/testing.md). `SOAK_SEED=n` runs the
+//! schedule of one seed.
 
 #![cfg(target_os = "linux")]
 
@@ -11,8 +12,8 @@ const RUNS: usize = 8;
 /// Number of runs at the same time.
 const JOBS: usize = 2;
 
-/// Guarantees: whatever happens to log files, the agent, the collector, the clock and the disk, every written record is
-/// delivered under one `log.record.uid`, or counted as rejected.
+/// Guarantees: whatever happens to log files, the agent, the collector, the clock and the disk,
+/// every written record is delivered under one `log.record.uid`, or counted as rejected.
 #[test]
 fn log_records_under_random_faults_are_delivered_exactly_once() {
     let seed = std::env::var("SOAK_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());

@@ -1,6 +1,7 @@
-//! A day at a desk: logon about nine, work, idleness, the lock at lunch, logoff; and what agent and platform send of it.
+//! Simulates the working day of one user, and the data that agent and platform export for it.
 //!
-//! Time goes in steps of the export interval. Whatever happens in a step is in the export at its end.
+//! The day has a logon at about nine, work, idle times, a locked screen at lunch, and a logoff. Time
+//! advances by one export interval per step; a step's events are in the export at its end.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,8 @@ use crate::{Answers, Break, Fleet, Made, platform as p, resource};
 
 /// `host.cpu_threshold` of the defaults, as its attribute says it.
 const THRESHOLD: &str = "0.9";
-/// Errors of an app in an hour at a desk, and how many times more there are in the hour when the markets open overseas, and
-/// on a starved machine.
+/// Errors of an app in an hour at a desk, and how many times more there are in the hour when the
+/// markets open overseas, and on a starved machine.
 const ERRORS_AN_HOUR: f64 = 0.5;
 const OPENING: (i8, f64) = (14, 8.0);
 const STARVED: f64 = 10.0;

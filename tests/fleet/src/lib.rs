@@ -1,10 +1,11 @@
-//! A company's desks on simulated days: what their agents and platforms send goes through the agent's own encoding, queue
-//! and client, with the times of the simulation, and what was put in is known ([`Answers`]).
+//! A company's desks on simulated days: what their agents and platforms send goes through the
+//! agent's own encoding, queue and client, with the times of the simulation, and what was put in is
+//! known ([`Answers`]).
 //!
-//! The same [`Fleet`] gives the same data. Metrics are built from the agent's tables of metrics, because the SDK knows no
-//! other clock than the system's; logs, spans and events are made by the agent's own encoders. Each desk has a queue of
-//! its own on disk, from which every request is taken as it would be sent: so bytes are bytes on the wire, without the
-//! headers of HTTP.
+//! The same [`Fleet`] gives the same data. Metrics are built from the agent's tables of metrics,
+//! because the SDK knows no other clock than the system's; logs, spans and events are made by the
+//! agent's own encoders. Each desk has a queue of its own on disk, from which every request is
+//! taken as it would be sent: so bytes are bytes on the wire, without the headers of HTTP.
 
 mod answers;
 mod company;
@@ -63,7 +64,8 @@ enum Made {
     Event(EventDefinition, String, Vec<(&'static str, Value)>),
 }
 
-/// Lets the fleet work, and sends what it makes to an OTLP/gRPC receiver; without one it is only counted.
+/// Lets the fleet work, and sends what it makes to an OTLP/gRPC receiver; without one it is only
+/// counted.
 ///
 /// # Errors
 /// In words, when a queue or a client cannot be had, or the receiver does not take something.

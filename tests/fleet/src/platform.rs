@@ -1,9 +1,11 @@
-//! io.Insights: the metrics and spans that the io.Connect platform itself publishes, as they arrive through the agent, which
-//! adds its own attributes to their resource.
+//! io.Insights: the metrics and spans that the io.Connect platform itself publishes, as they arrive
+//! through the agent, which adds its own attributes to their resource.
 //!
-//! Names, units and kinds: <https://docs.interop.io/insights/signals/metrics/io-connect-desktop/index.html>.
-//! `insights_trace_*` are made from spans by `countMetric`, `resultMetric` and `durationMetric` of the trace settings,
-//! with the attributes `source` and those of the span's filtering context (`method`, `url`).
+//! Names, units and kinds:
+//! <https://docs.interop.io/insights/signals/metrics/io-connect-desktop/index.html>.
+//! `insights_trace_*` are made from spans by `countMetric`, `resultMetric` and `durationMetric` of
+//! the trace settings, with the attributes `source` and those of the span's filtering context
+//! (`method`, `url`).
 
 use insights_agent::resource::Resource;
 use insights_agent::signals::metrics::{Instrument, Metric};
@@ -67,7 +69,8 @@ pub(crate) const INVOKE: &str = "interopio.api.interop.invoke";
 /// Span of a request to a backend.
 pub(crate) const FETCH: &str = "interopio.api.instrumentation.fetch";
 
-/// The platform's resource, behind the agent: its own attributes, and those of the agent that it does not have.
+/// The platform's resource, behind the agent: its own attributes, and those of the agent that it
+/// does not have.
 pub(crate) fn resource(agent: &Resource, desk: &Desk, instance: &str) -> ProtoResource {
     let own = [
         ("service.name", SCOPE),

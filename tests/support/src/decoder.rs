@@ -1,4 +1,5 @@
-//! The independent decoder: a Python program that shares no code with the agent and decodes what it sends.
+//! The independent decoder: a Python program that shares no code with the agent and decodes what it
+//! sends.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,5 @@
-//! A real desktop for tests: an X server, a session bus, a window manager, and a panel whose tray shows icons.
+//! A real desktop for tests: an X server, a session bus, a window manager, and a panel whose tray
+//! shows icons.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -147,7 +148,8 @@ pub fn screenshots() -> PathBuf {
     target.join("screenshots")
 }
 
-/// The first icon in the tray, as the panel sees it: a `StatusNotifierItem` with a menu of `com.canonical.dbusmenu`.
+/// The first icon in the tray, as the panel sees it: a `StatusNotifierItem` with a menu of
+/// `com.canonical.dbusmenu`.
 #[derive(Debug)]
 pub struct TrayIcon<'a> {
     desktop: &'a Desktop,

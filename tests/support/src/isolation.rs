@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::process::Command;
 
-/// Variables that programs under test inherit: where to find programs, libraries and data, who the user is, the
-/// language, the time zone, and what coverage tools set. Everything else is removed, above all `OTEL_*`, proxies,
-/// displays and buses.
+/// Variables that programs under test inherit: where to find programs, libraries and data, who the
+/// user is, the language, the time zone, and what coverage tools set. Everything else is removed,
+/// above all `OTEL_*`, proxies, displays and buses.
 const INHERITED: [&str; 14] = [
     "LANG",
     "LC_ALL",
@@ -24,8 +24,8 @@ const INHERITED: [&str; 14] = [
     "XDG_DATA_DIRS",
 ];
 
-/// Removes inherited variables from a command, except those that every program needs and those that the command sets
-/// itself.
+/// Removes inherited variables from a command, except those that every program needs and those that
+/// the command sets itself.
 pub fn isolate(command: &mut Command) {
     // Programs for Windows do not start without some of the system's variables.
     if cfg!(windows) {

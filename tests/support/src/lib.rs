@@ -1,5 +1,5 @@
-//! Support for end-to-end tests: environments for the built programs, a receiver in this process, real receivers,
-//! desktops and Wine beside it.
+//! Support for end-to-end tests: environments for the built programs, a receiver in this process,
+//! real receivers, desktops and Wine beside it.
 //!
 //! Everything here fails by panicking with a sentence, as tests do.
 
@@ -52,7 +52,8 @@ fn wait<T>(mut check: impl FnMut() -> Option<T>) -> Option<T> {
 /// Runs a command until it exits, and returns its output.
 ///
 /// # Panics
-/// When it does not exit within [`LIMIT`]. It is killed then, and its output so far is in the message.
+/// When it does not exit within [`LIMIT`]. It is killed then, and its output so far is in the
+/// message.
 #[must_use]
 pub fn output(command: &mut Command) -> Output {
     // Files and not pipes: Wine and installers leave programs running that would hold pipes open.
@@ -87,8 +88,9 @@ fn contents(mut file: File) -> std::io::Result<Vec<u8>> {
 
 /// Returns a TCP port of 127.0.0.1 that is free at the moment.
 ///
-/// A program that is started with it binds it later. Another program that asks the system for a free port could get
-/// the same one in between; that is unlikely, because the system hands out ports in random order.
+/// A program that is started with it binds it later. Another program that asks the system for a
+/// free port could get the same one in between; that is unlikely, because the system hands out
+/// ports in random order.
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()

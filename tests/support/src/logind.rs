@@ -1,4 +1,5 @@
-//! A fake logind on the bus of a desktop, with one session that can be locked and taken off its seat.
+//! A fake logind on the bus of a desktop, with one session that can be locked and taken off its
+//! seat.
 
 use zbus::blocking::{Connection, connection};
 use zbus::zvariant::OwnedObjectPath;

@@ -31,8 +31,8 @@ pub enum Database {
     Prometheus,
 }
 
-/// A Collector that writes everything it receives to a file (the debug exporter) and passes metrics on to
-/// VictoriaMetrics.
+/// A Collector that writes everything it receives to a file (the debug exporter) and passes metrics
+/// on to VictoriaMetrics.
 #[derive(Debug)]
 pub struct Backend {
     _programs: Vec<Peer>,
@@ -52,9 +52,9 @@ impl Backend {
         Self::start_with(None)
     }
 
-    /// As [`Self::start`], but the Collector runs with a shipped configuration, which takes the addresses of receivers
-    /// and databases from the environment. Logs and traces go to the file and not to a database. Metrics also go
-    /// through vmagent to Prometheus, by remote write.
+    /// As [`Self::start`], but the Collector runs with a shipped configuration, which takes the
+    /// addresses of receivers and databases from the environment. Logs and traces go to the file
+    /// and not to a database. Metrics also go through vmagent to Prometheus, by remote write.
     #[must_use]
     pub fn start_as_shipped(configuration: &Path) -> Option<Self> {
         Self::start_with(Some(configuration))
@@ -117,8 +117,8 @@ impl Backend {
         series.iter().map(|one| (one["metric"].clone(), value(one))).collect()
     }
 
-    /// Sends a request to a database and returns its JSON response. Encodes the parameters. In VictoriaMetrics, new data
-    /// is searchable only after [`Self::flush`].
+    /// Sends a request to a database and returns its JSON response. Encodes the parameters. In
+    /// VictoriaMetrics, new data is searchable only after [`Self::flush`].
     #[must_use]
     pub fn ask(&self, database: Database, path: &str, parameters: &[(&str, &str)]) -> Value {
         let parameters: Vec<String> =

@@ -14,7 +14,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts the platform. Its programs are created in `folder`; the main program is called `name`.
+    /// Starts the platform. Its programs are created in `folder`; the main program is called
+    /// `name`.
     #[must_use]
     pub fn start(folder: &Path, name: &str) -> Self {
         let (program, blotter) = (shell(folder, name), shell(&folder.join("apps"), "blotter"));
@@ -42,8 +43,8 @@ impl Platform {
 fn shell(folder: &Path, name: &str) -> PathBuf {
     fs::create_dir_all(folder).expect("a folder");
     let program = folder.join(name);
-    // Another process copies it: if this process had the file open for writing while another thread forks, the child
-    // would inherit the handle, and the program could not be started (ETXTBSY).
+    // Another process copies it: if this process had the file open for writing while another thread
+    // forks, the child would inherit the handle, and the program could not be started (ETXTBSY).
     let copied = crate::output(Command::new("cp").arg("/bin/bash").arg(&program));
     assert!(copied.status.success(), "{}", crate::test_env::text(&copied.stderr));
     program

@@ -1,4 +1,5 @@
-//! An OTLP/gRPC receiver in this process, built on tonic and opentelemetry-proto, that keeps what tests look at.
+//! An OTLP/gRPC receiver in this process, built on tonic and opentelemetry-proto, that keeps what
+//! tests look at.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

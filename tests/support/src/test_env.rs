@@ -1,8 +1,10 @@
-//! A test environment: folders of its own for the built agent, and the commands that run the agent in them.
+//! A test environment: folders of its own for the built agent, and the commands that run the agent
+//! in them.
 //!
-//! **Isolation.** The agent shares nothing with the machine: no settings, policy, home folder, session bus, system bus,
-//! display or leader lock, and no variable of the developer's shell ([`isolate`]). Its receiver listens on free ports,
-//! and without `collector.endpoint` it sends to a port at which nobody listens.
+//! **Isolation.** The agent shares nothing with the machine: no settings, policy, home folder,
+//! session bus, system bus, display or leader lock, and no variable of the developer's shell
+//! ([`isolate`]). Its receiver listens on free ports, and without `collector.endpoint` it sends to
+//! a port at which nobody listens.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -92,7 +94,8 @@ impl TestEnv {
         Self { wine: Some(wine.launcher().clone()), ..Self::new() }
     }
 
-    /// Records that the user has answered the first question, so that the tray program does not ask it.
+    /// Records that the user has answered the first question, so that the tray program does not ask
+    /// it.
     pub fn answer_first_question(&self) {
         fs::create_dir_all(self.data()).expect("a data folder");
         fs::write(self.data().join("consent.json"), r#"{"asked":true}"#).expect("a consent record");
@@ -196,7 +199,8 @@ impl TestEnv {
         let mut log = OpenOptions::new().create(true).append(true).open(self.agent_log_file()).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
-        // Copied here and not written by the agent: limits on the agent's files must not apply to this one.
+        // Copied here and not written by the agent: limits on the agent's files must not apply to
+        // this one.
         let mut stderr = child.stderr.take().expect("its standard error");
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut log));
         Running(child)
@@ -249,8 +253,8 @@ impl TestEnv {
     }
 }
 
-/// Returns a command that runs another one, with its arguments and environment, through a launcher. The launcher gets
-/// the program and its arguments after its own words.
+/// Returns a command that runs another one, with its arguments and environment, through a launcher.
+/// The launcher gets the program and its arguments after its own words.
 #[must_use]
 pub fn wrapped(inner: &Command, launcher: &[&str]) -> Command {
     let (program, words) = launcher.split_first().expect("a launcher");
@@ -310,7 +314,8 @@ impl Running {
         self.0.wait().expect("its exit status");
     }
 
-    /// Asks it to shut down (SIGTERM), and waits until it has; returns whether it exited with success.
+    /// Asks it to shut down (SIGTERM), and waits until it has; returns whether it exited with
+    /// success.
     #[must_use]
     pub fn stop(self) -> bool {
         self.terminate().success()

@@ -57,8 +57,8 @@ impl Script {
         self.0.push((when, what));
     }
 
-    /// Returns the minimum and maximum duration of each activity, in seconds, for an observer who notices a change
-    /// with a delay of up to `notice`.
+    /// Returns the minimum and maximum duration of each activity, in seconds, for an observer who
+    /// notices a change with a delay of up to `notice`.
     #[must_use]
     pub fn bounds(&self, notice: Duration) -> BTreeMap<&'static str, (f64, f64)> {
         let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
@@ -121,8 +121,8 @@ impl User {
         self.connection.flush().expect("the display");
     }
 
-    /// Responds to the pings that its windows have received so far, as a program does that works; returns their
-    /// number.
+    /// Responds to the pings that its windows have received so far, as a program does that works;
+    /// returns their number.
     pub fn answer(&self) -> usize {
         let mut answers = 0;
         while let Some(event) = self.connection.poll_for_event().expect("the display") {

@@ -9,8 +9,8 @@ use crate::isolation::isolate;
 use crate::output;
 use crate::test_env::text;
 
-/// Name of the lock file in the Wine prefix. All tests share the registry and the session of the prefix, so one test at
-/// a time uses it: among threads, processes and suites.
+/// Name of the lock file in the Wine prefix. All tests share the registry and the session of the
+/// prefix, so one test at a time uses it: among threads, processes and suites.
 const LOCK: &str = "insights-tests.lock";
 
 /// Starts programs for Windows.
@@ -22,7 +22,8 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Returns a command that runs a program for Windows. A path that starts with `/` means the same inside and outside.
+    /// Returns a command that runs a program for Windows. A path that starts with `/` means the
+    /// same inside and outside.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("wine");
@@ -34,7 +35,8 @@ impl Launcher {
     }
 }
 
-/// A Wine session with the registry of a new system. All its programs are killed when this is dropped.
+/// A Wine session with the registry of a new system. All its programs are killed when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Wine {
     launcher: Launcher,
@@ -114,7 +116,8 @@ impl Wine {
         user.into_iter().find(|path| !path.ends_with("Public")).expect("a user")
     }
 
-    /// Returns a registry key with everything below it, as text. Returns an empty text if it does not exist.
+    /// Returns a registry key with everything below it, as text. Returns an empty text if it does
+    /// not exist.
     #[must_use]
     pub fn key(&self, path: &str) -> String {
         let output = self.run("reg", &["query", path, "/s"]);
@@ -138,8 +141,8 @@ impl Drop for Wine {
     }
 }
 
-/// Kills every program of the prefix, and waits until the registry is written. Does not panic, because failing tests
-/// also get here.
+/// Kills every program of the prefix, and waits until the registry is written. Does not panic,
+/// because failing tests also get here.
 fn kill_all(prefix: &Path) {
     for word in ["-k", "-w"] {
         let mut command = Command::new("timeout");

@@ -1,11 +1,13 @@
-//! Width of comments. Code may be 120 columns wide (`rustfmt.toml`); running text is hard to read beyond 100.
+//! Width of comments. Code may be 120 columns wide (`rustfmt.toml`); running text is hard to read
+//! beyond 100.
 
 use super::{Finding, Source};
 
 /// Maximum width of a line with a comment, in characters.
 const MAX_COLUMNS: usize = 100;
 
-/// Finds comments that are too wide. Tables, code examples and lines with a web address cannot be wrapped.
+/// Finds comments that are too wide. Tables, code examples and lines with a web address cannot be
+/// wrapped.
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     sources.iter().filter(|source| source.has_extension(&["rs", "js"])).flat_map(find).collect()
 }
@@ -37,5 +39,7 @@ fn comment(line: &str) -> Option<&str> {
     if let Some(text) = ["//!", "///", "//", "/*", "* "].iter().find_map(|mark| trimmed.strip_prefix(mark)) {
         return Some(text.trim_start());
     }
-    line.split_once(" // ").map(|(_, text)| text)
+    let (code, text) = line.split_once(" // ")?;
+    let in_string = code.matches('"').count() % 2 == 1;
+    (!in_string).then_some(text)
 }

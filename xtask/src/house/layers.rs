@@ -1,7 +1,7 @@
 //! One-way modules: a module of the agent imports only from modules below it.
 //!
-//! The order is the table "Layers" in the docs of `agent/src/lib.rs`, lowest first. Within a row a module may use those to its
-//! left. So no cycle can arise.
+//! The order is the table "Layers" in the docs of `agent/src/lib.rs`, lowest first. Within a row a
+//! module may use those to its left. So no cycle can arise.
 
 use std::collections::BTreeMap;
 use std::path::Path;

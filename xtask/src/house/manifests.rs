@@ -35,7 +35,8 @@ fn find(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Whether a line of a table starts an entry: it is no comment, blank line, list item or end of a list.
+/// Whether a line of a table starts an entry: it is no comment, blank line, list item or end of a
+/// list.
 fn starts_entry(line: &str) -> bool {
     line.starts_with(|c: char| c.is_ascii_alphanumeric())
 }

@@ -2,7 +2,8 @@
 
 use super::{Finding, Source};
 
-/// The phrases, and what to write instead. Whole words, in upper or lower case, also across a line break.
+/// The phrases, and what to write instead. Whole words, in upper or lower case, also across a line
+/// break.
 const PHRASES: [(&str, &str); 8] = [
     ("anew", "again"),
     ("so many", "a number, or `maximum ...`"),
@@ -44,7 +45,8 @@ fn find(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// The text in lower case with each line break, and the mark of a comment behind it, as one blank; and where each line starts.
+/// The text in lower case with each line break, and the mark of a comment behind it, as one blank;
+/// and where each line starts.
 fn folded(text: &str) -> (String, Vec<usize>) {
     let mut folded = String::with_capacity(text.len());
     let mut starts = Vec::new();

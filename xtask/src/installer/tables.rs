@@ -10,8 +10,8 @@ const CONDITIONS: [(&str, &str); 6] = [
     ("ConfigUrl", "CONFIGURL"),
     ("Autostart", "AUTOSTART = \"1\""),
 ];
-/// `msidbComponentAttributesTransitive`, so that a repair evaluates the condition again, with the attributes that wixl sets:
-/// 64 bit, and a registry value as the key path.
+/// `msidbComponentAttributesTransitive`, so that a repair evaluates the condition again, with the
+/// attributes that wixl sets: 64 bit, and a registry value as the key path.
 const CONDITIONAL_ATTRIBUTES: i32 = 64 + 256 + 4;
 
 /// Properties that are passed from the user's session to the elevated part of the installation.
@@ -33,20 +33,22 @@ const SECURE: [&str; 15] = [
     "OLDCONFIGURL",
 ];
 
-/// Custom action that runs the installed console program as the installing user and waits for it: the path is in a property
-/// (50), a failure is ignored (64).
+/// Custom action that runs the installed console program as the installing user and waits for it:
+/// the path is in a property (50), a failure is ignored (64).
 const RUN_AGENT: i32 = 50 + 64;
-/// Deletes the data of the uninstalling user with the same program, if requested. Not during an upgrade, which also removes the
-/// old version.
+/// Deletes the data of the uninstalling user with the same program, if requested. Not during an
+/// upgrade, which also removes the old version.
 const DELETE_AT: i32 = 1391;
 const DELETE_IF: &str = "OLDPROGRAM AND REMOVE ~= \"ALL\" AND REMOVEDATA = \"1\" AND NOT UPGRADINGPRODUCTCODE";
-/// Custom action that starts the tray program: an installed file (18), without waiting for it (128 + 64).
+/// Custom action that starts the tray program: an installed file (18), without waiting for it (128
+/// + 64).
 const START_TRAY: i32 = 18 + 128 + 64;
-/// Place in the sequence: stop before files in use are detected, start after everything is installed.
+/// Place in the sequence: stop before files in use are detected, start after everything is
+/// installed.
 const STOP_AT: i32 = 1390;
 const START_AT: i32 = 6650;
-/// Not in the session of the system account, which no user sees. There Windows restarts the programs that it stopped, and
-/// autostart starts the others.
+/// Not in the session of the system account, which no user sees. There Windows restarts the
+/// programs that it stopped, and autostart starts the others.
 const START_IF: &str = "NOT REMOVE AND AUTOSTART = \"1\" AND UserSID <> \"S-1-5-18\"";
 
 /// Returns the changes as SQL statements of Windows Installer.

@@ -13,8 +13,8 @@ fn ok(words: &[&str], folder: &Path) -> String {
     said
 }
 
-/// Guarantees: a signed program and a signed installer verify against the certificate, and fail to verify once a byte has
-/// changed.
+/// Guarantees: a signed program and a signed installer verify against the certificate, and fail to
+/// verify once a byte has changed.
 #[cfg(target_os = "linux")]
 #[test]
 fn signature_of_changed_file_does_not_verify() {

@@ -22,8 +22,9 @@ fn value(points: &[Point], name: &str, attributes: &[(&str, &str)]) -> Option<f6
     points.iter().filter(|point| point.name == name).find(fits).map(|point| point.value)
 }
 
-/// Guarantees: the metrics say what the status says, named as the table has it; what the queue counted before the start is not in
-/// them; an agent that has ended tells nothing of its queue any more.
+/// Guarantees: the metrics say what the status says, named as the table has it; what the queue
+/// counted before the start is not in them; an agent that has ended tells nothing of its queue any
+/// more.
 #[test]
 fn the_metrics_say_what_the_status_says() {
     let mut status = snapshot();
@@ -80,7 +81,8 @@ fn the_metrics_say_what_the_status_says() {
     assert_eq!(value(&points, "otel.sdk.exporter.log.exported", &[]), None, "{points:?}");
 }
 
-/// Guarantees: while the queue's file cannot be read, nothing is told of what it counted; from then on only what came later is.
+/// Guarantees: while the queue's file cannot be read, nothing is told of what it counted; from then
+/// on only what came later is.
 #[test]
 fn counters_begin_when_they_are_known() {
     let mut status = Status { queue_is_known: false, ..snapshot() };

@@ -110,9 +110,9 @@ pub struct LogStatus {
 
 /// The log source: starts a [`LogReader`] once the queue knows how far log files were read.
 ///
-/// That is immediately, unless the queue file cannot be opened. Until it is open, log files are left
-/// alone: reading from a guessed position would lose or repeat lines. A consent change that arrives
-/// before this late start is kept in [`ReaderState`] and used when the reader starts.
+/// That is immediately, unless the queue file cannot be opened. Until it is open, log files are
+/// left alone: reading from a guessed position would lose or repeat lines. A consent change that
+/// arrives before this late start is kept in [`ReaderState`] and used when the reader starts.
 #[derive(Debug)]
 pub struct LogSource {
     reader: Arc<tokio::sync::Mutex<ReaderState>>,

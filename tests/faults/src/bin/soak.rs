@@ -1,4 +1,5 @@
-//! `soak`: runs under faults, many of them, several at a time. `cargo xtask soak` builds and starts it.
+//! `soak`: runs under faults, many of them, several at a time. `cargo xtask soak` builds and starts
+//! it.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

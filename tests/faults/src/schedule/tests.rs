@@ -2,7 +2,8 @@ use std::collections::HashSet;
 
 use super::*;
 
-/// A failure can be repeated: the same seed gives the same schedule, and different seeds give different ones.
+/// A failure can be repeated: the same seed gives the same schedule, and different seeds give
+/// different ones.
 #[test]
 fn schedule_from_same_seed_is_identical() {
     let of = |seed| format!("{:?}", Schedule::of(seed));

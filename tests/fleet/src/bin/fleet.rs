@@ -1,4 +1,5 @@
-//! `fleet`: simulated desks and days, into a collector or only counted. `cargo xtask fleet` builds and starts it.
+//! `fleet`: simulated desks and days, into a collector or only counted. `cargo xtask fleet` builds
+//! and starts it.
 
 use clap::Parser;
 use test_fleet::{Fleet, most, run};

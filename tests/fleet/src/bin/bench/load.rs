@@ -1,4 +1,5 @@
-//! The receiver under load: apps that send log records and spans at a steady rate, over HTTP with protobuf.
+//! The receiver under load: apps that send log records and spans at a steady rate, over HTTP with
+//! protobuf.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +27,8 @@ const SPAN_SENDERS: u64 = 1;
 /// Different requests of each sender.
 const VARIANTS: u64 = 16;
 
-/// Requests with a single span, as an SDK without batches sends them: each is on disk before it is acknowledged.
+/// Requests with a single span, as an SDK without batches sends them: each is on disk before it is
+/// acknowledged.
 const SINGLES: u32 = 2000;
 const SINGLE_SENDERS: u64 = 16;
 

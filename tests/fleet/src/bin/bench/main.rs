@@ -1,7 +1,7 @@
 //! The budgets of the design, measured on the built program, with peers beside it in the same run.
 //!
-//! `cargo xtask bench` builds and starts it. Absolute figures hold for one machine at one moment; the ratio to the peers
-//! carries over to other machines.
+//! `cargo xtask bench` builds and starts it. Absolute figures hold for one machine at one moment;
+//! the ratio to the peers carries over to other machines.
 
 mod load;
 
@@ -368,7 +368,8 @@ impl Used {
         };
         let (status, rollup) = (read("status"), read("smaps_rollup"));
         let private = kilobytes(&rollup, "Private_Dirty:") + kilobytes(&rollup, "Private_Clean:");
-        // Nanoseconds that each thread has run (proc(5), schedstat): clock ticks are too coarse for an idle program.
+        // Nanoseconds that each thread has run (proc(5), schedstat): clock ticks are too coarse for
+        // an idle program.
         let mut nanoseconds = 0.0;
         for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
             let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
@@ -394,8 +395,8 @@ impl Drop for Peer {
     }
 }
 
-/// rsyslog reads the same file line by line and forwards it over plain TCP: no parsing, no OTLP, no compression, no
-/// durable queue.
+/// rsyslog reads the same file line by line and forwards it over plain TCP: no parsing, no OTLP, no
+/// compression, no durable queue.
 fn rsyslog(lines: u64, text: &str) {
     let Some(root) = std::env::var_os("RSYSLOG_ROOT") else {
         println!("rsyslog: skipped, RSYSLOG_ROOT is not set");
