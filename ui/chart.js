@@ -34,7 +34,7 @@ const QUARTER = 15 * MINUTE;
 const HOUR = 60 * MINUTE;
 /** How far a key moves the cursor, in minutes. */
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -60, End: 60 };
-/** The table for screen readers has one row for so many minutes. */
+/** Minutes per row of the table for screen readers. */
 const TABLE_STEP = 10;
 
 /**

@@ -232,14 +232,20 @@ fn control(
     })
 }
 
-/// Creates the agent's metrics of itself, if the settings enable them.
+/// Starts the export of metrics about the agent itself, if the settings enable them.
 fn report_itself(status: &Arc<StatusAssembler>, provider: &SdkMeterProvider, settings: &Settings) {
     if !settings.internal_metrics.enabled {
         return;
     }
     let queue = &status.queue;
-    let before = queue.is_ready().then(|| queue.watch().borrow().counters.clone());
+    let counters_at_start = queue.is_ready().then(|| queue.watch().borrow().counters.clone());
     let status = Arc::downgrade(status);
-    let look = Arc::new(move || status.upgrade().map(|status| status.status()));
-    self_telemetry::start(provider, &settings.collector, settings.queue.max_bytes.get(), before, look);
+    let read_status = Arc::new(move || status.upgrade().map(|status| status.status()));
+    self_telemetry::start(
+        provider,
+        &settings.collector,
+        settings.queue.max_bytes.get(),
+        counters_at_start,
+        read_status,
+    );
 }

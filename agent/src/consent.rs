@@ -29,7 +29,7 @@ impl LogKind {
     /// All kinds.
     pub const ALL: [Self; 2] = [Self::Platform, Self::Applications];
 
-    /// The name in texts, in JSON and in the queue's file.
+    /// The name in texts, in JSON and in the queue file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -22,8 +22,8 @@ use crate::sources::processes::ProcessFigures;
 use crate::sources::receiver::ReceiverStatus;
 use crate::units::bytes;
 
-/// Data that waits longer than this without any acknowledgement means that delivery stands still,
-/// whatever a lane says of itself: longer than a request's timeout and one backoff together.
+/// Maximum age of queued data without any acknowledgement. Beyond it, delivery is reported as
+/// stalled, whatever state the lanes report. Longer than a request timeout plus one backoff.
 const STANDSTILL_MS: i64 = 120_000;
 
 /// A snapshot of the agent.
@@ -31,26 +31,26 @@ const STANDSTILL_MS: i64 = 120_000;
 pub struct Status {
     /// The agent's version.
     pub version: String,
-    /// Its process.
+    /// Process id of the agent.
     pub process_id: u32,
-    /// When it started.
+    /// Start time of the agent.
     pub started_unix_ms: i64,
-    /// When this snapshot was taken.
+    /// Time of this snapshot.
     pub taken_unix_ms: i64,
-    /// Where it keeps its data.
+    /// Data folder.
     pub data_dir: String,
-    /// How it is.
+    /// Overall health.
     pub health: Health,
-    /// The same in a sentence.
+    /// The health as a sentence.
     pub sentence: String,
-    /// Where data goes, and how.
+    /// The collector, and the delivery of each signal.
     pub collector: CollectorStatus,
-    /// What waits, and what has left the queue.
+    /// Queued batches, and the counters of the queue.
     pub queue: QueueStats,
-    /// Whether the queue's file could be read.
+    /// Whether the queue file could be read.
     #[serde(default)]
     pub queue_is_known: bool,
-    /// Why the agent saves power or network traffic and exports less often; none if it does not.
+    /// Why the agent exports less often to save power or network traffic; `None` if it does not.
     #[serde(default)]
     pub saving: Option<PowerSaving>,
     /// Export interval while saving power, in milliseconds.
@@ -58,35 +58,35 @@ pub struct Status {
     pub saving_interval_ms: i64,
     /// Log sharing and reading.
     pub logs: LogsStatus,
-    /// This machine.
+    /// Load of this machine.
     pub host: HostFigures,
     /// The io.Connect processes.
     pub processes: ProcessFigures,
     /// The user's session.
     #[serde(default)]
     pub focus: FocusFigures,
-    /// What the platform and its apps send by themselves; none without that source.
+    /// The OTLP receiver; `None` if it is disabled.
     #[serde(default)]
     pub receiver: Option<ReceiverStatus>,
-    /// When the pause that the user has chosen ends; none if there is none.
+    /// End of the pause; `None` if the agent is not paused.
     #[serde(default)]
     pub paused_until_unix_ms: Option<i64>,
-    /// Who agreed to the sharing of logs.
+    /// The consent record: who decided on log sharing, and when.
     #[serde(default)]
     pub consent: Consent,
-    /// What the organisation has decided.
+    /// Settings that the organisation's policy fixes.
     #[serde(default)]
     pub policy: PolicySettings,
-    /// What is wrong with the settings or was set aside, in words.
+    /// Problems with the settings or with files in the data folder, as text.
     pub problems: Vec<String>,
 }
 
-/// Where data goes, and how that works.
+/// The collector, and the delivery of each signal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CollectorStatus {
-    /// The address.
+    /// Address of the collector.
     pub endpoint: String,
-    /// How OTLP is carried.
+    /// OTLP transport and encoding.
     pub protocol: String,
     /// Delivery of metrics.
     pub metrics: Delivery,
@@ -97,7 +97,7 @@ pub struct CollectorStatus {
 }
 
 impl CollectorStatus {
-    /// Delivery of a signal.
+    /// Returns the delivery of a signal.
     #[must_use]
     pub fn of(&self, signal: Signal) -> &Delivery {
         match signal {
@@ -107,7 +107,7 @@ impl CollectorStatus {
         }
     }
 
-    /// When the collector last acknowledged anything.
+    /// Returns the time of the last acknowledgement of any signal.
     #[must_use]
     pub fn acknowledged_unix_ms(&self) -> Option<i64> {
         Signal::ALL.iter().filter_map(|signal| self.of(*signal).acknowledged_unix_ms).max()
@@ -119,11 +119,11 @@ impl CollectorStatus {
 pub struct LogsStatus {
     /// Kinds of logs that are shared.
     pub shared: Vec<LogKind>,
-    /// What the reader is doing.
+    /// State of the log reader.
     pub reading: LogStatus,
 }
 
-/// How the agent is.
+/// Health of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
@@ -131,19 +131,19 @@ pub enum Health {
     Starting,
     /// Data arrives at the collector.
     Delivering,
-    /// The collector cannot be reached or does not take data at the moment; data is kept.
+    /// The collector is unreachable or does not accept data at the moment. Data stays in the queue.
     Buffering,
-    /// Somebody has to do something, or data was lost.
+    /// Something needs to be fixed, or data was lost.
     Attention,
-    /// The user wants a pause.
+    /// The user has paused the agent.
     Paused,
 }
 
 /// Returns the health of a snapshot, and the sentence for it that window, tray and command line
 /// show.
 ///
-/// The first rule that applies wins: the user's choice, then what somebody has to repair, then
-/// what recovers by itself.
+/// The first rule that applies wins: the user's choice, then problems that need a fix, then
+/// problems that end by themselves.
 #[must_use]
 pub fn judge(status: &Status) -> (Health, String) {
     let now = status.taken_unix_ms;
@@ -173,8 +173,8 @@ pub fn judge(status: &Status) -> (Health, String) {
     let acknowledged = status.collector.acknowledged_unix_ms();
     let last_sign = acknowledged.unwrap_or(status.started_unix_ms);
     let oldest = status.queue.oldest_unix_ms().unwrap_or(now);
-    let patience = STANDSTILL_MS + status.saving.map_or(0, |_| status.saving_interval_ms);
-    if now - oldest.max(last_sign) > patience {
+    let limit = STANDSTILL_MS + status.saving.map_or(0, |_| status.saving_interval_ms);
+    if now - oldest.max(last_sign) > limit {
         return (Health::Buffering, format!("No delivery confirmed for {}. {}", elapsed(now - last_sign), waiting()));
     }
     match acknowledged {
@@ -183,7 +183,7 @@ pub fn judge(status: &Status) -> (Health, String) {
     }
 }
 
-/// Returns a sentence that says what is wrong with a setting, and where it is set.
+/// Returns a sentence about an invalid setting: what is wrong, and where it is set.
 fn wrong_setting(problem: &str) -> String {
     let mut lines = problem.lines();
     let what = lines.next().unwrap_or_default();
@@ -212,13 +212,13 @@ pub fn page(status: &Status) -> String {
             0 => String::new(),
             rejected => format!(", {rejected} rejected by the collector"),
         };
-        let waits = if queued.batches == 0 {
+        let waiting = if queued.batches == 0 {
             String::new()
         } else {
             let (items, batches) = (count(queued.items, "item"), count(queued.batches, "request"));
             format!(", {items} waiting in {batches}")
         };
-        line(&format!("  {signal}"), format!("{last}{rejected}{waits}"));
+        line(&format!("  {signal}"), format!("{last}{rejected}{waiting}"));
         if let Some(problem) = &delivery.problem {
             let again = problem.again_unix_ms.map(|at| format!(" Next try in {}.", elapsed((at - now).max(0))));
             line("", format!("{}{}", problem.sentence, again.unwrap_or_default()));
@@ -232,8 +232,8 @@ pub fn page(status: &Status) -> String {
         line("Saving", format!("{}: queued data is sent every {interval}", saving.name()));
     }
     line("Queue", if status.queue.batches() == 0 { "empty".to_owned() } else { queue });
-    let told = |name: &str| name.starts_with("dropped.") || name.starts_with("set_aside");
-    for (name, number) in status.queue.counters.iter().filter(|(name, _)| told(name)) {
+    let is_loss = |name: &str| name.starts_with("dropped.") || name.starts_with("set_aside");
+    for (name, number) in status.queue.counters.iter().filter(|(name, _)| is_loss(name)) {
         line("", format!("{name}: {number}"));
     }
     for file in &status.queue.quarantined {
@@ -290,9 +290,9 @@ fn log_sharing(logs: &LogsStatus) -> String {
     }
     let shared: Vec<&str> = logs.shared.iter().map(|kind| kind.name()).collect();
     let reading = &logs.reading;
-    let room = if reading.waiting_for_room { ", waiting for space in the queue" } else { "" };
+    let space = if reading.waiting_for_room { ", waiting for space in the queue" } else { "" };
     format!(
-        "sharing {}: following {}, {} read, {} behind{room}",
+        "sharing {}: following {}, {} read, {} behind{space}",
         shared.join(" and "),
         count(reading.files as u64, "file"),
         count(reading.records, "record"),

@@ -346,9 +346,9 @@ impl Authorization {
     }
 }
 
-/// Guarantees: a token is fetched with the client's secret, kept, and fetched anew when the
-/// collector's gateway does not take it any more; an authorization server that gives none is named
-/// in the status, with what it says.
+/// Guarantees: a token is fetched with the client's secret, reused, and fetched again when the
+/// collector's gateway no longer accepts it. If the authorization server refuses a token, the
+/// status names the server and its error.
 ///
 /// Settings: `collector.oauth2.token_url`, `collector.oauth2.client_secret_from`,
 /// `collector.oauth2.scopes`, `collector.oauth2.parameters`.

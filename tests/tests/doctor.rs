@@ -53,8 +53,8 @@ fn doctor_reports_ok_when_everything_works() {
     assert!(agent.stop());
 }
 
-/// Guarantees: what is wrong is told with what to do, without a running agent too: a setting, the
-/// collector, the logs; and nothing is changed.
+/// Guarantees: `doctor` reports each problem together with its solution (a setting, the collector,
+/// the logs), also without a running agent, and changes nothing.
 ///
 /// Settings: `connect.user_data`.
 #[test]

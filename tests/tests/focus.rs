@@ -250,7 +250,7 @@ fn platform_run_is_exported_as_one_trace() {
     let agent = start(&env, &desktop);
     in_front(&env, "other");
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let platform = Platform::start(&env.folder().join("platform"), "run-platform");
     let runs = Instant::now();
     let orders = user.open("Orders", platform.id());
@@ -267,7 +267,7 @@ fn platform_run_is_exported_as_one_trace() {
     let _ = user.open("Something else", std::process::id());
     env.wait_for_status("the end of the app", |status| status["focus"]["app"] != "orders");
     assert!(agent.stop());
-    let most = begun.elapsed() + START_UNCERTAINTY;
+    let most = started.elapsed() + START_UNCERTAINTY;
 
     let traces = wait_for("the trace", || {
         let written = backend.written();

@@ -211,8 +211,8 @@ fn pause_stops_everything_and_loses_nothing() {
     let paused = env.status();
     assert_eq!(paused["health"], "paused");
     // Longer than sampling, exporting and reading take without a pause.
-    let begun = paused["taken_unix_ms"].as_i64().unwrap();
-    let later = env.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(begun + 3_000));
+    let started = paused["taken_unix_ms"].as_i64().unwrap();
+    let later = env.wait_for_status("three seconds", |status| status["taken_unix_ms"].as_i64() > Some(started + 3_000));
     assert_eq!(later["host"]["memory"], serde_json::Value::Null, "nothing was measured");
     assert_eq!(later["queue"]["metrics"]["batches"], 0);
     assert!(receiver.lines().iter().all(|line| line.body != "second"));

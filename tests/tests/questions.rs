@@ -315,8 +315,8 @@ fn health(asked: &Asked<'_>, answers: &Answers) {
     let hours = asked.ask(&query.text, false);
     let (at, errors) = hours[0].1.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     // The hour that ends then.
-    let begun = Timestamp::from_second(format!("{at:.0}").parse().unwrap()).unwrap() - 1.hour();
-    let hour = begun.to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
+    let started = Timestamp::from_second(format!("{at:.0}").parse().unwrap()).unwrap() - 1.hour();
+    let hour = started.to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
     println!("12: most errors, {errors}, in the hour from {hour}");
     assert_eq!(hour, most(&answers.errors_by_hour).unwrap().0, "12: {hours:?} {:?}", answers.errors_by_hour);
 }

@@ -81,8 +81,8 @@ impl Drop for Keyring {
     }
 }
 
-/// Guarantees: the value of a header is had from a variable, a file and the system's store of
-/// credentials; what is not there is told with its place.
+/// Guarantees: the value of a header is read from an environment variable, a file or the system's
+/// credential store. A missing value is reported with the place where it is expected.
 ///
 /// Settings: `collector.headers_from`.
 #[test]

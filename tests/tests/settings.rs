@@ -29,9 +29,9 @@ fn problems(status: &Value) -> String {
     status["problems"].to_string()
 }
 
-/// Guarantees: what is saved in the settings file has its effect within seconds, in the same
-/// process and without losing a line; a file that is broken changes nothing and is told with its
-/// line, and so is one that no client can be made of; mended, it counts.
+/// Guarantees: a change of the settings file takes effect within seconds, in the same process and
+/// without losing a log line. An invalid file, or one whose collector settings cannot be used,
+/// changes nothing and is reported with its line. Once corrected, it takes effect.
 ///
 /// Settings: `program_log.level`.
 #[test]

@@ -71,10 +71,10 @@ fn menu_clicks_change_agent_and_icon() {
     wait_for("the next line", || receiver.lines().iter().any(|line| line.body == "shared again").then_some(()));
     assert!(receiver.lines().iter().all(|line| line.body != "private"), "lines written while not shared are not sent");
 
-    let begun = Instant::now();
+    let started = Instant::now();
     icon.click("Quit");
     assert!(program.wait().success());
-    assert!(begun.elapsed() < SHUTDOWN_LIMIT, "it took {:?}", begun.elapsed());
+    assert!(started.elapsed() < SHUTDOWN_LIMIT, "it took {:?}", started.elapsed());
 }
 
 /// Guarantees: the menu shows an unreachable collector and the queued data. SIGTERM ends the
@@ -88,9 +88,9 @@ fn menu_shows_unreachable_collector() {
     let _ = icon.line("No program answers at 127.0.0.1:1");
     wait_for("a queue", || icon.menu().iter().any(|line| line.label.contains("waiting to be sent (")).then_some(()));
     desktop.screenshot("tray-buffering");
-    let begun = Instant::now();
+    let started = Instant::now();
     assert!(program.stop(), "it exits with success");
-    assert!(begun.elapsed() < SHUTDOWN_LIMIT, "it took {:?}", begun.elapsed());
+    assert!(started.elapsed() < SHUTDOWN_LIMIT, "it took {:?}", started.elapsed());
     assert!(env.ok(&["queue"]).lines().any(|line| line.starts_with("metrics") && !line.contains(" 0 ")));
 }
 

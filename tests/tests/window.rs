@@ -159,7 +159,7 @@ fn welcome_page_shares_only_selected_logs() {
         window.wait("nothing is selected", "document.querySelectorAll('input:checked').length === 0").await;
         window.wait("nothing to share", "document.getElementById('share').disabled").await;
         window.click("#see-platform").await;
-        window.wait("what is hidden", "document.querySelectorAll('#preview-platform mark').length >= 2").await;
+        window.wait("the redacted text", "document.querySelectorAll('#preview-platform mark').length >= 2").await;
         let shown = window.run("return document.getElementById('preview-platform').innerText").await.to_string();
         assert!(!shown.contains("jane@example.com") && !shown.contains("s3cret"), "{shown}");
         assert_eq!(env.status()["logs"]["shared"], json!([]), "looking is not consent");

@@ -1,5 +1,5 @@
 // @ts-check
-// What is sent: in words, then the latest batches themselves, and what is stored on this computer.
+// The exported data: a description, the latest batches, and the data stored on this computer.
 
 import * as agent from "../agent.js";
 import { h, marked, replace } from "../dom.js";

@@ -74,14 +74,6 @@ pub(crate) fn check() -> Result<()> {
     report(&findings)
 }
 
-/// Runs the checks of module order and manifests.
-///
-/// # Errors
-/// When a file cannot be read, or a rule is violated.
-pub(crate) fn check_structure() -> Result<()> {
-    report(&structure(&read(root())?)?)
-}
-
 fn structure(sources: &[Source]) -> Result<Vec<Finding>> {
     let mut findings = layers::check(sources)?;
     findings.extend(manifests::check(sources));

@@ -1,12 +1,12 @@
 //! Carries out decisions on log sharing: in the consent record, the sources, the queue and the
 //! exported events.
 //!
-//! The running agent and the command line use the same service. Without an agent the queue's file
-//! is purged directly.
+//! The running agent and the command line use the same service. If no agent is running, the queue
+//! file is purged directly.
 //!
 //! **Invariant:** decisions are carried out one at a time, and the new consent becomes visible only
-//! after every source follows it. So whoever reads the consent can rely on what is on its way to
-//! the queue.
+//! after every source follows it. Code that reads the consent can therefore rely on it for all data
+//! on its way to the queue.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub enum ConsentError {
     /// The running agent's queue cannot be purged.
     #[error("failed to delete queued log records: {0}")]
     NotPurged(#[from] AppendError),
-    /// The queue's file cannot be purged.
+    /// The queue file cannot be purged.
     #[error("failed to delete queued log records: {0}")]
     FileNotPurged(#[from] StoreError),
 }
@@ -130,7 +130,7 @@ impl ConsentService {
         if let Reach::Agent { sources, .. } = &self.reach {
             sources.set_consent(&consent).await;
         }
-        // Only now: whoever sees the new consent can rely on it.
+        // Published only now, when every source follows it.
         *self.record.lock() = consent;
         let deleted = if shared { 0 } else { self.purge(kinds).await? };
         tracing::info!(?kinds, shared, "log sharing changed by the user");

@@ -1,8 +1,9 @@
-//! Metrics of the agent itself, out of its status: what the collector sees is what the tray shows.
+//! Metrics of the agent itself. They are read from its status, so the collector and the tray show
+//! the same values.
 //!
-//! Counters of the queue outlive the program, those of metrics begin with it: what was counted
-//! before is taken off. Until the queue's file can be read that is not known, and nothing is told
-//! of it.
+//! The queue's counters survive a restart, but an exported counter starts at zero with the process.
+//! The counts at the start are therefore subtracted. They are unknown until the queue file can be
+//! read; until then, metrics based on them are not exported.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -18,75 +19,76 @@ use crate::signals::metrics::{self, Metric};
 use crate::sources::processes::own_usage;
 use crate::status::Status;
 
-/// What `otel.component.type` says of the queue.
+/// Value of `otel.component.type` for the queue.
 const QUEUE_TYPE: &str = "insights_agent_queue";
 
-/// Gives the status; none once the agent has ended.
-pub(super) type Look = Arc<dyn Fn() -> Option<Status> + Send + Sync>;
+/// Returns the current status, or `None` once the agent has ended.
+pub(super) type ReadStatus = Arc<dyn Fn() -> Option<Status> + Send + Sync>;
 
-/// What is told, and since when.
+/// Source of the exported values.
 #[derive(Clone)]
-struct Told {
-    look: Look,
+struct MetricSource {
+    read_status: ReadStatus,
     /// The queue's counters when they were first known.
-    before: Arc<OnceLock<BTreeMap<String, u64>>>,
+    counters_at_start: Arc<OnceLock<BTreeMap<String, u64>>>,
 }
 
-impl Told {
-    /// What one of the queue's counters has counted since the start.
+impl MetricSource {
+    /// Returns the increase of a queue counter since the start.
     fn since_start(&self, status: &Status, name: &str) -> Option<u64> {
         let now = status.queue.counters.get(name).copied().unwrap_or_default();
-        let before = self.before.get()?.get(name).copied().unwrap_or_default();
+        let before = self.counters_at_start.get()?.get(name).copied().unwrap_or_default();
         Some(now.saturating_sub(before))
     }
 
-    fn whole(&self, meter: &Meter, metric: &Metric, observe: fn(&Self, &Status, &dyn AsyncInstrument<u64>)) {
-        let told = self.clone();
+    /// Registers an integer metric that is observed while the queue's counters are known.
+    fn observe_known(&self, meter: &Meter, metric: &Metric, observe: fn(&Self, &Status, &dyn AsyncInstrument<u64>)) {
+        let source = self.clone();
         metric.observe_u64(meter, move |observer| {
-            let Some(status) = (told.look)().filter(|status| status.queue_is_known) else { return };
-            told.before.get_or_init(|| status.queue.counters.clone());
-            observe(&told, &status, observer);
+            let Some(status) = (source.read_status)().filter(|status| status.queue_is_known) else { return };
+            source.counters_at_start.get_or_init(|| status.queue.counters.clone());
+            observe(&source, &status, observer);
         });
     }
 }
 
-/// Makes the instruments with `provider`. `before` are the queue's counters, if they are known
-/// already.
+/// Creates the instruments. `counters_at_start` are the queue's counters, if already known.
 pub(super) fn start(
     provider: &impl MeterProvider,
     collector: &CollectorSettings,
     queue_limit: u64,
-    before: Option<BTreeMap<String, u64>>,
-    look: Look,
+    counters_at_start: Option<BTreeMap<String, u64>>,
+    read_status: ReadStatus,
 ) {
     let meter = metrics::meter(provider, metrics::INTERNAL_SCOPE);
-    let told = Told { look, before: before.map(OnceLock::from).unwrap_or_default().into() };
-    observe_exporters(&meter, &told, collector);
-    observe_queue(&meter, &told, queue_limit);
-    told.whole(&meter, &metrics::DROPPED, |told, status, observer| {
+    let counters_at_start = counters_at_start.map(OnceLock::from).unwrap_or_default().into();
+    let source = MetricSource { read_status, counters_at_start };
+    observe_exporters(&meter, &source, collector);
+    observe_queue(&meter, &source, queue_limit);
+    source.observe_known(&meter, &metrics::DROPPED, |source, status, observer| {
         let reasons = DropReason::ALL.map(DropReason::name);
         let queue = Signal::ALL.into_iter().flat_map(|signal| reasons.map(|reason| (signal, reason)));
         let of_logs = [LogCounter::Filtered, LogCounter::Sampled, LogCounter::RateLimited].map(LogCounter::name);
         let logs = of_logs.into_iter().filter_map(|name| Some((Signal::Logs, name.rsplit_once('.')?.1)));
         for (signal, reason) in queue.chain(logs) {
-            let dropped = told.since_start(status, &format!("dropped.{signal}.{reason}"));
+            let dropped = source.since_start(status, &format!("dropped.{signal}.{reason}"));
             if let Some(items @ 1..) = dropped {
                 observer.observe(items, &[of(signal), KeyValue::new(metrics::DROP_REASON.name, reason)]);
             }
         }
     });
-    told.whole(&meter, &metrics::LOGS_READ, |told, status, observer| {
-        told.since_start(status, LogCounter::Read.name()).inspect(|records| observer.observe(*records, &[]));
+    source.observe_known(&meter, &metrics::LOGS_READ, |source, status, observer| {
+        source.since_start(status, LogCounter::Read.name()).inspect(|records| observer.observe(*records, &[]));
     });
-    told.whole(&meter, &metrics::LOGS_BEHIND, |_, status, observer| {
+    source.observe_known(&meter, &metrics::LOGS_BEHIND, |_, status, observer| {
         observer.observe(status.logs.reading.behind_bytes, &[]);
     });
-    told.whole(&meter, &metrics::RECEIVED, |_, status, observer| {
+    source.observe_known(&meter, &metrics::RECEIVED, |_, status, observer| {
         for (signal, items) in status.receiver.iter().flat_map(|receiver| &receiver.taken) {
             observer.observe(*items, &[of(*signal)]);
         }
     });
-    told.whole(&meter, &metrics::RECEIVER_REFUSED, |_, status, observer| {
+    source.observe_known(&meter, &metrics::RECEIVER_REFUSED, |_, status, observer| {
         for (reason, requests) in status.receiver.iter().flat_map(|receiver| &receiver.refused) {
             observer.observe(*requests, &[KeyValue::new(metrics::REJECTION_REASON.name, reason.clone())]);
         }
@@ -99,20 +101,20 @@ pub(super) fn start(
     });
 }
 
-fn observe_exporters(meter: &Meter, told: &Told, collector: &CollectorSettings) {
+fn observe_exporters(meter: &Meter, source: &MetricSource, collector: &CollectorSettings) {
     let exported = [
         (Signal::Metrics, metrics::EXPORTED_METRICS),
         (Signal::Traces, metrics::EXPORTED_TRACES),
         (Signal::Logs, metrics::EXPORTED_LOGS),
     ];
     for (signal, metric) in exported {
-        let (told, common) = (told.clone(), exporter(collector, signal));
+        let (source, common) = (source.clone(), exporter(collector, signal));
         metric.observe_u64(meter, move |observer| {
-            let Some(status) = (told.look)() else { return };
+            let Some(status) = (source.read_status)() else { return };
             let delivery = status.collector.of(signal);
             observer.observe(delivery.acknowledged_items, &common);
             let failed = |reason: DropReason| {
-                (reason.name(), told.since_start(&status, &format!("dropped.{signal}.{}", reason.name())))
+                (reason.name(), source.since_start(&status, &format!("dropped.{signal}.{}", reason.name())))
             };
             let rejected = ("rejected", Some(delivery.rejected_items));
             for (reason, items) in [rejected, failed(DropReason::Refused), failed(DropReason::TooLarge)] {
@@ -125,27 +127,27 @@ fn observe_exporters(meter: &Meter, told: &Told, collector: &CollectorSettings) 
     }
 }
 
-fn observe_queue(meter: &Meter, told: &Told, limit: u64) {
-    told.whole(meter, &metrics::QUEUED_TRACES, |_, status, observer| {
+fn observe_queue(meter: &Meter, source: &MetricSource, limit: u64) {
+    source.observe_known(meter, &metrics::QUEUED_TRACES, |_, status, observer| {
         observer.observe(status.queue.traces.items, &component(QUEUE_TYPE));
     });
-    told.whole(meter, &metrics::QUEUED_LOGS, |_, status, observer| {
+    source.observe_known(meter, &metrics::QUEUED_LOGS, |_, status, observer| {
         observer.observe(status.queue.logs.items, &component(QUEUE_TYPE));
     });
-    told.whole(meter, &metrics::QUEUE_REQUESTS, |_, status, observer| {
+    source.observe_known(meter, &metrics::QUEUE_REQUESTS, |_, status, observer| {
         for signal in Signal::ALL {
             observer.observe(status.queue.of(signal).batches, &[of(signal)]);
         }
     });
-    told.whole(meter, &metrics::QUEUE_USAGE, |_, status, observer| {
+    source.observe_known(meter, &metrics::QUEUE_USAGE, |_, status, observer| {
         for signal in Signal::ALL {
             observer.observe(status.queue.of(signal).bytes, &[of(signal)]);
         }
     });
     metrics::QUEUE_LIMIT.observe_u64(meter, move |observer| observer.observe(limit, &[]));
-    let told = told.clone();
+    let source = source.clone();
     metrics::QUEUE_AGE.observe_f64(meter, move |observer| {
-        let Some(status) = (told.look)() else { return };
+        let Some(status) = (source.read_status)() else { return };
         for signal in Signal::ALL {
             if let Some(oldest) = status.queue.of(signal).oldest_unix_ms {
                 let age = (status.taken_unix_ms - oldest).max(0);
@@ -166,8 +168,8 @@ fn component(kind: &str) -> Vec<KeyValue> {
     ]
 }
 
-/// What is said of the exporter of a signal (OpenTelemetry's semantic conventions, attribute
-/// `otel.component.type`).
+/// Returns the attributes of a signal's exporter, as OpenTelemetry's semantic conventions define
+/// them for `otel.component.type`.
 #[must_use]
 pub(super) fn exporter(collector: &CollectorSettings, signal: Signal) -> Vec<KeyValue> {
     let settings = collector.for_signal(signal);

@@ -82,7 +82,7 @@ impl SessionReporter {
             );
         }
         if is_first || before.is_some() {
-            let body = "A session has begun.".to_owned();
+            let body = "The session has started.".to_owned();
             self.log_loss(self.events.emit(events::SESSION_START, at, body, attributes).await);
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn redact(common: &CommonArgs, file: &Path, json: bool, only_changed:
         }
     });
     match written.and_then(|()| out.flush()) {
-        // Whoever read it has seen enough.
+        // The reader closed the pipe, for example `head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
         result => result?,
     }

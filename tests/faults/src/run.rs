@@ -177,12 +177,12 @@ impl Run {
     fn carry_out(&mut self) {
         let started = Instant::now();
         for (step, pause) in self.schedule.steps.clone() {
-            let begun = started.elapsed();
+            let elapsed = started.elapsed();
             // Shows which step it was if the step panics.
-            self.trace.push(format!("{:>6} ms  {step:?}", begun.as_millis()));
+            self.trace.push(format!("{:>6} ms  {step:?}", elapsed.as_millis()));
             let did = self.step(step);
             self.trace.pop();
-            self.trace.push(format!("{:>6} ms  {step:?}: {did}", begun.as_millis()));
+            self.trace.push(format!("{:>6} ms  {step:?}: {did}", elapsed.as_millis()));
             self.check_agent();
             std::thread::sleep(Duration::from_millis(pause));
         }

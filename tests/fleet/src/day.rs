@@ -1,7 +1,6 @@
-//! Simulates the working day of one user, and the data that agent and platform export for it.
+//! Simulates the working day of one user, from logon to logoff, and the data exported for it.
 //!
-//! The day has a logon at about nine, work, idle times, a locked screen at lunch, and a logoff. Time
-//! advances by one export interval per step; a step's events are in the export at its end.
+//! Time advances by one export interval per step. A step's events are in the export at its end.
 
 use std::collections::BTreeMap;
 
@@ -132,8 +131,9 @@ impl Day<'_> {
 
     fn log_on(&mut self) {
         let key = events::SESSION_ID;
-        let told = vec![(key, Value::StringValue(self.session.clone()))];
-        self.made.push((self.start, Made::Event(events::SESSION_START, "Session started".to_owned(), told)));
+        let attributes = vec![(key, Value::StringValue(self.session.clone()))];
+        self.made
+            .push((self.start, Made::Event(events::SESSION_START, "The session has started.".to_owned(), attributes)));
         self.agent.add(&m::PLATFORM_STARTS, &[], 1.0);
         let slow = if self.is(Trouble::Starved) { 45.0 } else { 8.0 };
         let took = slow * (0.5 + self.lottery.f64());

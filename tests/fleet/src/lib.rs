@@ -64,11 +64,11 @@ enum Made {
     Event(EventDefinition, String, Vec<(&'static str, Value)>),
 }
 
-/// Lets the fleet work, and sends what it makes to an OTLP/gRPC receiver; without one it is only
+/// Runs the fleet and sends its data to an OTLP/gRPC receiver. Without a receiver the data is only
 /// counted.
 ///
 /// # Errors
-/// In words, when a queue or a client cannot be had, or the receiver does not take something.
+/// Describes why a queue or a client cannot be created, or which request the receiver rejected.
 pub async fn run(fleet: &Fleet, receiver: Option<&str>) -> Result<(Report, Answers), String> {
     let settings: CollectorSettings = match receiver {
         Some(endpoint) => serde_json::from_value(json!({ "endpoint": endpoint })).map_err(|error| error.to_string())?,

@@ -57,15 +57,15 @@ impl Logind {
     pub fn lock(&self, locked: bool) {
         let session = self.0.object_server().interface::<_, Session>(SESSION).expect("the session");
         session.get_mut().locked = locked;
-        let told = zbus::block_on(session.get().locked_hint_changed(session.signal_emitter()));
-        told.expect("a signal");
+        let sent = zbus::block_on(session.get().locked_hint_changed(session.signal_emitter()));
+        sent.expect("a signal");
     }
 
     /// Sets whether the session is the one shown on its seat.
     pub fn show(&self, active: bool) {
         let session = self.0.object_server().interface::<_, Session>(SESSION).expect("the session");
         session.get_mut().active = active;
-        let told = zbus::block_on(session.get().active_changed(session.signal_emitter()));
-        told.expect("a signal");
+        let sent = zbus::block_on(session.get().active_changed(session.signal_emitter()));
+        sent.expect("a signal");
     }
 }

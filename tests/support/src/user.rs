@@ -63,9 +63,9 @@ impl Script {
     pub fn bounds(&self, notice: Duration) -> BTreeMap<&'static str, (f64, f64)> {
         let mut bounds: BTreeMap<_, (f64, f64)> = BTreeMap::new();
         for pair in self.0.windows(2) {
-            let [(begun, what), (ended, _)] = pair else { continue };
-            let least = ended.0.saturating_duration_since(begun.1).saturating_sub(notice);
-            let most = ended.1.duration_since(begun.0) + notice;
+            let [(started, what), (ended, _)] = pair else { continue };
+            let least = ended.0.saturating_duration_since(started.1).saturating_sub(notice);
+            let most = ended.1.duration_since(started.0) + notice;
             let sum = bounds.entry(*what).or_default();
             *sum = (sum.0 + least.as_secs_f64(), sum.1 + most.as_secs_f64());
         }

@@ -1,4 +1,4 @@
-//! The instruments through the SDK, out of a status that the test makes.
+//! Scenario: a status is exported as metrics through the OpenTelemetry SDK.
 
 use parking_lot::Mutex;
 
@@ -13,7 +13,7 @@ fn counters(counted: &[(&str, u64)]) -> BTreeMap<String, u64> {
 }
 
 fn value(points: &[Point], name: &str, attributes: &[(&str, &str)]) -> Option<f64> {
-    // What failed is a point of its own, beside what did not.
+    // Failed items are a separate data point with `error.type`.
     let of_failures = attributes.iter().any(|(key, _)| *key == "error.type");
     let fits = |point: &&Point| {
         attributes.iter().all(|(key, value)| point.attributes.get(*key).is_some_and(|of| of == value))
@@ -22,11 +22,10 @@ fn value(points: &[Point], name: &str, attributes: &[(&str, &str)]) -> Option<f6
     points.iter().filter(|point| point.name == name).find(fits).map(|point| point.value)
 }
 
-/// Guarantees: the metrics say what the status says, named as the table has it; what the queue
-/// counted before the start is not in them; an agent that has ended tells nothing of its queue any
-/// more.
+/// Guarantees: the metrics have the values of the status and the documented names. Counts from
+/// before the start are not included. After the agent has ended, no queue metrics are exported.
 #[test]
-fn the_metrics_say_what_the_status_says() {
+fn metrics_have_the_values_of_the_status() {
     let mut status = snapshot();
     let now = status.taken_unix_ms;
     status.collector.logs.acknowledged_items = 90;
@@ -40,11 +39,11 @@ fn the_metrics_say_what_the_status_says() {
         ..ReceiverStatus::default()
     });
     let before = counters(&[("dropped.logs.refused", 10), ("read.logs", 1000)]);
-    let told = Arc::new(Mutex::new(Some(status)));
-    let look = Arc::clone(&told);
+    let current = Arc::new(Mutex::new(Some(status)));
+    let shared = Arc::clone(&current);
     let exports = Exports::new();
     let collector = CollectorSettings::default();
-    start(&exports.provider, &collector, 1 << 20, Some(before), Arc::new(move || look.lock().clone()));
+    start(&exports.provider, &collector, 1 << 20, Some(before), Arc::new(move || shared.lock().clone()));
 
     let points = exports.export();
     assert_as_documented(&points);
@@ -72,30 +71,30 @@ fn the_metrics_say_what_the_status_says() {
     ] {
         assert_eq!(of(name, attributes), Some(expected), "{name} {attributes:?} in {points:?}");
     }
-    assert_eq!(of("insights.agent.queue.age", &[("insights.agent.signal", "metrics")]), None, "nothing waits");
+    assert_eq!(of("insights.agent.queue.age", &[("insights.agent.signal", "metrics")]), None, "the queue is empty");
     assert!(of("insights.agent.process.memory.usage", &[]).is_some_and(|bytes| bytes > 1e6), "{points:?}");
     assert!(of("insights.agent.process.cpu.time", &[]).is_some(), "{points:?}");
 
-    *told.lock() = None;
+    *current.lock() = None;
     let points = exports.export();
     assert_eq!(value(&points, "otel.sdk.exporter.log.exported", &[]), None, "{points:?}");
 }
 
-/// Guarantees: while the queue's file cannot be read, nothing is told of what it counted; from then
-/// on only what came later is.
+/// Guarantees: while the queue file cannot be read, its counters are not exported; afterwards only
+/// the increase since then is.
 #[test]
-fn counters_begin_when_they_are_known() {
+fn counters_are_exported_once_the_queue_file_is_readable() {
     let mut status = Status { queue_is_known: false, ..snapshot() };
     status.queue = QueueStats { counters: counters(&[("read.logs", 3)]), ..QueueStats::default() };
-    let told = Arc::new(Mutex::new(status));
-    let look = Arc::clone(&told);
+    let current = Arc::new(Mutex::new(status));
+    let shared = Arc::clone(&current);
     let exports = Exports::new();
-    start(&exports.provider, &CollectorSettings::default(), 1, None, Arc::new(move || Some(look.lock().clone())));
+    start(&exports.provider, &CollectorSettings::default(), 1, None, Arc::new(move || Some(shared.lock().clone())));
     let read = |exports: &Exports| value(&exports.export(), "insights.agent.logs.read", &[]);
     assert_eq!(read(&exports), None);
-    told.lock().queue_is_known = true;
-    told.lock().queue.counters = counters(&[("read.logs", 1000)]);
+    current.lock().queue_is_known = true;
+    current.lock().queue.counters = counters(&[("read.logs", 1000)]);
     assert_eq!(read(&exports), Some(0.0));
-    told.lock().queue.counters = counters(&[("read.logs", 1010)]);
+    current.lock().queue.counters = counters(&[("read.logs", 1010)]);
     assert_eq!(read(&exports), Some(10.0));
 }

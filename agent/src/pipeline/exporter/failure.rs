@@ -182,7 +182,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns whether the failure lasts until somebody changes a setting or a certificate.
+    /// Returns whether the failure lasts until a setting or a certificate is changed.
     #[must_use]
     pub fn is_configuration_error(&self) -> bool {
         match self {

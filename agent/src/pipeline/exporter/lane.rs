@@ -173,7 +173,7 @@ impl Lane {
                 continue;
             }
             tokio::select! {
-                // The loop starts again rather than reading at once: a pause may have begun.
+                // The loop starts again rather than reading at once: a pause may have started.
                 changed = self.stats.wait_for(|stats| stats.of(self.signal).batches > 0) => {
                     changed.ok()?;
                     self.was_idle = true;

@@ -220,7 +220,7 @@ fn batch_is_split_at_most_once() {
 fn unusable_file_is_quarantined() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queue.db");
-    std::fs::write(&file, b"this is no database, but somebody's text; it is longer than a header of one").unwrap();
+    std::fs::write(&file, b"this text is not a database; it is longer than the header of a database").unwrap();
     let opened = open(&file);
     let stats = opened.queue.watch().borrow().clone();
     assert_eq!((stats.quarantined.len(), stats.quarantined[0].reason), (1, QuarantineReason::Damaged));

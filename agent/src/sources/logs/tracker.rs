@@ -278,11 +278,11 @@ impl Tracker {
                 || self.listed_folders.contains(&folder.path)
                 || is_created_after_consent(consent, folder.kind, &stat);
             if newly_shared.contains(&folder.kind) || !is_new {
-                let begun = self.start_position(&path, &stat).and_then(|position| match position {
+                let started = self.start_position(&path, &stat).and_then(|position| match position {
                     0 => Ok(()),
                     position => set_position(&File::open(&path)?, &mut state, position),
                 });
-                if let Err(error) = begun {
+                if let Err(error) = started {
                     self.record_problem(&path, &error);
                     continue;
                 }

@@ -24,19 +24,19 @@ mod linux {
     /// Runs the agent under faults, and counts what is lost and duplicated.
     #[derive(Parser)]
     struct Arguments {
-        /// How many runs.
+        /// Number of runs.
         #[arg(long, default_value_t = 100)]
         runs: u64,
-        /// Seed of the first run; the others count on from it. By default a random one.
+        /// Seed of the first run; each further run adds one. Random by default.
         #[arg(long)]
         seed: Option<u64>,
-        /// Begin no run after so many minutes.
+        /// Start no further run after this number of minutes.
         #[arg(long)]
         minutes: Option<u64>,
-        /// Runs at the same time.
+        /// Number of runs in parallel.
         #[arg(long, default_value_t = 3)]
         jobs: u64,
-        /// Show what each step did, of runs that went well too.
+        /// Show the effect of each step, also for runs that pass.
         #[arg(long)]
         trace: bool,
     }

@@ -211,9 +211,9 @@ fn queue_starts_when_something_else_is_at_its_path() {
 
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    fs::write(file.join("somebody's"), "text").unwrap();
+    fs::write(file.join("user.txt"), "text").unwrap();
     let stats = start();
-    assert_eq!(fs::read_to_string(stats.quarantined[0].path.join("somebody's")).unwrap(), "text");
+    assert_eq!(fs::read_to_string(stats.quarantined[0].path.join("user.txt")).unwrap(), "text");
 
     fs::create_dir(dir.path().join("queue.db-wal")).unwrap();
     assert_eq!(start().metrics.batches, 2, "the batches in the main file are kept");

@@ -67,8 +67,8 @@ fn skipped_time_uses_offset_before_change() {
 fn utc_offset_in_line_overrides_zone() {
     let mut clock = Clock::new(zone("Asia/Kolkata"));
     let civil = date(2026, 11, 23).at(8, 18, 10, 936_000_000);
-    let told = LocalTime { civil, offset: Some(Offset::constant(1)) };
-    assert_eq!(clock.unix_nanos(told, LONG_AGO), Some(1_795_418_290_936_000_000));
+    let with_offset = LocalTime { civil, offset: Some(Offset::constant(1)) };
+    assert_eq!(clock.unix_nanos(with_offset, LONG_AGO), Some(1_795_418_290_936_000_000));
     assert_eq!(clock.unix_nanos(shown(civil), LONG_AGO), by_jiff(&zone("Asia/Kolkata"), civil));
 }
 

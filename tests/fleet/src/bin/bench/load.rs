@@ -45,17 +45,17 @@ fn enrichment() {
     let attributes = (0..14).map(|number| (format!("attribute.number.{number}"), "a usual value of one".to_owned()));
     let enrichment = Enrichment::from_attributes(attributes.collect());
     let request = spans(&mut fastrand::Rng::with_seed(7), ITEMS);
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..ROUNDS {
         std::hint::black_box(enrichment.apply(std::hint::black_box(&request)).unwrap());
     }
-    let each = begun.elapsed() / ROUNDS;
-    let begun = Instant::now();
+    let each = started.elapsed() / ROUNDS;
+    let started = Instant::now();
     for _ in 0..ROUNDS {
         let decoded = ExportTraceServiceRequest::decode(std::hint::black_box(request.as_slice())).unwrap();
         std::hint::black_box(decoded);
     }
-    let decoding = begun.elapsed() / ROUNDS;
+    let decoding = started.elapsed() / ROUNDS;
     let microseconds = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6);
     row("receiver: enrichment of a request of 100 spans", &microseconds(each), "");
     row("receiver: decoding it, for comparison", &microseconds(decoding), "");
@@ -68,7 +68,7 @@ fn singles() {
     let _agent = env.start();
     let address = env.status()["receiver"]["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
     let request = post(&address, "/v1/traces", &spans(&mut fastrand::Rng::with_seed(7), 1));
-    let begun = Instant::now();
+    let started = Instant::now();
     let senders: Vec<_> = (0..SINGLE_SENDERS)
         .map(|_| {
             let (address, request) = (address.clone(), request.clone());
@@ -85,7 +85,7 @@ fn singles() {
     for sender in senders {
         sender.join().unwrap();
     }
-    let a_second = f64::from(SINGLES) * SINGLE_SENDERS as f64 / begun.elapsed().as_secs_f64();
+    let a_second = f64::from(SINGLES) * SINGLE_SENDERS as f64 / started.elapsed().as_secs_f64();
     let what = format!("receiver: requests of one span, a second, of {SINGLE_SENDERS} senders");
     row(&what, &format!("{a_second:.0}"), "");
 }
@@ -137,12 +137,12 @@ fn send(address: &str, sender: u64, is_of_logs: bool, time: Duration) -> Vec<Dur
         .collect();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let step = Duration::from_secs(1) / u32::try_from(A_SECOND).unwrap();
     let rounds = u32::try_from(time.as_secs() * A_SECOND).unwrap();
     (0..rounds)
         .map(|round| {
-            std::thread::sleep((begun + step * round).saturating_duration_since(Instant::now()));
+            std::thread::sleep((started + step * round).saturating_duration_since(Instant::now()));
             let sent = Instant::now();
             stream.write_all(&requests[round as usize % requests.len()]).unwrap();
             answer(&mut stream);

@@ -170,7 +170,7 @@ impl Sink {
     }
 }
 
-/// Waits for a counter to get there.
+/// Waits until a counter reaches a value.
 fn until(counter: &AtomicU64, wanted: u64) {
     let until = Instant::now() + LIMIT;
     while counter.load(Ordering::Relaxed) < wanted {
@@ -179,12 +179,12 @@ fn until(counter: &AtomicU64, wanted: u64) {
     }
 }
 
-/// How many records so many lines are: every 25th line is followed by one that continues it.
+/// Returns the number of records in a number of lines: every 25th line has a continuation line.
 fn records(lines: u64) -> u64 {
     lines - (lines - 1) / 25
 }
 
-/// A whole log file, from the disk to the collector's acknowledgement.
+/// Measures a whole log file, from the disk to the collector's acknowledgement.
 fn backlog(lines: u64, text: &str) {
     let (used, wall, wire) = drain(lines, text, &[]);
     row(
@@ -215,11 +215,11 @@ fn drain(lines: u64, text: &str, settings: &[String]) -> (Used, Duration, f64) {
     }
     fs::write(env.log("application.log"), text).unwrap();
     let _ = env.ok(&["logs", "share", "on"]);
-    let begun = Instant::now();
+    let started = Instant::now();
     let agent = env.start();
     sink.wait_for(records(lines));
     let used = Used::by(agent.id());
-    (used, begun.elapsed(), sink.bytes.load(Ordering::Relaxed) as f64 / text.len() as f64)
+    (used, started.elapsed(), sink.bytes.load(Ordering::Relaxed) as f64 / text.len() as f64)
 }
 
 /// One line at a time, from its append to its arrival.
@@ -231,10 +231,10 @@ fn latency() {
     let _ = env.status();
     let mut times: Vec<Duration> = (0..TIMED_LINES)
         .map(|number| {
-            let begun = Instant::now();
+            let started = Instant::now();
             env.write("application.log", &format!("[2026-11-23T08:18:10.936] [INFO] default - line {number}\n"));
             sink.wait_for(number as u64 + 1);
-            begun.elapsed()
+            started.elapsed()
         })
         .collect();
     times.sort();
@@ -246,14 +246,14 @@ fn latency() {
 /// From the start of the process until it answers: sources and queue are at work then.
 fn start() {
     let env = plain_env(&Sink::default());
-    let begun = Instant::now();
+    let started = Instant::now();
     let _agent = env.start();
     let socket = env.data().join("control.sock");
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        assert!(begun.elapsed() < LIMIT);
+        assert!(started.elapsed() < LIMIT);
         std::thread::sleep(Duration::from_millis(1));
     }
-    row("start to collecting", &format!("{:.0} ms", begun.elapsed().as_secs_f64() * 1e3), "500 ms");
+    row("start to collecting", &format!("{:.0} ms", started.elapsed().as_secs_f64() * 1e3), "500 ms");
 }
 
 /// Default settings, all sources on, nothing happens.
@@ -291,10 +291,10 @@ fn tray_and_window() {
     let icon = TrayIcon::wait(&desktop);
     let _ = icon.line("Connected.");
     let before = proportional(tray.id());
-    let begun = Instant::now();
+    let started = Instant::now();
     icon.click("Open Insights Agent");
     wait_for("the window", || (user.windows_named("Insights Agent") == 1).then_some(()));
-    let opened = begun.elapsed();
+    let opened = started.elapsed();
     let page = Duration::from_secs(3);
     std::thread::sleep(page);
     let with_window: f64 = below(tray.id()).into_iter().map(proportional).sum();
@@ -417,7 +417,7 @@ fn rsyslog(lines: u64, text: &str) {
     let mut command = Command::new(root.join("usr/sbin/rsyslogd"));
     command.args(["-n", "-i", "NONE", "-f"]).arg(dir.path().join("rsyslog.conf"));
     command.arg("-M").arg(libraries.join("rsyslog")).env("LD_LIBRARY_PATH", &libraries);
-    let begun = Instant::now();
+    let started = Instant::now();
     let peer = Peer::start(&mut command);
     listener.set_nonblocking(true).unwrap();
     let (mut stream, _) = wait_for("rsyslog to connect", || listener.accept().ok());
@@ -425,7 +425,7 @@ fn rsyslog(lines: u64, text: &str) {
     stream.set_read_timeout(Some(SILENCE)).unwrap();
     let mut seen = 0;
     let mut buffer = vec![0; 1 << 20];
-    while seen < lines && begun.elapsed() < LIMIT {
+    while seen < lines && started.elapsed() < LIMIT {
         let Ok(read @ 1..) = stream.read(&mut buffer) else { break };
         seen += buffer[..read].split(|byte| *byte == b'\n').count() as u64 - 1;
     }
@@ -449,19 +449,19 @@ fn node_exporter(time: Duration) {
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
         stream.read_to_end(&mut Vec::new()).ok()
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     while scrape().is_none() {
-        assert!(begun.elapsed() < LIMIT);
+        assert!(started.elapsed() < LIMIT);
         std::thread::sleep(Duration::from_millis(20));
     }
     let before = Used::by(peer.0.id());
-    let begun = Instant::now();
-    while begun.elapsed() < time {
+    let started = Instant::now();
+    while started.elapsed() < time {
         std::thread::sleep(Duration::from_secs(5));
         scrape();
     }
     let after = Used::by(peer.0.id());
-    let share = (after.cpu - before.cpu) / begun.elapsed().as_secs_f64();
+    let share = (after.cpu - before.cpu) / started.elapsed().as_secs_f64();
     row("node_exporter, a scrape every 5 s: private memory", &format!("{:.1} MB", after.private), "");
     row("node_exporter: CPU of a core", &format!("{:.3} %", share * 100.0), "");
 }
