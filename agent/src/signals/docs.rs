@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Attribute;
 use super::events::{EVENTS, SCOPE_NAME as EVENTS_SCOPE};
 use super::logs::{LOG_ATTRIBUTES, SCOPE_NAME as LOGS_SCOPE};
-use super::metrics::{HOST_SCOPE, INTERNAL_SCOPE, METRICS, Metric, PROCESSES_SCOPE, REQUESTS_SCOPE, USAGE_SCOPE};
+use super::metrics::{HOST_SCOPE, INTERNAL_SCOPE, Metric, PROCESSES_SCOPE, REQUESTS_SCOPE, USAGE_SCOPE};
 use super::spans::{SCOPE_NAME as SPANS_SCOPE, SPANS};
 
 const HEAD: &str = "\
@@ -40,7 +40,7 @@ fn markdown() -> String {
         (INTERNAL_SCOPE, "The agent itself"),
     ];
     for (scope, title) in scopes {
-        let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.scope == scope).collect();
+        let metrics: Vec<&Metric> = super::metrics::all().filter(|metric| metric.scope == scope).collect();
         _ = write!(
             text,
             "\n### {title}: `{scope}`\n\n| name | kind | unit | description | attributes |\n|---|---|---|---|---|\n"
@@ -106,8 +106,12 @@ fn signals_document_matches_tables() {
 #[test]
 fn metrics_have_unique_names_and_valid_units() {
     let prefixes = ["system.", "process.", "hw.", "otel.sdk.", "ioconnect.", "insights.agent."];
-    for (index, metric) in METRICS.iter().enumerate() {
-        assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{} is defined twice", metric.name);
+    for (index, metric) in super::metrics::all().enumerate() {
+        assert!(
+            super::metrics::all().take(index).all(|other| other.name != metric.name),
+            "{} is defined twice",
+            metric.name
+        );
         assert!(prefixes.iter().any(|prefix| metric.name.starts_with(prefix)), "{metric:?}");
         assert!(["1", "s", "By"].contains(&metric.unit) || metric.unit.starts_with('{'), "{metric:?}");
         assert!(!metric.description.contains('|') && metric.attributes.iter().all(|a| !a.description.contains('|')));

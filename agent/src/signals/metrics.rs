@@ -15,6 +15,15 @@ use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute, metric};
 
 use super::Attribute;
 
+/// Defines the metrics of a file together with the list of them, so that a new metric is written in one place.
+macro_rules! metric_table {
+    ($(#[$doc:meta])* $list:ident: $($(#[$metric_doc:meta])* pub const $name:ident = $metric:expr;)*) => {
+        $($(#[$metric_doc])* pub const $name: Metric = $metric;)*
+        $(#[$doc])*
+        pub(super) const $list: &[Metric] = &[$($name),*];
+    };
+}
+
 mod internal;
 mod requests;
 mod usage;
@@ -192,252 +201,225 @@ pub const PROCESS_ROLE: Attribute = Attribute {
                   reported, the other roles from the time they are first seen.",
 };
 
-/// CPU utilization of the machine.
-pub const SYSTEM_CPU_UTILIZATION: Metric = Metric {
-    name: metric::SYSTEM_CPU_UTILIZATION,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "Share of CPU time, over all logical CPUs, that was not idle since the last \
+metric_table! {
+    /// Every metric of this file.
+    MACHINE_AND_PROCESSES:
+
+    /// CPU utilization of the machine.
+    pub const SYSTEM_CPU_UTILIZATION = Metric {
+        name: metric::SYSTEM_CPU_UTILIZATION,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "Share of CPU time, over all logical CPUs, that was not idle since the last \
                   export.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Number of logical CPUs.
-pub const SYSTEM_CPU_LOGICAL_COUNT: Metric = Metric {
-    name: metric::SYSTEM_CPU_LOGICAL_COUNT,
-    unit: "{cpu}",
-    instrument: Instrument::UpDownCounter,
-    description: "Number of logical CPUs when the agent started.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Time with the CPU at or above a threshold.
-pub const CPU_TIME_ABOVE_THRESHOLD: Metric = Metric {
-    name: "ioconnect.host.cpu.time_above_threshold",
-    unit: "s",
-    instrument: Instrument::Counter,
-    description: "Time during which CPU utilization was at or above the threshold, in steps of \
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Number of logical CPUs.
+    pub const SYSTEM_CPU_LOGICAL_COUNT = Metric {
+        name: metric::SYSTEM_CPU_LOGICAL_COUNT,
+        unit: "{cpu}",
+        instrument: Instrument::UpDownCounter,
+        description: "Number of logical CPUs when the agent started.",
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Time with the CPU at or above a threshold.
+    pub const CPU_TIME_ABOVE_THRESHOLD = Metric {
+        name: "ioconnect.host.cpu.time_above_threshold",
+        unit: "s",
+        instrument: Instrument::Counter,
+        description: "Time during which CPU utilization was at or above the threshold, in steps of \
                   `host.sample_interval`. Sleep and other gaps do not count.",
-    attributes: &[THRESHOLD],
-    scope: HOST_SCOPE,
-};
-/// Physical memory by state.
-pub const SYSTEM_MEMORY_USAGE: Metric = Metric {
-    name: metric::SYSTEM_MEMORY_USAGE,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Physical memory by state.",
-    attributes: &[MEMORY_STATE],
-    scope: HOST_SCOPE,
-};
-/// Size of physical memory.
-pub const SYSTEM_MEMORY_LIMIT: Metric = Metric {
-    name: metric::SYSTEM_MEMORY_LIMIT,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Physical memory that the operating system can use.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Share of physical memory in use.
-pub const SYSTEM_MEMORY_UTILIZATION: Metric = Metric {
-    name: metric::SYSTEM_MEMORY_UTILIZATION,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "Share of physical memory in use.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Time with memory use at or above a threshold.
-pub const MEMORY_TIME_ABOVE_THRESHOLD: Metric = Metric {
-    name: "ioconnect.host.memory.time_above_threshold",
-    unit: "s",
-    instrument: Instrument::Counter,
-    description: "Time during which the share of physical memory in use was at or above the \
+        attributes: &[THRESHOLD],
+        scope: HOST_SCOPE,
+    };
+
+    /// Physical memory by state.
+    pub const SYSTEM_MEMORY_USAGE = Metric {
+        name: metric::SYSTEM_MEMORY_USAGE,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Physical memory by state.",
+        attributes: &[MEMORY_STATE],
+        scope: HOST_SCOPE,
+    };
+
+    /// Size of physical memory.
+    pub const SYSTEM_MEMORY_LIMIT = Metric {
+        name: metric::SYSTEM_MEMORY_LIMIT,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Physical memory that the operating system can use.",
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Share of physical memory in use.
+    pub const SYSTEM_MEMORY_UTILIZATION = Metric {
+        name: metric::SYSTEM_MEMORY_UTILIZATION,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "Share of physical memory in use.",
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Time with memory use at or above a threshold.
+    pub const MEMORY_TIME_ABOVE_THRESHOLD = Metric {
+        name: "ioconnect.host.memory.time_above_threshold",
+        unit: "s",
+        instrument: Instrument::Counter,
+        description: "Time during which the share of physical memory in use was at or above the \
                   threshold, in steps of `host.sample_interval`. Sleep and other gaps do not \
                   count.",
-    attributes: &[THRESHOLD],
-    scope: HOST_SCOPE,
-};
-/// Paging space by state.
-pub const SYSTEM_PAGING_USAGE: Metric = Metric {
-    name: metric::SYSTEM_PAGING_USAGE,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Swap space (on Windows the page file) by state. On Windows, used is the memory \
+        attributes: &[THRESHOLD],
+        scope: HOST_SCOPE,
+    };
+
+    /// Paging space by state.
+    pub const SYSTEM_PAGING_USAGE = Metric {
+        name: metric::SYSTEM_PAGING_USAGE,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Swap space (on Windows the page file) by state. On Windows, used is the memory \
                   committed beyond physical memory. Not reported if there is no such space.",
-    attributes: &[PAGING_STATE],
-    scope: HOST_SCOPE,
-};
-/// Share of paging space in use.
-pub const SYSTEM_PAGING_UTILIZATION: Metric = Metric {
-    name: metric::SYSTEM_PAGING_UTILIZATION,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "Share of swap space (on Windows of the page file) in use.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Space on the system volume by state.
-pub const SYSTEM_FILESYSTEM_USAGE: Metric = Metric {
-    name: metric::SYSTEM_FILESYSTEM_USAGE,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Space on the system volume by state.",
-    attributes: &[FILESYSTEM_MOUNTPOINT, FILESYSTEM_STATE],
-    scope: HOST_SCOPE,
-};
-/// Size of the system volume.
-pub const SYSTEM_FILESYSTEM_LIMIT: Metric = Metric {
-    name: metric::SYSTEM_FILESYSTEM_LIMIT,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Size of the system volume.",
-    attributes: &[FILESYSTEM_MOUNTPOINT],
-    scope: HOST_SCOPE,
-};
-/// Share of the system volume in use.
-pub const SYSTEM_FILESYSTEM_UTILIZATION: Metric = Metric {
-    name: metric::SYSTEM_FILESYSTEM_UTILIZATION,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "Share of the system volume in use.",
-    attributes: &[FILESYSTEM_MOUNTPOINT],
-    scope: HOST_SCOPE,
-};
-/// Network traffic.
-pub const SYSTEM_NETWORK_IO: Metric = Metric {
-    name: metric::SYSTEM_NETWORK_IO,
-    unit: "By",
-    instrument: Instrument::Counter,
-    description: "Bytes transferred over each network interface since the agent started, without \
+        attributes: &[PAGING_STATE],
+        scope: HOST_SCOPE,
+    };
+
+    /// Share of paging space in use.
+    pub const SYSTEM_PAGING_UTILIZATION = Metric {
+        name: metric::SYSTEM_PAGING_UTILIZATION,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "Share of swap space (on Windows of the page file) in use.",
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Space on the system volume by state.
+    pub const SYSTEM_FILESYSTEM_USAGE = Metric {
+        name: metric::SYSTEM_FILESYSTEM_USAGE,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Space on the system volume by state.",
+        attributes: &[FILESYSTEM_MOUNTPOINT, FILESYSTEM_STATE],
+        scope: HOST_SCOPE,
+    };
+
+    /// Size of the system volume.
+    pub const SYSTEM_FILESYSTEM_LIMIT = Metric {
+        name: metric::SYSTEM_FILESYSTEM_LIMIT,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Size of the system volume.",
+        attributes: &[FILESYSTEM_MOUNTPOINT],
+        scope: HOST_SCOPE,
+    };
+
+    /// Share of the system volume in use.
+    pub const SYSTEM_FILESYSTEM_UTILIZATION = Metric {
+        name: metric::SYSTEM_FILESYSTEM_UTILIZATION,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "Share of the system volume in use.",
+        attributes: &[FILESYSTEM_MOUNTPOINT],
+        scope: HOST_SCOPE,
+    };
+
+    /// Network traffic.
+    pub const SYSTEM_NETWORK_IO = Metric {
+        name: metric::SYSTEM_NETWORK_IO,
+        unit: "By",
+        instrument: Instrument::Counter,
+        description: "Bytes transferred over each network interface since the agent started, without \
                   loopback and interfaces that never carried traffic. Traffic of a tunnel also \
                   counts for the interface that carries it.",
-    attributes: &[NETWORK_INTERFACE, NETWORK_DIRECTION],
-    scope: HOST_SCOPE,
-};
-/// Time since the operating system started.
-pub const SYSTEM_UPTIME: Metric = Metric {
-    name: metric::SYSTEM_UPTIME,
-    unit: "s",
-    instrument: Instrument::Gauge,
-    description: "Time since the operating system started.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
-/// Charge of a battery.
-pub const BATTERY_CHARGE: Metric = Metric {
-    name: metric::HW_BATTERY_CHARGE,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "Charge of each battery as a share of its full capacity. Not reported without a \
+        attributes: &[NETWORK_INTERFACE, NETWORK_DIRECTION],
+        scope: HOST_SCOPE,
+    };
+
+    /// Time since the operating system started.
+    pub const SYSTEM_UPTIME = Metric {
+        name: metric::SYSTEM_UPTIME,
+        unit: "s",
+        instrument: Instrument::Gauge,
+        description: "Time since the operating system started.",
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
+
+    /// Charge of a battery.
+    pub const BATTERY_CHARGE = Metric {
+        name: metric::HW_BATTERY_CHARGE,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "Charge of each battery as a share of its full capacity. Not reported without a \
                   battery.",
-    attributes: &[HARDWARE_ID, HARDWARE_VENDOR, HARDWARE_MODEL],
-    scope: HOST_SCOPE,
-};
-/// Whether a machine with a battery runs on external power.
-pub const POWER_EXTERNAL: Metric = Metric {
-    name: "ioconnect.host.power.external",
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "1 on external power, 0 while a battery is discharging. Not reported without a \
+        attributes: &[HARDWARE_ID, HARDWARE_VENDOR, HARDWARE_MODEL],
+        scope: HOST_SCOPE,
+    };
+
+    /// Whether a machine with a battery runs on external power.
+    pub const POWER_EXTERNAL = Metric {
+        name: "ioconnect.host.power.external",
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "1 on external power, 0 while a battery is discharging. Not reported without a \
                   battery, or if no battery reports its state.",
-    attributes: &[],
-    scope: HOST_SCOPE,
-};
+        attributes: &[],
+        scope: HOST_SCOPE,
+    };
 
-/// CPU time of the io.Connect processes.
-pub const PROCESS_CPU_TIME: Metric = Metric {
-    name: metric::PROCESS_CPU_TIME,
-    unit: "s",
-    instrument: Instrument::Counter,
-    description: "CPU time, in all modes, used by io.Connect processes since the agent started. \
+    /// CPU time of the io.Connect processes.
+    pub const PROCESS_CPU_TIME = Metric {
+        name: metric::PROCESS_CPU_TIME,
+        unit: "s",
+        instrument: Instrument::Counter,
+        description: "CPU time, in all modes, used by io.Connect processes since the agent started. \
                   The time that a process uses after its last sample is missing.",
-    attributes: &[PROCESS_ROLE],
-    scope: PROCESSES_SCOPE,
-};
-/// CPU utilization of the io.Connect processes.
-pub const PROCESS_CPU_UTILIZATION: Metric = Metric {
-    name: metric::PROCESS_CPU_UTILIZATION,
-    unit: "1",
-    instrument: Instrument::Gauge,
-    description: "CPU time of io.Connect processes since the last export, divided by the elapsed \
-                  time and the number of logical CPUs: 1 is the whole machine.",
-    attributes: &[PROCESS_ROLE],
-    scope: PROCESSES_SCOPE,
-};
-/// Memory of the io.Connect processes.
-pub const PROCESS_MEMORY_USAGE: Metric = Metric {
-    name: metric::PROCESS_MEMORY_USAGE,
-    unit: "By",
-    instrument: Instrument::UpDownCounter,
-    description: "Sum of the physical memory of io.Connect processes (Windows: working sets; \
-                  Linux: resident sets). Memory that processes share counts once per process.",
-    attributes: &[PROCESS_ROLE],
-    scope: PROCESSES_SCOPE,
-};
-/// Number of io.Connect processes.
-pub const PROCESS_COUNT: Metric = Metric {
-    name: "ioconnect.process.count",
-    unit: "{process}",
-    instrument: Instrument::UpDownCounter,
-    description: "Number of io.Connect processes. `main` is the number of running platforms, 0 if \
-                  there is none.",
-    attributes: &[PROCESS_ROLE],
-    scope: PROCESSES_SCOPE,
-};
+        attributes: &[PROCESS_ROLE],
+        scope: PROCESSES_SCOPE,
+    };
 
-/// All metrics.
-pub const METRICS: &[Metric] = &[
-    SYSTEM_CPU_UTILIZATION,
-    SYSTEM_CPU_LOGICAL_COUNT,
-    CPU_TIME_ABOVE_THRESHOLD,
-    SYSTEM_MEMORY_USAGE,
-    SYSTEM_MEMORY_LIMIT,
-    SYSTEM_MEMORY_UTILIZATION,
-    MEMORY_TIME_ABOVE_THRESHOLD,
-    SYSTEM_PAGING_USAGE,
-    SYSTEM_PAGING_UTILIZATION,
-    SYSTEM_FILESYSTEM_USAGE,
-    SYSTEM_FILESYSTEM_LIMIT,
-    SYSTEM_FILESYSTEM_UTILIZATION,
-    SYSTEM_NETWORK_IO,
-    SYSTEM_UPTIME,
-    BATTERY_CHARGE,
-    POWER_EXTERNAL,
-    PROCESS_CPU_TIME,
-    PROCESS_CPU_UTILIZATION,
-    PROCESS_MEMORY_USAGE,
-    PROCESS_COUNT,
-    USER_SESSION_TIME,
-    APP_FOCUS_TIME,
-    APP_FOCUS_DURATION,
-    APP_SWITCHES,
-    APP_STARTS,
-    APP_RUNNING,
-    APP_SESSION_DURATION,
-    APP_HANGS,
-    APP_CRASHES,
-    PLATFORM_CRASHES,
-    PLATFORM_STARTS,
-    PLATFORM_START_DURATION,
-    PLATFORM_SESSION_DURATION,
-    REQUEST_DURATION,
-    EXPORTED_METRICS,
-    EXPORTED_TRACES,
-    EXPORTED_LOGS,
-    EXPORT_DURATION,
-    QUEUED_TRACES,
-    QUEUED_LOGS,
-    QUEUE_REQUESTS,
-    QUEUE_USAGE,
-    QUEUE_LIMIT,
-    QUEUE_AGE,
-    DROPPED,
-    LOGS_READ,
-    LOGS_BEHIND,
-    RECEIVED,
-    RECEIVER_REFUSED,
-    OWN_CPU_TIME,
-    OWN_MEMORY_USAGE,
-];
+    /// CPU utilization of the io.Connect processes.
+    pub const PROCESS_CPU_UTILIZATION = Metric {
+        name: metric::PROCESS_CPU_UTILIZATION,
+        unit: "1",
+        instrument: Instrument::Gauge,
+        description: "CPU time of io.Connect processes since the last export, divided by the elapsed \
+                  time and the number of logical CPUs: 1 is the whole machine.",
+        attributes: &[PROCESS_ROLE],
+        scope: PROCESSES_SCOPE,
+    };
+
+    /// Memory of the io.Connect processes.
+    pub const PROCESS_MEMORY_USAGE = Metric {
+        name: metric::PROCESS_MEMORY_USAGE,
+        unit: "By",
+        instrument: Instrument::UpDownCounter,
+        description: "Sum of the physical memory of io.Connect processes (Windows: working sets; \
+                  Linux: resident sets). Memory that processes share counts once per process.",
+        attributes: &[PROCESS_ROLE],
+        scope: PROCESSES_SCOPE,
+    };
+
+    /// Number of io.Connect processes.
+    pub const PROCESS_COUNT = Metric {
+        name: "ioconnect.process.count",
+        unit: "{process}",
+        instrument: Instrument::UpDownCounter,
+        description: "Number of io.Connect processes. `main` is the number of running platforms, 0 if \
+                  there is none.",
+        attributes: &[PROCESS_ROLE],
+        scope: PROCESSES_SCOPE,
+    };
+}
+
+/// Returns every metric that the agent exports, in the order of docs/signals.md.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    [MACHINE_AND_PROCESSES, usage::USAGE, requests::REQUESTS, internal::INTERNAL].into_iter().flatten()
+}

@@ -71,7 +71,7 @@ pub(crate) fn work(
         start,
         now: 0.0,
         session,
-        agent: Meter::new(agent_proto, start, m::METRICS),
+        agent: Meter::new(agent_proto, start, m::all()),
         insights: Meter::new(platform.clone(), start, p::METRICS),
         platform,
         resource: agent,

@@ -36,13 +36,17 @@ type Key = (usize, Vec<(&'static str, String)>);
 pub(crate) struct Meter {
     resource: Resource,
     start: Timestamp,
-    metrics: &'static [Metric],
+    metrics: Vec<&'static Metric>,
     points: BTreeMap<Key, Point>,
 }
 
 impl Meter {
-    pub(crate) fn new(resource: Resource, start: Timestamp, metrics: &'static [Metric]) -> Self {
-        Self { resource, start, metrics, points: BTreeMap::new() }
+    pub(crate) fn new(
+        resource: Resource,
+        start: Timestamp,
+        metrics: impl IntoIterator<Item = &'static Metric>,
+    ) -> Self {
+        Self { resource, start, metrics: metrics.into_iter().collect(), points: BTreeMap::new() }
     }
 
     fn point(&mut self, metric: &Metric, attributes: Attributes<'_>) -> &mut Point {

@@ -71,144 +71,165 @@ const fn internal(
     Metric { name, unit, instrument, description, attributes, scope: INTERNAL_SCOPE }
 }
 
-/// Exported metric data points.
-pub const EXPORTED_METRICS: Metric = internal(
-    metric::OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
-    "{data_point}",
-    Instrument::Counter,
-    "Data points that the collector acknowledged or, with `error.type`, rejected. Each is counted \
-     once, however often it was sent.",
-    EXPORTER,
-);
-/// Exported spans.
-pub const EXPORTED_TRACES: Metric = internal(
-    metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
-    "{span}",
-    Instrument::Counter,
-    "Spans that the collector acknowledged or, with `error.type`, rejected. Each is counted once, \
-     however often it was sent.",
-    EXPORTER,
-);
-/// Exported log records.
-pub const EXPORTED_LOGS: Metric = internal(
-    metric::OTEL_SDK_EXPORTER_LOG_EXPORTED,
-    "{log_record}",
-    Instrument::Counter,
-    "Log records that the collector acknowledged or, with `error.type`, rejected. Each is counted \
-     once, however often it was sent.",
-    EXPORTER,
-);
-/// Durations of exports.
-pub const EXPORT_DURATION: Metric = internal(
-    metric::OTEL_SDK_EXPORTER_OPERATION_DURATION,
-    "s",
-    Instrument::Histogram(OPERATION_BOUNDS),
-    "Time from the first attempt to send a request until it was acknowledged or given up, \
-     including delays between attempts.",
-    EXPORTER,
-);
-/// Queued spans.
-pub const QUEUED_TRACES: Metric = internal(
-    metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
-    "{span}",
-    Instrument::UpDownCounter,
-    "Number of queued spans.",
-    QUEUE,
-);
-/// Queued log records.
-pub const QUEUED_LOGS: Metric = internal(
-    metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
-    "{log_record}",
-    Instrument::UpDownCounter,
-    "Number of queued log records.",
-    QUEUE,
-);
-/// Queued requests.
-pub const QUEUE_REQUESTS: Metric = internal(
-    "insights.agent.queue.requests",
-    "{request}",
-    Instrument::UpDownCounter,
-    "Number of queued requests.",
-    &[SIGNAL],
-);
-/// Size of the queued requests.
-pub const QUEUE_USAGE: Metric = internal(
-    "insights.agent.queue.usage",
-    "By",
-    Instrument::UpDownCounter,
-    "Compressed size of the queued requests.",
-    &[SIGNAL],
-);
-/// Maximum size of the queue.
-pub const QUEUE_LIMIT: Metric = internal(
-    "insights.agent.queue.limit",
-    "By",
-    Instrument::UpDownCounter,
-    "Maximum size of the queue on disk: `queue.max_bytes`.",
-    &[],
-);
-/// Age of the oldest queued request.
-pub const QUEUE_AGE: Metric = internal(
-    "insights.agent.queue.age",
-    "s",
-    Instrument::Gauge,
-    "Age of the oldest queued request. Not reported if the queue is empty.",
-    &[SIGNAL],
-);
-/// Dropped items.
-pub const DROPPED: Metric = internal(
-    "insights.agent.dropped",
-    "{item}",
-    Instrument::Counter,
-    "Data points, spans and log records that were dropped without being delivered.",
-    &[SIGNAL, DROP_REASON],
-);
-/// Log records read from files.
-pub const LOGS_READ: Metric = internal(
-    "insights.agent.logs.read",
-    "{log_record}",
-    Instrument::Counter,
-    "Log records read from io.Connect log files while their kind is shared.",
-    &[],
-);
-/// Unread bytes in log files.
-pub const LOGS_BEHIND: Metric = internal(
-    "insights.agent.logs.behind",
-    "By",
-    Instrument::UpDownCounter,
-    "Bytes in followed log files that are not read yet.",
-    &[],
-);
-/// Items accepted by the receiver.
-pub const RECEIVED: Metric = internal(
-    "insights.agent.receiver.accepted",
-    "{item}",
-    Instrument::Counter,
-    "Data points, spans and log records that the receiver accepted from the platform and its apps.",
-    &[SIGNAL],
-);
-/// Requests rejected by the receiver.
-pub const RECEIVER_REFUSED: Metric = internal(
-    "insights.agent.receiver.refused",
-    "{request}",
-    Instrument::Counter,
-    "Requests that the receiver rejected.",
-    &[REJECTION_REASON],
-);
-/// CPU time of the agent.
-pub const OWN_CPU_TIME: Metric = internal(
-    "insights.agent.process.cpu.time",
-    "s",
-    Instrument::Counter,
-    "CPU time, in all modes, used by the process of the agent. The window runs in a separate \
-     process, which is not included.",
-    &[],
-);
-/// Memory of the agent.
-pub const OWN_MEMORY_USAGE: Metric = internal(
-    "insights.agent.process.memory.usage",
-    "By",
-    Instrument::UpDownCounter,
-    "Physical memory of the process of the agent (Windows: working set; Linux: resident set).",
-    &[],
-);
+metric_table! {
+    /// Every metric of this file.
+    INTERNAL:
+
+    /// Exported metric data points.
+    pub const EXPORTED_METRICS = internal(
+        metric::OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
+        "{data_point}",
+        Instrument::Counter,
+        "Data points that the collector acknowledged or, with `error.type`, rejected. Each is counted \
+         once, however often it was sent.",
+        EXPORTER,
+    );
+
+    /// Exported spans.
+    pub const EXPORTED_TRACES = internal(
+        metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
+        "{span}",
+        Instrument::Counter,
+        "Spans that the collector acknowledged or, with `error.type`, rejected. Each is counted once, \
+         however often it was sent.",
+        EXPORTER,
+    );
+
+    /// Exported log records.
+    pub const EXPORTED_LOGS = internal(
+        metric::OTEL_SDK_EXPORTER_LOG_EXPORTED,
+        "{log_record}",
+        Instrument::Counter,
+        "Log records that the collector acknowledged or, with `error.type`, rejected. Each is counted \
+         once, however often it was sent.",
+        EXPORTER,
+    );
+
+    /// Durations of exports.
+    pub const EXPORT_DURATION = internal(
+        metric::OTEL_SDK_EXPORTER_OPERATION_DURATION,
+        "s",
+        Instrument::Histogram(OPERATION_BOUNDS),
+        "Time from the first attempt to send a request until it was acknowledged or given up, \
+         including delays between attempts.",
+        EXPORTER,
+    );
+
+    /// Queued spans.
+    pub const QUEUED_TRACES = internal(
+        metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+        "{span}",
+        Instrument::UpDownCounter,
+        "Number of queued spans.",
+        QUEUE,
+    );
+
+    /// Queued log records.
+    pub const QUEUED_LOGS = internal(
+        metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
+        "{log_record}",
+        Instrument::UpDownCounter,
+        "Number of queued log records.",
+        QUEUE,
+    );
+
+    /// Queued requests.
+    pub const QUEUE_REQUESTS = internal(
+        "insights.agent.queue.requests",
+        "{request}",
+        Instrument::UpDownCounter,
+        "Number of queued requests.",
+        &[SIGNAL],
+    );
+
+    /// Size of the queued requests.
+    pub const QUEUE_USAGE = internal(
+        "insights.agent.queue.usage",
+        "By",
+        Instrument::UpDownCounter,
+        "Compressed size of the queued requests.",
+        &[SIGNAL],
+    );
+
+    /// Maximum size of the queue.
+    pub const QUEUE_LIMIT = internal(
+        "insights.agent.queue.limit",
+        "By",
+        Instrument::UpDownCounter,
+        "Maximum size of the queue on disk: `queue.max_bytes`.",
+        &[],
+    );
+
+    /// Age of the oldest queued request.
+    pub const QUEUE_AGE = internal(
+        "insights.agent.queue.age",
+        "s",
+        Instrument::Gauge,
+        "Age of the oldest queued request. Not reported if the queue is empty.",
+        &[SIGNAL],
+    );
+
+    /// Dropped items.
+    pub const DROPPED = internal(
+        "insights.agent.dropped",
+        "{item}",
+        Instrument::Counter,
+        "Data points, spans and log records that were dropped without being delivered.",
+        &[SIGNAL, DROP_REASON],
+    );
+
+    /// Log records read from files.
+    pub const LOGS_READ = internal(
+        "insights.agent.logs.read",
+        "{log_record}",
+        Instrument::Counter,
+        "Log records read from io.Connect log files while their kind is shared.",
+        &[],
+    );
+
+    /// Unread bytes in log files.
+    pub const LOGS_BEHIND = internal(
+        "insights.agent.logs.behind",
+        "By",
+        Instrument::UpDownCounter,
+        "Bytes in followed log files that are not read yet.",
+        &[],
+    );
+
+    /// Items accepted by the receiver.
+    pub const RECEIVED = internal(
+        "insights.agent.receiver.accepted",
+        "{item}",
+        Instrument::Counter,
+        "Data points, spans and log records that the receiver accepted from the platform and its apps.",
+        &[SIGNAL],
+    );
+
+    /// Requests rejected by the receiver.
+    pub const RECEIVER_REFUSED = internal(
+        "insights.agent.receiver.refused",
+        "{request}",
+        Instrument::Counter,
+        "Requests that the receiver rejected.",
+        &[REJECTION_REASON],
+    );
+
+    /// CPU time of the agent.
+    pub const OWN_CPU_TIME = internal(
+        "insights.agent.process.cpu.time",
+        "s",
+        Instrument::Counter,
+        "CPU time, in all modes, used by the process of the agent. The window runs in a separate \
+         process, which is not included.",
+        &[],
+    );
+
+    /// Memory of the agent.
+    pub const OWN_MEMORY_USAGE = internal(
+        "insights.agent.process.memory.usage",
+        "By",
+        Instrument::UpDownCounter,
+        "Physical memory of the process of the agent (Windows: working set; Linux: resident set).",
+        &[],
+    );
+}

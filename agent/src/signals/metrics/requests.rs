@@ -33,15 +33,20 @@ pub const REQUEST_BACKEND: Attribute = Attribute {
 /// Bounds of request durations, as for `http.client.request.duration` in the semantic conventions.
 const REQUEST_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Durations of requests.
-pub const REQUEST_DURATION: Metric = Metric {
-    name: "ioconnect.request.duration",
-    unit: "s",
-    instrument: Instrument::Histogram(REQUEST_BOUNDS),
-    description: "Duration of requests of the platform and its apps, from the spans that they \
+metric_table! {
+    /// Every metric of this file.
+    REQUESTS:
+
+    /// Durations of requests.
+    pub const REQUEST_DURATION = Metric {
+        name: "ioconnect.request.duration",
+        unit: "s",
+        instrument: Instrument::Histogram(REQUEST_BOUNDS),
+        description: "Duration of requests of the platform and its apps, from the spans that they \
                   send. Only with `receiver.request_views`. The app is `tracingAppName` of the \
                   span or its resource, otherwise `service.name`. Beyond 500 attribute \
                   combinations, further ones are counted together under `otel.metric.overflow`.",
-    attributes: &[APP_NAME, REQUEST_NAME, REQUEST_STATUS, REQUEST_BACKEND],
-    scope: REQUESTS_SCOPE,
-};
+        attributes: &[APP_NAME, REQUEST_NAME, REQUEST_STATUS, REQUEST_BACKEND],
+        scope: REQUESTS_SCOPE,
+    };
+}

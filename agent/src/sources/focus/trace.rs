@@ -26,7 +26,7 @@ const MIN_FOCUS_SPAN: Duration = Duration::from_secs(1);
 /// The trace of one platform session.
 #[derive(Debug)]
 pub(super) struct Trace {
-    trace_id: Vec<u8>,
+    id: Vec<u8>,
     root_span_id: Vec<u8>,
     spans: u64,
 }
@@ -37,7 +37,7 @@ impl Trace {
         let hash = digest(&SHA256, format!("{session} {} {}", platform.pid, platform.started).as_bytes());
         let (trace_id, rest) = hash.as_ref().split_at(16);
         let root_span_id = rest.iter().copied().take(8).collect();
-        Self { trace_id: trace_id.to_vec(), root_span_id, spans: 0 }
+        Self { id: trace_id.to_vec(), root_span_id, spans: 0 }
     }
 
     /// Returns the span of a focus period, unless it is too short or the trace is full.
@@ -77,7 +77,7 @@ impl Trace {
             ..KeyValue::default()
         });
         Span {
-            trace_id: self.trace_id.clone(),
+            trace_id: self.id.clone(),
             name: name.name.to_owned(),
             kind: SpanKind::Internal.into(),
             start_time_unix_nano: nanos(from),

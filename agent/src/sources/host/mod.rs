@@ -61,14 +61,14 @@ impl HostSource {
         observe_readings(&meter, &MetricSource::new(&readings, &leader_lock), &leader_lock);
 
         let mut memory = machine::Memory::new();
-        let sampled = Arc::clone(&aggregate);
+        let sums = Arc::clone(&aggregate);
         let pause = pause.clone();
         let sampler = Sampler::start("host metrics", settings.sample_interval.get(), move || {
             if pause.is_on() {
                 return;
             }
             let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
-            sampled.lock().add(sample);
+            sums.lock().add(sample);
         })?;
         Ok(Self { aggregate, _readings: readings, _sampler: sampler })
     }

@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
 use super::*;
-use crate::signals::metrics::{Instrument, METRICS};
+use crate::signals::metrics::{self, Instrument};
 
 /// Maximum time that a test waits for an expected result.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -126,7 +126,7 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
 /// of the table, and only with attributes of the table.
 pub(crate) fn assert_as_documented(points: &[Point]) {
     for point in points {
-        let metric = METRICS.iter().find(|metric| metric.name == point.name).unwrap();
+        let metric = metrics::all().find(|metric| metric.name == point.name).unwrap();
         assert_eq!((metric.unit, metric.instrument.name()), (point.unit.as_str(), point.kind.name()), "{point:?}");
         assert_eq!(metric.scope, point.scope);
         assert!(point.attributes.keys().all(|key| metric.attributes.iter().any(|a| a.name == key)), "{point:?}");

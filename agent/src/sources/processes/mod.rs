@@ -51,14 +51,14 @@ impl ProcessSource {
         observe(&metrics::meter(provider, metrics::PROCESSES_SCOPE), &aggregate);
 
         let names = connect.process_names.clone();
-        let sampled = Arc::clone(&aggregate);
+        let sums = Arc::clone(&aggregate);
         let pause = pause.clone();
         let sampler = Sampler::start("process metrics", interval, move || {
             if pause.is_on() {
                 return;
             }
             let processes = list::platform_processes(&list::all(), &names);
-            sampled.lock().add(Instant::now(), &members(&processes, &names));
+            sums.lock().add(Instant::now(), &members(&processes, &names));
         })?;
         Ok(Self { aggregate, _sampler: sampler })
     }
