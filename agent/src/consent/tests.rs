@@ -39,3 +39,14 @@ fn policy_replaces_the_users_decision() {
     assert!(consent.apply_policy(policy(None), at(6)) && consent.decision(LogKind::Platform).is_none());
     assert!(consent.shares(LogKind::Applications), "nobody decided on these");
 }
+
+/// Guarantees: a record written by commit b1cd424 keeps every decision.
+#[test]
+fn consent_record_of_earlier_version_keeps_its_decisions() {
+    let consent: Consent = serde_json::from_str(include_str!("../../testdata/data-b1cd424/consent.json")).unwrap();
+    for kind in LogKind::ALL {
+        let decision = consent.decision(kind).unwrap();
+        assert!(consent.shares(kind) && decision.announced && decision.by == Decider::User);
+        assert_eq!(decision.at, "2026-11-28T13:50:44.162749067Z".parse().unwrap());
+    }
+}

@@ -58,3 +58,10 @@ async fn waiting_task_continues_when_the_pause_ends() {
     pause.set(None).unwrap();
     tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
 }
+
+/// Guarantees: a pause written by commit b1cd424 is read.
+#[test]
+fn pause_of_earlier_version_is_read() {
+    let stored: Stored = serde_json::from_str(include_str!("../../testdata/data-b1cd424/pause.json")).unwrap();
+    assert_eq!(stored.until, Some("2026-11-29T00:00:00Z".parse().unwrap()));
+}

@@ -162,3 +162,13 @@ fn a_pause_comes_first() {
     assert_eq!(health, Health::Paused);
     assert!(sentence.starts_with("Paused until ") && sentence.ends_with(". Nothing is measured or sent."));
 }
+
+/// Guarantees: programs that read the status JSON of commit b1cd424 find every field, with the same value. The status of a
+/// running agent of that commit is parsed and written again.
+#[test]
+fn status_json_of_earlier_version_is_unchanged() {
+    let earlier: serde_json::Value =
+        serde_json::from_str(include_str!("../../testdata/data-b1cd424/status.json")).unwrap();
+    let status: Status = serde_json::from_value(earlier.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&status).unwrap(), earlier);
+}

@@ -37,3 +37,14 @@ fn new_session_returns_the_previous_one_once() {
     assert_eq!((before.id.as_str(), before.started_unix_ms, before.seen_unix_ms), ("a", 1_000, 100_000));
     assert_eq!(usage.record_session("b", at(201)), None);
 }
+
+/// Guarantees: a history in the format of commit b1cd424 is read, and written again unchanged.
+#[test]
+fn history_of_earlier_version_is_read_completely() {
+    let text = include_str!("../../testdata/data-b1cd424/usage.json");
+    let usage: Usage = serde_json::from_str(text).unwrap();
+    let day = &usage.days[&date(2026, 11, 27)];
+    assert_eq!((day.states.len(), day.apps["orders"].switches), (6, 3));
+    let written: serde_json::Value = serde_json::to_value(&usage).unwrap();
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).unwrap());
+}
