@@ -19,7 +19,7 @@ use crate::startup::{CommonArgs, StartupError};
 use crate::status::{Health, Status};
 use crate::units::bytes;
 
-/// Maximum wait for a connection: a slower route is as good as none for a user who waits.
+/// Maximum wait for a connection. The user waits for the result, and a slower route is unusable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum clock difference in seconds. A larger one makes times in dashboards hard to compare, and
 /// signed requests fail.
@@ -324,11 +324,7 @@ fn start(report: &mut Report) {
             report.add(topic, false, sentence);
         }
         Err(error) => {
-            report.add(
-                topic,
-                false,
-                format!("Failed to find out whether the tray program starts at sign-in: {error}."),
-            );
+            report.add(topic, false, format!("Failed to read whether the tray program starts at sign-in: {error}."));
         }
     }
 }

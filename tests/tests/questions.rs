@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
-use test_fleet::{Answers, Calls, Fleet, most, run};
+use test_fleet::{Answers, Calls, Fleet, max_entry, run};
 use test_support::peers::{Backend, Database};
 
 /// Relative tolerance: answers are sums of some thousand numbers, and gauges end at a sample.
@@ -270,7 +270,7 @@ fn troubleshooting(asked: &Asked<'_>, answers: &Answers) {
     same("5", &failed, &answers.failures_by_action());
     let by_user = joined(&answers.actions, |calls| calls.failed);
     same("5, for whom", &asked.panel("Failed calls by action, user and machine", &["method", "user_name"]), &by_user);
-    assert_eq!(most(&failed).unwrap().0, "Prices.Subscribe");
+    assert_eq!(max_entry(&failed).unwrap().0, "Prices.Subscribe");
     // Of one user only, as the variable has it.
     let one = queries().into_iter().find(|query| query.panel == "Failed calls by action").unwrap();
     let found = asked.ask(&one.text.replace(r#"$user_label=~"$user""#, r#"user_name=~"user000005""#), true);
@@ -283,31 +283,35 @@ fn troubleshooting(asked: &Asked<'_>, answers: &Answers) {
     same("6, errors", &errors, &answers.errors);
     let limit = asked.panel("Time at the CPU limit, by machine", &["host_name"]);
     let slow = asked.panel("Mean backend response time, by machine", &["host_name"]);
-    let starved = most(&answers.limit).unwrap().0;
-    assert_eq!((&most(&errors).unwrap().0, &most(&limit).unwrap().0), (&starved, &starved), "tied to the machine");
-    assert_ne!(most(&slow).unwrap().0, starved, "not to its network: {slow:?}");
+    let starved = max_entry(&answers.limit).unwrap().0;
+    assert_eq!(
+        (&max_entry(&errors).unwrap().0, &max_entry(&limit).unwrap().0),
+        (&starved, &starved),
+        "tied to the machine"
+    );
+    assert_ne!(max_entry(&slow).unwrap().0, starved, "not to its network: {slow:?}");
 
     let often = asked.panel("Calls of an action, relative to the median user", &["method", "user_name"]);
     let expected = against_median(&answers.actions, |calls| calls.count);
-    let (adapter, times) = most(&expected).unwrap();
-    let (found, counted) = most(&often).unwrap();
+    let (adapter, times) = max_entry(&expected).unwrap();
+    let (found, counted) = max_entry(&often).unwrap();
     assert_eq!(found, adapter, "7: {often:?}");
     assert!((counted / times - 1.0).abs() < TOLERANCE && counted > 5.0, "7: {counted} is not {times}");
     let share = asked.panel("Share of failed calls, by action and user", &["method", "user_name"]);
-    assert_eq!(most(&share).unwrap().0, adapter, "7: {share:?}");
+    assert_eq!(max_entry(&share).unwrap().0, adapter, "7: {share:?}");
 }
 
 fn health(asked: &Asked<'_>, answers: &Answers) {
     same("9", &asked.panel("Peak memory by app", &["application"]), &answers.memory);
     same("10", &asked.panel("Time at the CPU limit", &["host_name"]), &answers.limit);
     let regularly = asked.panel("Hours with more than five minutes at the CPU limit", &["host_name"]);
-    let starved = most(&answers.limit).unwrap().0;
+    let starved = max_entry(&answers.limit).unwrap().0;
     assert!(regularly.keys().eq([&starved]) && regularly[&starved] > 4.0, "10: {regularly:?}");
 
     let alike = asked.panel("Mean response time of a user, relative to the median of all users", &["url", "user_name"]);
     let expected = against_median(&answers.backends, |calls| calls.milliseconds / calls.count);
-    let (slowest, times) = most(&expected).unwrap();
-    let (found, counted) = most(&alike).unwrap();
+    let (slowest, times) = max_entry(&expected).unwrap();
+    let (found, counted) = max_entry(&alike).unwrap();
     assert_eq!(found, slowest, "11: {alike:?}");
     assert!((counted / times - 1.0).abs() < TOLERANCE && counted > 5.0, "11: {counted} is not {times}");
 
@@ -318,13 +322,13 @@ fn health(asked: &Asked<'_>, answers: &Answers) {
     let started = Timestamp::from_second(format!("{at:.0}").parse().unwrap()).unwrap() - 1.hour();
     let hour = started.to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
     println!("12: most errors, {errors}, in the hour from {hour}");
-    assert_eq!(hour, most(&answers.errors_by_hour).unwrap().0, "12: {hours:?} {:?}", answers.errors_by_hour);
+    assert_eq!(hour, max_entry(&answers.errors_by_hour).unwrap().0, "12: {hours:?} {:?}", answers.errors_by_hour);
 }
 
 /// The break is found with its machine and session, and the log of that session tells what came
 /// before and after.
 fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
-    let broken = answers.breaks.first().unwrap();
+    let broken = answers.breakdowns.first().unwrap();
     let breaks = asked.panel("App crashes", &["host_name", "session_id", "application"]);
     let key = format!("{} {} {}", broken.host, broken.session, broken.app);
     assert_eq!(breaks, BTreeMap::from([(key, 1.0)]), "8");

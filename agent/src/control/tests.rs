@@ -1,6 +1,5 @@
-//! `ui/protocol.d.ts`: the types with which the window's code is checked. They are inferred from
-//! replies as the agent serialises them. `UPDATE_DOCS=1` writes the file, without it the test
-//! compares.
+//! Scenario: `ui/protocol.d.ts`, the types that the window's code is checked with, is generated
+//! from serialised replies. With `UPDATE_DOCS=1` the test writes the file, otherwise it compares.
 
 use std::collections::BTreeMap;
 use std::path::Path;

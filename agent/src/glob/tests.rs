@@ -1,7 +1,10 @@
+//! Scenario: names are compared with patterns.
+
 use super::*;
 
+/// Guarantees: `*` matches any characters, also none. Letter case is ignored.
 #[test]
-fn a_star_stands_for_any_characters() {
+fn star_matches_any_characters() {
     for (pattern, name, expected) in [
         ("app.log", "APP.log", true),
         ("app.log", "app.log.1", false),

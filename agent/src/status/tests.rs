@@ -1,3 +1,5 @@
+//! Scenario: a status is judged and displayed.
+
 use super::*;
 use crate::ioconnect::processes::Role;
 use crate::pipeline::exporter::Problem;
@@ -61,8 +63,10 @@ fn troubled(state: LaneState) -> Delivery {
     Delivery { state, problem: Some(problem), ..Delivery::default() }
 }
 
+/// Guarantees: the health follows the acknowledgements. A lane on hold takes precedence over one
+/// that retries.
 #[test]
-fn health_follows_what_arrived() {
+fn health_follows_acknowledgements() {
     let mut status = snapshot();
     assert_eq!(judge(&status).0, Health::Starting);
 
@@ -74,23 +78,23 @@ fn health_follows_what_arrived() {
     assert_eq!(judge(&status), (Health::Buffering, "It is broken. 3 items waiting to be sent.".to_owned()));
 
     status.collector.traces = troubled(LaneState::Held);
-    assert_eq!(judge(&status), (Health::Attention, "It is broken.".to_owned()), "wrong settings come first");
+    assert_eq!(judge(&status), (Health::Attention, "It is broken.".to_owned()), "a lane on hold takes precedence");
 }
 
-/// A lane that says nothing while data grows old is not healthy: a program that is alive delivers
-/// nothing by that.
+/// Guarantees: queued data that is too old means `buffering`, even if no lane reports a problem.
 #[test]
-fn data_that_grows_old_means_buffering_whatever_the_lanes_say() {
+fn health_is_buffering_when_queued_data_is_old() {
     let mut status = snapshot();
     status.collector.metrics = acknowledged(600_000);
-    assert_eq!(judge(&status).0, Health::Delivering, "nothing waits, nothing is late");
+    assert_eq!(judge(&status).0, Health::Delivering, "the queue is empty");
     status.queue.metrics.batches = 1;
     status.queue.metrics.oldest_unix_ms = Some(NOW - 500_000);
     assert_eq!(judge(&status).0, Health::Buffering);
 }
 
+/// Guarantees: invalid settings, and data that the collector rejected, need attention.
 #[test]
-fn faulty_settings_and_refused_data_want_attention() {
+fn health_is_attention_when_settings_are_invalid_or_data_is_rejected() {
     let mut status = snapshot();
     status.collector.metrics = acknowledged(1_000);
     status.collector.logs = troubled(LaneState::Working);
@@ -103,8 +107,9 @@ fn faulty_settings_and_refused_data_want_attention() {
     assert_eq!(judge(&status), (Health::Attention, sentence.to_owned()));
 }
 
+/// Guarantees: the page of `insights-agent status` has this text.
 #[test]
-fn the_page_is_readable() {
+fn status_page_shows_all_parts() {
     let mut status = snapshot();
     status.collector.metrics = acknowledged(4_000);
     status.collector.logs = Delivery { rejected_items: 2, ..troubled(LaneState::Retrying) };
@@ -152,9 +157,9 @@ fn the_page_is_readable() {
     "#);
 }
 
-/// A pause is said before all else: whatever is wrong, the user has chosen that nothing goes on.
+/// Guarantees: a pause takes precedence over every problem, because the user has chosen it.
 #[test]
-fn a_pause_comes_first() {
+fn health_is_paused_whatever_else_is_wrong() {
     let mut status = snapshot();
     status.collector.metrics = troubled(LaneState::Held);
     status.paused_until_unix_ms = Some(NOW + 3_600_000);

@@ -1,3 +1,5 @@
+//! Scenario: the tray's menu and tooltip are derived from a status.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

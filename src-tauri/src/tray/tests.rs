@@ -1,3 +1,5 @@
+//! Scenario: the user chooses items of the tray menu while an agent runs.
+
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;

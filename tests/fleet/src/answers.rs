@@ -1,32 +1,32 @@
-//! What the simulation put in: the right answers to the questions.
+//! The true values of a simulation. Queries on the exported data must return them.
 
 use std::collections::BTreeMap;
 
 /// Calls of an action or a backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Calls {
-    /// How many.
+    /// Number of calls.
     pub count: f64,
-    /// How many failed.
+    /// Number of failed calls.
     pub failed: f64,
-    /// Milliseconds of all of them.
+    /// Sum of the durations, in milliseconds.
     pub milliseconds: f64,
 }
 
-/// An app that broke down.
+/// A crash of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Break {
-    /// On which machine.
+pub struct Breakdown {
+    /// Host name of the machine.
     pub host: String,
-    /// In which session.
+    /// Session id.
     pub session: String,
-    /// Which app.
+    /// Name of the app.
     pub app: String,
-    /// The messages of the log around it, in order.
+    /// Log messages before and after the crash, in order.
     pub story: Vec<String>,
 }
 
-/// The right answers.
+/// The true values of a simulation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {
     /// Seconds in focus, by app and department.
@@ -51,26 +51,26 @@ pub struct Answers {
     pub errors_by_hour: BTreeMap<i8, f64>,
     /// Seconds at or above the threshold of CPU, by machine.
     pub limit: BTreeMap<String, f64>,
-    /// Most memory of an app (KB), by app.
+    /// Maximum memory of an app (KB), by app.
     pub memory: BTreeMap<String, f64>,
-    /// What broke.
-    pub breaks: Vec<Break>,
+    /// All crashes.
+    pub breakdowns: Vec<Breakdown>,
 }
 
-/// The key with the largest value, and that value.
+/// Returns the key with the largest value, and that value.
 #[must_use]
-pub fn most<K: Clone>(of: &BTreeMap<K, f64>) -> Option<(K, f64)> {
+pub fn max_entry<K: Clone>(of: &BTreeMap<K, f64>) -> Option<(K, f64)> {
     of.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(key, value)| (key.clone(), *value))
 }
 
 impl Answers {
-    /// Seconds in focus, by app.
+    /// Returns the seconds in focus, by app.
     #[must_use]
     pub fn focus_by_app(&self) -> BTreeMap<String, f64> {
         summed(&self.focus, |(app, _)| app)
     }
 
-    /// Failed calls, by action.
+    /// Returns the failed calls, by action.
     #[must_use]
     pub fn failures_by_action(&self) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
@@ -89,15 +89,15 @@ fn summed(of: &BTreeMap<(String, String), f64>, key: impl Fn(&(String, String)) 
     sums
 }
 
-/// Adds to both sums of a key.
-pub(crate) fn add(to: &mut BTreeMap<String, (f64, f64)>, key: &str, what: (f64, f64)) {
+/// Adds a pair of values to the sums of a key.
+pub(crate) fn add(to: &mut BTreeMap<String, (f64, f64)>, key: &str, values: (f64, f64)) {
     let sums = to.entry(key.to_owned()).or_default();
-    *sums = (sums.0 + what.0, sums.1 + what.1);
+    *sums = (sums.0 + values.0, sums.1 + values.1);
 }
 
-/// Counts a call.
-pub(crate) fn tally(to: &mut BTreeMap<(String, String), Calls>, what: &str, user: &str, took: f64, failed: bool) {
-    let calls = to.entry((what.to_owned(), user.to_owned())).or_default();
+/// Adds a call to the sums of an action or a backend.
+pub(crate) fn add_call(to: &mut BTreeMap<(String, String), Calls>, name: &str, user: &str, took: f64, failed: bool) {
+    let calls = to.entry((name.to_owned(), user.to_owned())).or_default();
     calls.count += 1.0;
     calls.failed += f64::from(u8::from(failed));
     calls.milliseconds += took;

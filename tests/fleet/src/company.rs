@@ -1,13 +1,13 @@
-//! The company: departments, apps, desks, and who is in trouble.
+//! The simulated company: departments, apps, desks, and the desks with trouble.
 
 use crate::Fleet;
 
-/// A department: how many of ten desks it has, and how its people share their time over apps.
+/// A department: its share of ten desks, and how its users divide their time between apps.
 #[derive(Debug)]
 pub(crate) struct Department {
     pub(crate) name: &'static str,
     share: u32,
-    /// App, and how often it is the next one.
+    /// App, with its weight when the next app is chosen.
     pub(crate) apps: &'static [(&'static str, u32)],
 }
 
@@ -21,26 +21,26 @@ const DEPARTMENTS: &[Department] = &[
     Department { name: "operations", share: 2, apps: &[("settlement", 7), ("blotter", 2), ("chat", 2), ("other", 3)] },
 ];
 
-/// Actions that apps offer each other over interop, and how often a minute they are called.
+/// Interop actions of the apps, with their mean calls per minute.
 pub(crate) const ACTIONS: &[(&str, f64)] =
     &[("Orders.Place", 0.6), ("Orders.Cancel", 0.2), ("Positions.Get", 1.0), (FAILING, 0.4)];
-/// The adapter that fails for one user, where it is then called again and again.
+/// Action of the adapter that fails for one user and is then called repeatedly.
 pub(crate) const FAILING: &str = "Prices.Subscribe";
-/// Backends, with milliseconds that an answer usually takes.
+/// Backends, with their usual response time in milliseconds.
 pub(crate) const BACKENDS: &[(&str, f64)] =
     &[("https://orders.bank.example/api", 60.0), (SLOW, 90.0), ("https://positions.bank.example/api", 120.0)];
 /// The backend that is slow for some users.
 pub(crate) const SLOW: &str = "https://refdata.bank.example/api";
 
-/// What goes wrong at a desk.
+/// Trouble at a desk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The machine is too small for what runs on it.
+    /// The machine is too small for its programs.
     Starved,
-    /// The adapter fails here.
+    /// The adapter fails.
     Failing,
-    /// An app breaks here on the first day.
-    Breaks,
+    /// An app crashes on the first day.
+    Crash,
 }
 
 /// A desk with its user.
@@ -52,11 +52,11 @@ pub(crate) struct Desk {
     pub(crate) department: &'static Department,
     pub(crate) environment: &'static str,
     pub(crate) region: &'static str,
-    /// What goes wrong here.
+    /// Trouble at this desk, if any.
     pub(crate) trouble: Option<Trouble>,
-    /// Backends are far away.
+    /// Whether backends respond slowly.
     pub(crate) slow: bool,
-    /// The user shares logs.
+    /// Whether the user shares logs.
     pub(crate) shares: bool,
 }
 
@@ -68,7 +68,7 @@ impl Desk {
             place = place.saturating_sub(department.share);
             here
         });
-        let trouble = number % fleet.desks.max(Fleet::FEWEST);
+        let trouble = number % fleet.desks.max(Fleet::MIN_DESKS);
         Self {
             host: format!("PW{number:06}"),
             id: format!("{:032x}", u128::from(fleet.seed) << 64 | u128::from(number)),
@@ -79,7 +79,7 @@ impl Desk {
             trouble: match trouble {
                 1 => Some(Trouble::Starved),
                 2 => Some(Trouble::Failing),
-                3 => Some(Trouble::Breaks),
+                3 => Some(Trouble::Crash),
                 _ => None,
             },
             slow: number % 10 == 4,

@@ -16,57 +16,57 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message;
 
-use crate::answers::{add, tally};
+use crate::answers::{add, add_call};
 use crate::company::{ACTIONS, BACKENDS, Desk, FAILING, SLOW, Trouble};
 use crate::meter::{Meter, nanos, text};
 use crate::requests::{Line, logs, traces};
-use crate::{Answers, Break, Fleet, Made, platform as p, resource};
+use crate::{Answers, Breakdown, Exported, Fleet, platform as p, resource};
 
-/// `host.cpu_threshold` of the defaults, as its attribute says it.
+/// Default of `host.cpu_threshold`, as in its attribute.
 const THRESHOLD: &str = "0.9";
-/// Errors of an app in an hour at a desk, and how many times more there are in the hour when the
-/// markets open overseas, and on a starved machine.
-const ERRORS_AN_HOUR: f64 = 0.5;
+/// Mean errors per hour at a desk; the hour (UTC) when overseas markets open, and the factor for
+/// it; the factor for a starved machine.
+const ERRORS_PER_HOUR: f64 = 0.5;
 const OPENING: (i8, f64) = (14, 8.0);
 const STARVED: f64 = 10.0;
-/// When an app breaks, in seconds after logon.
-const BREAK_AT: f64 = 8000.0;
-/// Bytes of the machine's memory.
+/// Time of the app crash, in seconds after logon.
+const CRASH_AT: f64 = 8000.0;
+/// Memory of the machine, in bytes.
 const MEMORY: f64 = 17_179_869_184.0;
 
-/// What a desk has sent on a day, in order of time.
-pub(crate) struct Worked {
+/// The data that a desk sends on a day, in order of time.
+pub(crate) struct Day {
     pub(crate) resource: Resource,
-    pub(crate) made: Vec<(Timestamp, Made)>,
+    pub(crate) exported: Vec<(Timestamp, Exported)>,
     pub(crate) series: u64,
 }
 
-/// Works a day.
-pub(crate) fn work(
+/// Simulates a day of a desk.
+pub(crate) fn simulate(
     fleet: &Fleet,
     desk: &Desk,
     number: u32,
-    mut lottery: fastrand::Rng,
+    mut rng: fastrand::Rng,
     data: &DataDir,
     answers: &mut Answers,
-) -> Worked {
+) -> Day {
     let calendar_day = fleet.first.saturating_add(i64::from(number).days());
     let midnight = calendar_day
         .to_zoned_datetime(jiff::tz::TimeZone::UTC)
         .map_or(Timestamp::UNIX_EPOCH, |zoned| zoned.timestamp());
-    let draw = |from: u32, to: u32, lottery: &mut fastrand::Rng| 60.0 * f64::from(lottery.u32(from..to));
-    // Most come within a few minutes about nine.
-    let logon = draw(8 * 60 + 40, 9 * 60 + 5, &mut lottery) + draw(0, 15, &mut lottery) + 60.0 * lottery.f64();
-    let length = draw(8 * 60, 9 * 60 + 30, &mut lottery);
-    let lunch = draw(3 * 60, 4 * 60, &mut lottery);
-    let lunch = lunch..lunch + draw(30, 60, &mut lottery);
+    let draw = |from: u32, to: u32, rng: &mut fastrand::Rng| 60.0 * f64::from(rng.u32(from..to));
+    // Most users log on within a few minutes around nine.
+    let logon = draw(8 * 60 + 40, 9 * 60 + 5, &mut rng) + draw(0, 15, &mut rng) + 60.0 * rng.f64();
+    let length = draw(8 * 60, 9 * 60 + 30, &mut rng);
+    let lunch = draw(3 * 60, 4 * 60, &mut rng);
+    let lunch = lunch..lunch + draw(30, 60, &mut rng);
     let start = after(midnight, logon);
-    let mut uuid = || uuid(&mut lottery);
+    let mut uuid = || uuid(&mut rng);
     let (session, instance, platform_instance) = (uuid(), uuid(), uuid());
     let agent = resource(desk, &session, &instance, data);
     let agent_proto = ProtoResource::decode(agent.to_protobuf().as_slice()).expect("its own encoding");
     let platform = p::resource(&agent, desk, &platform_instance);
-    let mut day = Day {
+    let mut day = Simulation {
         desk,
         start,
         now: 0.0,
@@ -75,16 +75,16 @@ pub(crate) fn work(
         insights: Meter::new(platform.clone(), start, p::METRICS),
         platform,
         resource: agent,
-        trace: lottery.u128(1..),
-        root: lottery.u64(1..),
+        trace: rng.u128(1..),
+        root: rng.u64(1..),
         app: None,
-        front: BTreeMap::new(),
+        running: BTreeMap::new(),
         spans: Vec::new(),
         insights_spans: Vec::new(),
         log: Vec::new(),
         offset: 0,
-        made: Vec::new(),
-        lottery,
+        exported: Vec::new(),
+        rng,
         answers,
         is_first: number == 0,
     };
@@ -95,10 +95,10 @@ pub(crate) fn work(
     }
     day.log_off(length);
     let series = day.agent.series() + day.insights.series();
-    Worked { resource: day.resource, made: day.made, series }
+    Day { resource: day.resource, exported: day.exported, series }
 }
 
-struct Day<'a> {
+struct Simulation<'a> {
     desk: &'a Desk,
     start: Timestamp,
     /// Seconds since logon.
@@ -110,47 +110,49 @@ struct Day<'a> {
     insights: Meter,
     trace: u128,
     root: u64,
-    /// The app in front, and for how long.
+    /// The app in the foreground, and for how many seconds.
     app: Option<(&'static str, f64)>,
-    /// When the apps that are there were started.
-    front: BTreeMap<&'static str, f64>,
+    /// Start times of the running apps, in seconds since logon.
+    running: BTreeMap<&'static str, f64>,
     spans: Vec<Span>,
     insights_spans: Vec<Span>,
     log: Vec<Line>,
     offset: u64,
-    made: Vec<(Timestamp, Made)>,
-    lottery: fastrand::Rng,
+    exported: Vec<(Timestamp, Exported)>,
+    rng: fastrand::Rng,
     answers: &'a mut Answers,
     is_first: bool,
 }
 
-impl Day<'_> {
-    fn is(&self, trouble: Trouble) -> bool {
+impl Simulation<'_> {
+    fn has(&self, trouble: Trouble) -> bool {
         self.desk.trouble == Some(trouble)
     }
 
     fn log_on(&mut self) {
         let key = events::SESSION_ID;
         let attributes = vec![(key, Value::StringValue(self.session.clone()))];
-        self.made
-            .push((self.start, Made::Event(events::SESSION_START, "The session has started.".to_owned(), attributes)));
+        self.exported.push((
+            self.start,
+            Exported::Event(events::SESSION_START, "The session has started.".to_owned(), attributes),
+        ));
         self.agent.add(&m::PLATFORM_STARTS, &[], 1.0);
-        let slow = if self.is(Trouble::Starved) { 45.0 } else { 8.0 };
-        let took = slow * (0.5 + self.lottery.f64());
+        let slow = if self.has(Trouble::Starved) { 45.0 } else { 8.0 };
+        let took = slow * (0.5 + self.rng.f64());
         self.agent.record(&m::PLATFORM_START_DURATION, &[], took);
         self.insights.set(&p::PLATFORM_STARTUP, &[], took * 1e3);
         self.insights.set(&p::LAYOUT_STARTUP, &[("layout", "Morning")], took * 300.0);
         let workspace: &[_] = &[("layout", "Client overview")];
         self.insights.add(&p::WORKSPACE_SELECTED, workspace, 1.0);
         self.insights.set(&p::WORKSPACE_STARTUP, workspace, took * 200.0);
-        self.say("INFO", "app.manager", "Platform started".to_owned());
+        self.log_line("INFO", "app.manager", "Platform started".to_owned());
         self.export();
     }
 
     fn step(&mut self, seconds: f64, lunch: bool) {
         let state = if lunch {
             "locked"
-        } else if self.lottery.f64() < 0.08 {
+        } else if self.rng.f64() < 0.08 {
             "idle"
         } else {
             "active"
@@ -158,7 +160,7 @@ impl Day<'_> {
         if state == "active" {
             self.use_apps(seconds);
         } else {
-            self.look_away();
+            self.leave_app();
         }
         self.now += seconds;
         self.agent.add(&m::USER_SESSION_TIME, &[(m::SESSION_STATE.name, state)], seconds);
@@ -167,18 +169,14 @@ impl Day<'_> {
         self.errors(seconds);
         if state == "active" {
             self.calls(seconds);
-            self.insights.add(
-                &p::WORKSPACE_SELECTED,
-                &[("layout", "Client overview")],
-                f64::from(self.lottery.u8(..2)),
-            );
+            self.insights.add(&p::WORKSPACE_SELECTED, &[("layout", "Client overview")], f64::from(self.rng.u8(..2)));
         }
-        if self.is(Trouble::Breaks) && self.is_first && self.now >= BREAK_AT && self.now - seconds < BREAK_AT {
-            self.break_down();
+        if self.has(Trouble::Crash) && self.is_first && self.now >= CRASH_AT && self.now - seconds < CRASH_AT {
+            self.crash_app();
         }
-        for _ in 0..self.lottery.u8(2..9) {
-            let number = self.lottery.u32(..);
-            self.say("INFO", "gw.node", format!("update of context {number:08x} delivered to 4 subscribers"));
+        for _ in 0..self.rng.u8(2..9) {
+            let number = self.rng.u32(..);
+            self.log_line("INFO", "gw.node", format!("update of context {number:08x} delivered to 4 subscribers"));
         }
         self.export();
     }
@@ -186,12 +184,12 @@ impl Day<'_> {
     fn use_apps(&mut self, seconds: f64) {
         let (mut left, mut at) = (seconds, self.now);
         while left > 0.0 {
-            let stays = self.app.is_some() && self.lottery.f64() < 0.3;
+            let stays = self.app.is_some() && self.rng.f64() < 0.3;
             if !stays {
                 self.switch(at);
             }
             let Some((app, there)) = &mut self.app else { return };
-            let length = (5.0 - 70.0 * self.lottery.f64().max(1e-9).ln()).min(left);
+            let length = (5.0 - 70.0 * self.rng.f64().max(1e-9).ln()).min(left);
             *there += length;
             self.agent.add(&m::APP_FOCUS_TIME, &[(m::APP_NAME.name, app)], length);
             let key = ((*app).to_owned(), self.desk.department.name.to_owned());
@@ -201,12 +199,12 @@ impl Day<'_> {
         }
     }
 
-    /// Another app comes to the front.
+    /// Switches to another app.
     fn switch(&mut self, at: f64) {
         let before = self.app.map(|(app, _)| app);
         let others = self.desk.department.apps.iter().filter(|(app, _)| Some(*app) != before);
         let all: u32 = others.clone().map(|(_, often)| often).sum();
-        let mut chosen = self.lottery.u32(..all);
+        let mut chosen = self.rng.u32(..all);
         let Some((app, _)) = others.clone().find(|(_, often)| {
             let here = chosen < *often;
             chosen = chosen.saturating_sub(*often);
@@ -219,25 +217,25 @@ impl Day<'_> {
             self.agent.add(&m::APP_SWITCHES, &[(m::APP_NAME.name, app)], 1.0);
             *self.answers.switches.entry(self.desk.user.clone()).or_default() += 1.0;
         }
-        if *app != "other" && !self.front.contains_key(app) {
+        if *app != "other" && !self.running.contains_key(app) {
             self.start_app(app, at);
         }
         self.app = Some((app, 0.0));
     }
 
     fn start_app(&mut self, app: &'static str, at: f64) {
-        self.front.insert(app, at);
+        self.running.insert(app, at);
         self.agent.add(&m::APP_STARTS, &[(m::APP_NAME.name, app)], 1.0);
         self.agent.set(&m::APP_RUNNING, &[(m::APP_NAME.name, app)], 1.0);
         *self.answers.starts.entry(app.to_owned()).or_default() += 1.0;
         let of: &[_] = &[("application", app)];
         self.insights.add(&p::APP_STARTED, of, 1.0);
         self.insights.set(&p::APP_COUNT, of, 1.0);
-        self.insights.set(&p::APP_STARTUP, of, 300.0 + 2000.0 * self.lottery.f64());
+        self.insights.set(&p::APP_STARTUP, of, 300.0 + 2000.0 * self.rng.f64());
     }
 
     fn end_app(&mut self, app: &'static str, at: f64) {
-        let Some(from) = self.front.remove(app) else { return };
+        let Some(from) = self.running.remove(app) else { return };
         self.agent.record(&m::APP_SESSION_DURATION, &[(m::APP_NAME.name, app)], at - from);
         self.agent.set(&m::APP_RUNNING, &[(m::APP_NAME.name, app)], 0.0);
         self.insights.set(&p::APP_COUNT, &[("application", app)], 0.0);
@@ -245,7 +243,7 @@ impl Day<'_> {
         self.span(spans::APP_SESSION.name, Some(app), from, at - from);
     }
 
-    fn look_away(&mut self) {
+    fn leave_app(&mut self) {
         self.end_focus(self.now);
         self.app = None;
     }
@@ -257,17 +255,17 @@ impl Day<'_> {
             self.insights.set(&p::APP_DURATION, &[("application", app)], there * 1e3);
             self.span(spans::FOCUS.name, Some(app), at - there, there);
         }
-        // Charts are closed as often as not.
-        if app == "charts" && self.lottery.bool() {
+        // Half of the time, the charts are closed.
+        if app == "charts" && self.rng.bool() {
             self.end_app(app, at);
         }
     }
 
     fn machine(&mut self, seconds: f64) {
-        let starved = self.is(Trouble::Starved);
-        let hot = starved && self.lottery.f64() < 0.6;
-        let busy = if hot { 0.93 + 0.07 * self.lottery.f64() } else { 0.1 + 0.4 * self.lottery.f64() };
-        let used = if starved { 0.95 } else { 0.4 + 0.2 * self.lottery.f64() };
+        let starved = self.has(Trouble::Starved);
+        let hot = starved && self.rng.f64() < 0.6;
+        let busy = if hot { 0.93 + 0.07 * self.rng.f64() } else { 0.1 + 0.4 * self.rng.f64() };
+        let used = if starved { 0.95 } else { 0.4 + 0.2 * self.rng.f64() };
         let above = if hot { seconds } else { 0.0 };
         let (agent, threshold) = (&mut self.agent, &[(m::THRESHOLD.name, THRESHOLD)]);
         agent.add(&m::CPU_TIME_ABOVE_THRESHOLD, threshold, above);
@@ -288,14 +286,14 @@ impl Day<'_> {
         agent.set(&m::SYSTEM_FILESYSTEM_UTILIZATION, &[(m::FILESYSTEM_MOUNTPOINT.name, "C:")], 0.5);
         for direction in ["transmit", "receive"] {
             let interface: &[_] = &[(m::NETWORK_INTERFACE.name, "Ethernet"), (m::NETWORK_DIRECTION.name, direction)];
-            agent.add(&m::SYSTEM_NETWORK_IO, interface, seconds * 4e4 * self.lottery.f64());
+            agent.add(&m::SYSTEM_NETWORK_IO, interface, seconds * 4e4 * self.rng.f64());
         }
         for (role, count, megabytes) in
             [("main", 1.0, 350.0), ("renderer", 6.0, 1800.0), ("gpu", 1.0, 250.0), ("utility", 2.0, 120.0)]
         {
             let role: &[_] = &[(m::PROCESS_ROLE.name, role)];
             agent.set(&m::PROCESS_COUNT, role, count);
-            agent.set(&m::PROCESS_MEMORY_USAGE, role, megabytes * 1e6 * (0.9 + 0.2 * self.lottery.f64()));
+            agent.set(&m::PROCESS_MEMORY_USAGE, role, megabytes * 1e6 * (0.9 + 0.2 * self.rng.f64()));
             agent.set(&m::PROCESS_CPU_UTILIZATION, role, busy / 5.0);
             agent.add(&m::PROCESS_CPU_TIME, role, busy / 5.0 * 8.0 * seconds);
         }
@@ -314,25 +312,25 @@ impl Day<'_> {
         {
             self.insights.set(&p::SYSTEM_MEMORY, &[("type", kind)], share * MEMORY / 1e9);
         }
-        for app in self.front.keys().copied() {
+        for app in self.running.keys().copied() {
             let base = if app == "charts" { 600_000.0 } else { 200_000.0 };
-            let kilobytes = (base * (0.9 + 0.2 * self.lottery.f64())).round();
+            let kilobytes = (base * (0.9 + 0.2 * self.rng.f64())).round();
             let of: &[_] = &[("application", app), ("applicationInstance", &self.session[..8])];
             self.insights.set(&p::APP_MEMORY, of, kilobytes);
             self.insights.set(&p::APP_CPU, of, busy * 20.0);
-            let most = self.answers.memory.entry(app.to_owned()).or_default();
-            *most = most.max(kilobytes);
+            let max = self.answers.memory.entry(app.to_owned()).or_default();
+            *max = max.max(kilobytes);
         }
     }
 
     fn errors(&mut self, seconds: f64) {
         let hour = after(self.start, self.now).to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
         let opening = if hour == OPENING.0 { OPENING.1 } else { 1.0 };
-        let starved = if self.is(Trouble::Starved) { STARVED } else { 1.0 };
-        for _ in 0..self.often(ERRORS_AN_HOUR / 3600.0 * seconds * opening * starved) {
+        let starved = if self.has(Trouble::Starved) { STARVED } else { 1.0 };
+        for _ in 0..self.occurrences(ERRORS_PER_HOUR / 3600.0 * seconds * opening * starved) {
             let app = self.app.map_or("blotter", |(app, _)| if app == "other" { "blotter" } else { app });
             self.insights.add(&p::APP_ERROR, &[("application", app)], 1.0);
-            if self.lottery.f64() < 0.2 {
+            if self.rng.f64() < 0.2 {
                 self.insights.add(&p::PLATFORM_ERROR, &[], 1.0);
             }
             *self.answers.errors.entry(self.desk.host.clone()).or_default() += 1.0;
@@ -340,46 +338,46 @@ impl Day<'_> {
             let message = format!(
                 "{app} failed to render\nTypeError: cannot read properties of undefined\n    at render (app.js:17:4)"
             );
-            self.say("ERROR", "app.console", message);
+            self.log_line("ERROR", "app.console", message);
         }
     }
 
     fn calls(&mut self, seconds: f64) {
         for (action, often) in ACTIONS {
-            let bad = self.is(Trouble::Failing) && *action == FAILING;
-            for _ in 0..self.often(often * seconds / 60.0 * if bad { 8.0 } else { 1.0 }) {
-                let failed = self.lottery.f64() < if bad { 0.6 } else { 0.004 };
-                let took = 5.0 + 40.0 * self.lottery.f64();
+            let bad = self.has(Trouble::Failing) && *action == FAILING;
+            for _ in 0..self.occurrences(often * seconds / 60.0 * if bad { 8.0 } else { 1.0 }) {
+                let failed = self.rng.f64() < if bad { 0.6 } else { 0.004 };
+                let took = 5.0 + 40.0 * self.rng.f64();
                 self.call(p::INVOKE, ("method", action), took, failed);
-                tally(&mut self.answers.actions, action, &self.desk.user, took, failed);
+                add_call(&mut self.answers.actions, action, &self.desk.user, took, failed);
             }
         }
         for (backend, usual) in BACKENDS {
-            for _ in 0..self.often(1.5 * seconds / 60.0) {
+            for _ in 0..self.occurrences(1.5 * seconds / 60.0) {
                 let far = if self.desk.slow && *backend == SLOW { 15.0 } else { 1.0 };
-                let took = usual * far * (0.5 + self.lottery.f64());
+                let took = usual * far * (0.5 + self.rng.f64());
                 self.call(p::FETCH, ("url", backend), took, false);
-                tally(&mut self.answers.backends, backend, &self.desk.user, took, false);
+                add_call(&mut self.answers.backends, backend, &self.desk.user, took, false);
             }
         }
     }
 
-    /// A span of the platform, and the metrics that it makes of it.
+    /// Adds a span of the platform, and the metrics that the platform derives from it.
     fn call(&mut self, source: &'static str, what: (&'static str, &str), took: f64, failed: bool) {
         let of: &[_] = &[("source", source), what];
         self.insights.add(&p::TRACE_COUNT, of, 1.0);
         self.insights.record(&p::TRACE_DURATION, of, took);
         let code = if failed { StatusCode::Error } else { StatusCode::Ok };
         self.insights.add(&p::TRACE_RESULT, &[("source", source), what, ("code", if failed { "2" } else { "1" })], 1.0);
-        // Of what goes well the platform samples one in ten.
-        if !failed && self.lottery.f64() > 0.1 {
+        // The platform keeps one in ten spans without an error.
+        if !failed && self.rng.f64() > 0.1 {
             return;
         }
         let message = if failed { "no answer from the adapter".to_owned() } else { String::new() };
         let end = after(self.start, self.now);
         self.insights_spans.push(Span {
-            trace_id: self.lottery.u128(1..).to_be_bytes().to_vec(),
-            span_id: self.lottery.u64(1..).to_be_bytes().to_vec(),
+            trace_id: self.rng.u128(1..).to_be_bytes().to_vec(),
+            span_id: self.rng.u64(1..).to_be_bytes().to_vec(),
             name: source.to_owned(),
             kind: SpanKind::Internal.into(),
             start_time_unix_nano: nanos(after(end, -took / 1e3)),
@@ -390,7 +388,7 @@ impl Day<'_> {
         });
     }
 
-    fn break_down(&mut self) {
+    fn crash_app(&mut self) {
         let app = "blotter";
         let story = [
             ("WARN", "app.memory", format!("{app} uses 1.9 GB of 2 GB")),
@@ -406,7 +404,7 @@ impl Day<'_> {
         ];
         let said = story.iter().map(|(_, _, message)| message.lines().next().unwrap_or_default().to_owned()).collect();
         for (level, category, message) in story {
-            self.say(level, category, message);
+            self.log_line(level, category, message);
         }
         self.agent.add(&m::PLATFORM_CRASHES, &[], 1.0);
         self.agent.add(&m::APP_CRASHES, &[(m::APP_NAME.name, app)], 1.0);
@@ -415,12 +413,12 @@ impl Day<'_> {
         self.end_app(app, self.now);
         self.start_app(app, self.now);
         let (host, session) = (self.desk.host.clone(), self.session.clone());
-        self.answers.breaks.push(Break { host, session, app: app.to_owned(), story: said });
+        self.answers.breakdowns.push(Breakdown { host, session, app: app.to_owned(), story: said });
     }
 
     fn log_off(&mut self, length: f64) {
-        self.look_away();
-        for app in self.front.keys().copied().collect::<Vec<_>>() {
+        self.leave_app();
+        for app in self.running.keys().copied().collect::<Vec<_>>() {
             self.end_app(app, self.now);
         }
         self.agent.record(&m::PLATFORM_SESSION_DURATION, &[], length);
@@ -432,7 +430,7 @@ impl Day<'_> {
 
     fn span(&mut self, name: &str, app: Option<&str>, from: f64, length: f64) {
         let (parent, id) = match app {
-            Some(_) => (self.root.to_be_bytes().to_vec(), self.lottery.u64(1..)),
+            Some(_) => (self.root.to_be_bytes().to_vec(), self.rng.u64(1..)),
             None => (Vec::new(), self.root),
         };
         self.spans.push(Span {
@@ -448,7 +446,7 @@ impl Day<'_> {
         });
     }
 
-    fn say(&mut self, level: &'static str, category: &'static str, message: String) {
+    fn log_line(&mut self, level: &'static str, category: &'static str, message: String) {
         let severity = match level {
             "ERROR" => SeverityNumber::Error,
             "WARN" => SeverityNumber::Warn,
@@ -457,35 +455,35 @@ impl Day<'_> {
         self.log.push(Line { level: (level, severity), category, message });
     }
 
-    /// How often something happens that is expected so often.
-    fn often(&mut self, expected: f64) -> u32 {
-        let (mut often, mut product) = (0, self.lottery.f64());
+    /// Returns a random number of occurrences (Poisson) for an expected number.
+    fn occurrences(&mut self, expected: f64) -> u32 {
+        let (mut count, mut product) = (0, self.rng.f64());
         while product > (-expected).exp() {
-            often += 1;
-            product *= self.lottery.f64();
+            count += 1;
+            product *= self.rng.f64();
         }
-        often
+        count
     }
 
-    /// What has come together is sent.
+    /// Exports the data collected since the last export.
     fn export(&mut self) {
         let at = after(self.start, self.now);
         for meter in [&self.agent, &self.insights] {
-            self.made.push((at, Made::Request(meter.export(at))));
+            self.exported.push((at, Exported::Request(meter.export(at))));
         }
         let spans = std::mem::take(&mut self.spans);
         if !spans.is_empty() {
-            self.made.push((at, Made::Spans(spans)));
+            self.exported.push((at, Exported::Spans(spans)));
         }
         let spans = std::mem::take(&mut self.insights_spans);
         if !spans.is_empty() {
-            self.made.push((at, Made::Request(traces(self.platform.clone(), spans, at))));
+            self.exported.push((at, Exported::Request(traces(self.platform.clone(), spans, at))));
         }
         let log = std::mem::take(&mut self.log);
         if self.desk.shares
             && let Some(batch) = logs(self.desk, &self.session, &self.resource, &mut self.offset, &log, nanos(at))
         {
-            self.made.push((at, Made::Request(batch)));
+            self.exported.push((at, Exported::Request(batch)));
         }
     }
 }
@@ -494,7 +492,7 @@ fn after(at: Timestamp, seconds: f64) -> Timestamp {
     jiff::SignedDuration::try_from_secs_f64(seconds).ok().and_then(|length| at.checked_add(length).ok()).unwrap_or(at)
 }
 
-fn uuid(lottery: &mut fastrand::Rng) -> String {
-    let digits = format!("{:032x}", lottery.u128(..));
+fn uuid(rng: &mut fastrand::Rng) -> String {
+    let digits = format!("{:032x}", rng.u128(..));
     format!("{}-{}-4{}-a{}-{}", &digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..])
 }

@@ -1,11 +1,11 @@
-//! A company's desks on simulated days: what their agents and platforms send goes through the
-//! agent's own encoding, queue and client, with the times of the simulation, and what was put in is
-//! known ([`Answers`]).
+//! Simulates the desks of a company for several days. The data of their agents and platforms passes
+//! the agent's own encoders, queue and client with simulated times. The true values are known
+//! ([`Answers`]).
 //!
-//! The same [`Fleet`] gives the same data. Metrics are built from the agent's tables of metrics,
-//! because the SDK knows no other clock than the system's; logs, spans and events are made by the
-//! agent's own encoders. Each desk has a queue of its own on disk, from which every request is
-//! taken as it would be sent: so bytes are bytes on the wire, without the headers of HTTP.
+//! The same [`Fleet`] always creates the same data. Metrics are built from the agent's tables of
+//! metrics, because the SDK can only use the system clock; logs, spans and events are created by
+//! the agent's own encoders. Each desk has its own queue on disk, and every request is taken from
+//! it as the exporter would. Reported bytes are therefore bytes on the wire, without HTTP headers.
 
 mod answers;
 mod company;
@@ -32,33 +32,33 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
-pub use answers::{Answers, Break, Calls, most};
+pub use answers::{Answers, Breakdown, Calls, max_entry};
 pub use platform::METRICS as PLATFORM_METRICS;
 pub use report::Report;
 
-/// What to simulate.
+/// The parameters of a simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Fleet {
-    /// How many desks. With fewer than [`Self::FEWEST`] not every trouble has a desk of its own.
+    /// Number of desks. With fewer than [`Self::MIN_DESKS`], some kinds of trouble do not occur.
     pub desks: u32,
-    /// How many days, one after the other.
+    /// Number of consecutive days.
     pub days: u32,
-    /// The first of them, in UTC.
+    /// First day, in UTC.
     pub first: Date,
-    /// How often metrics are exported, in seconds (`host.export_interval`).
+    /// Export interval of metrics, in seconds (`host.export_interval`).
     pub interval: u32,
-    /// Chooses everything that is drawn by lot.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
 impl Fleet {
-    /// The fewest desks that have all troubles.
-    pub const FEWEST: u32 = 5;
+    /// Minimum number of desks with which every kind of trouble occurs.
+    pub const MIN_DESKS: u32 = 5;
 }
 
-/// Something that a desk sends.
+/// Data that a desk sends.
 #[derive(Debug)]
-enum Made {
+enum Exported {
     Request(NewBatch),
     Spans(Vec<Span>),
     Event(EventDefinition, String, Vec<(&'static str, Value)>),
@@ -86,15 +86,15 @@ pub async fn run(fleet: &Fleet, receiver: Option<&str>) -> Result<(Report, Answe
                 .map_err(|error| error.to_string())?;
         let desk = company::Desk::new(number, fleet);
         for day in 0..fleet.days {
-            let lottery = fastrand::Rng::with_seed(fleet.seed ^ (u64::from(number) << 32) ^ u64::from(day));
-            let worked = day::work(fleet, &desk, day, lottery, &data, &mut answers);
-            let encoded = worked.resource.to_protobuf();
+            let rng = fastrand::Rng::with_seed(fleet.seed ^ (u64::from(number) << 32) ^ u64::from(day));
+            let day = day::simulate(fleet, &desk, day, rng, &data, &mut answers);
+            let encoded = day.resource.to_protobuf();
             let wrong = |error: prost::DecodeError| error.to_string();
             let events = Events::new(opened.queue.clone(), &encoded).map_err(wrong)?;
             let spans = Spans::new(opened.queue.clone(), &encoded).map_err(wrong)?;
-            report.series(worked.series);
-            for (at, made) in worked.made {
-                put(&opened.queue, &events, &spans, at, made).await?;
+            report.series(day.series);
+            for (at, exported) in day.exported {
+                put(&opened.queue, &events, &spans, at, exported).await?;
                 take(&opened.queue, client.as_ref(), at, &mut report).await?;
             }
         }
@@ -104,16 +104,16 @@ pub async fn run(fleet: &Fleet, receiver: Option<&str>) -> Result<(Report, Answe
     Ok((report, answers))
 }
 
-async fn put(queue: &Queue, events: &Events, spans: &Spans, at: Timestamp, made: Made) -> Result<(), String> {
-    let put = match made {
-        Made::Request(batch) => queue.append(batch).await,
-        Made::Spans(of) => spans.append(of).await,
-        Made::Event(event, body, attributes) => events.emit(event, at, body, attributes).await,
+async fn put(queue: &Queue, events: &Events, spans: &Spans, at: Timestamp, exported: Exported) -> Result<(), String> {
+    let put = match exported {
+        Exported::Request(batch) => queue.append(batch).await,
+        Exported::Spans(of) => spans.append(of).await,
+        Exported::Event(event, body, attributes) => events.emit(event, at, body, attributes).await,
     };
     put.map_err(|error| error.to_string())
 }
 
-/// Takes all that waits out of the queue, as the exporter does.
+/// Takes all queued batches out of the queue, as the exporter does.
 async fn take(queue: &Queue, client: Option<&Client>, at: Timestamp, report: &mut Report) -> Result<(), String> {
     for signal in Signal::ALL {
         while let Some(batch) = queue.next(signal).await {
@@ -121,7 +121,7 @@ async fn take(queue: &Queue, client: Option<&Client>, at: Timestamp, report: &mu
             if let Some(client) = client {
                 match client.send(&batch).await {
                     Outcome::Accepted { rejected: 0, .. } => (),
-                    other => return Err(format!("{signal} of {at} were not taken: {other:?}")),
+                    other => return Err(format!("{signal} of {at} was not accepted: {other:?}")),
                 }
             }
             queue.acknowledge(batch.id, 0).await;
@@ -130,7 +130,7 @@ async fn take(queue: &Queue, client: Option<&Client>, at: Timestamp, report: &mu
     Ok(())
 }
 
-/// The agent's resource of a desk on a day.
+/// Returns the agent's resource of a desk on a day.
 fn resource(desk: &company::Desk, session: &str, instance: &str, data: &DataDir) -> Resource {
     let own = BTreeMap::from([
         ("host.name", desk.host.as_str()),

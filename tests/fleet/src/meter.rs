@@ -1,4 +1,4 @@
-//! Cumulative metrics on simulated time: the shape that the SDK gives them, from the same tables.
+//! Cumulative metrics with simulated times, in the form that the SDK exports, from the same tables.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-/// Attributes of a point.
+/// Attributes of a data point.
 pub(crate) type Attributes<'a> = &'a [(&'static str, &'a str)];
 
 #[derive(Debug, Clone, Default)]
@@ -28,10 +28,10 @@ struct Point {
     buckets: Vec<u64>,
 }
 
-/// Place of a metric in its table, and the attributes of a point.
+/// Index of a metric in its table, and the attributes of a data point.
 type Key = (usize, Vec<(&'static str, String)>);
 
-/// What one program has measured since it started.
+/// Measurements of one program since its start.
 #[derive(Debug)]
 pub(crate) struct Meter {
     resource: Resource,
@@ -65,7 +65,7 @@ impl Meter {
         self.point(metric, attributes).value = value;
     }
 
-    /// Records a value of a histogram.
+    /// Records a value in a histogram.
     pub(crate) fn record(&mut self, metric: &Metric, attributes: Attributes<'_>, value: f64) {
         let Instrument::Histogram(bounds) = metric.instrument else { return };
         let point = self.point(metric, attributes);
@@ -75,14 +75,15 @@ impl Meter {
         point.count += 1;
     }
 
-    /// How many series a database makes of it: a histogram has one for each bound, and three more.
+    /// Returns the number of time series in a database. A histogram has one per bound, and three
+    /// more.
     pub(crate) fn series(&self) -> u64 {
         let series =
             self.points.values().map(|point| if point.buckets.is_empty() { 1 } else { point.buckets.len() + 2 });
         series.sum::<usize>() as u64
     }
 
-    /// The export of this moment.
+    /// Returns the export request for a time.
     pub(crate) fn export(&self, now: Timestamp) -> NewBatch {
         let mut scopes: Vec<(&str, Vec<ProtoMetric>)> = Vec::new();
         for (index, metric) in self.metrics.iter().enumerate() {
@@ -162,12 +163,12 @@ impl Meter {
     }
 }
 
-/// OTLP's form of attributes that are texts.
+/// Converts text attributes to OTLP.
 pub(crate) fn attributes(of: &[(&'static str, String)]) -> Vec<KeyValue> {
     of.iter().map(|(key, value)| text(key, value)).collect()
 }
 
-/// OTLP's form of an attribute that is a text.
+/// Converts a text attribute to OTLP.
 pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     KeyValue {
         key: key.to_owned(),
@@ -176,7 +177,7 @@ pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     }
 }
 
-/// OTLP's form of a time.
+/// Converts a time to OTLP: nanoseconds since 1970.
 pub(crate) fn nanos(at: Timestamp) -> u64 {
     u64::try_from(at.as_nanosecond()).unwrap_or_default()
 }

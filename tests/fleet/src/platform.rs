@@ -1,11 +1,11 @@
-//! io.Insights: the metrics and spans that the io.Connect platform itself publishes, as they arrive
-//! through the agent, which adds its own attributes to their resource.
+//! Metrics and spans that io.Insights, a part of the io.Connect platform, sends through the agent.
+//! The agent adds its own attributes to their resource.
 //!
 //! Names, units and kinds:
 //! <https://docs.interop.io/insights/signals/metrics/io-connect-desktop/index.html>.
-//! `insights_trace_*` are made from spans by `countMetric`, `resultMetric` and `durationMetric` of
-//! the trace settings, with the attributes `source` and those of the span's filtering context
-//! (`method`, `url`).
+//! `insights_trace_*` are derived from spans by `countMetric`, `resultMetric` and `durationMetric`
+//! of the trace settings. Their attributes are `source` and the span's filtering context (`method`,
+//! `url`).
 
 use insights_agent::resource::Resource;
 use insights_agent::signals::metrics::{Instrument, Metric};
@@ -15,7 +15,7 @@ use crate::company::Desk;
 use crate::meter::text;
 
 const SCOPE: &str = "io.Connect Desktop";
-/// The default bounds of OpenTelemetry.
+/// OpenTelemetry's default bounds of a histogram.
 const BOUNDS: &[f64] =
     &[0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10_000.0];
 
@@ -64,13 +64,13 @@ pub const METRICS: &[Metric] = &[
     TRACE_DURATION,
 ];
 
-/// Span of an action that is called over interop.
+/// Name of the span of an interop call.
 pub(crate) const INVOKE: &str = "interopio.api.interop.invoke";
-/// Span of a request to a backend.
+/// Name of the span of a request to a backend.
 pub(crate) const FETCH: &str = "interopio.api.instrumentation.fetch";
 
-/// The platform's resource, behind the agent: its own attributes, and those of the agent that it
-/// does not have.
+/// Returns the platform's resource after the agent: its own attributes, and the agent's attributes
+/// that it lacks.
 pub(crate) fn resource(agent: &Resource, desk: &Desk, instance: &str) -> ProtoResource {
     let own = [
         ("service.name", SCOPE),

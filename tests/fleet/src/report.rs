@@ -1,4 +1,4 @@
-//! What a fleet costs: bytes, requests, samples, series.
+//! The load that a fleet creates: bytes, requests, samples and time series.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::Fleet;
 
-/// The fleet that the figures are scaled to.
+/// Number of desks that the figures are scaled to.
 const LARGE: f64 = 100_000.0;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,13 +18,13 @@ struct Sum {
     items: u64,
 }
 
-/// Sums over a run. [`fmt::Display`] says them to people.
+/// Sums over a run. [`fmt::Display`] formats them as text.
 #[derive(Debug, Clone)]
 pub struct Report {
     desks: f64,
     days: f64,
     signals: BTreeMap<Signal, Sum>,
-    /// By minute since 1970.
+    /// Requests, by minute since 1970.
     minutes: BTreeMap<i64, Sum>,
     series: u64,
 }
@@ -48,19 +48,19 @@ impl Report {
         self.series += series;
     }
 
-    /// Bytes that a desk sends on a day.
+    /// Returns the bytes that a desk sends per day.
     #[must_use]
     pub fn bytes_per_desk_and_day(&self) -> f64 {
         self.per_desk_and_day(self.signals.values().map(|sum| sum.bytes).sum())
     }
 
-    /// Requests per second in the busiest minute.
+    /// Returns the requests per second in the busiest minute.
     #[must_use]
     pub fn peak_requests_per_second(&self) -> f64 {
         self.peak(|sum| sum.requests)
     }
 
-    /// Requests in all.
+    /// Returns the total number of requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.signals.values().map(|sum| sum.requests).sum()

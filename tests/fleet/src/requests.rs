@@ -1,4 +1,4 @@
-//! Export requests with logs, by the agent's own encoder, and with spans of the platform.
+//! Export requests with logs (by the agent's own encoder) and with spans of the platform.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Line {
     pub(crate) message: String,
 }
 
-/// Lines that were written at the same time; `offset` is where the file ends.
+/// Creates a request with lines of the same time. `offset` is the end of the file.
 pub(crate) fn logs(
     desk: &Desk,
     session: &str,
@@ -83,7 +83,7 @@ pub(crate) fn logs(
     })
 }
 
-/// Spans of the platform.
+/// Creates a request with spans of the platform.
 pub(crate) fn traces(resource: ProtoResource, spans: Vec<Span>, at: Timestamp) -> NewBatch {
     let items = u32::try_from(spans.len()).unwrap_or(u32::MAX);
     let mut scopes: BTreeMap<String, Vec<Span>> = BTreeMap::new();

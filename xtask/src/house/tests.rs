@@ -1,9 +1,11 @@
+//! Scenario: the source checks run on files with and without violations.
+
 use std::path::PathBuf;
 
 use super::{Finding, Source, comments, layers, manifests, words};
 
 const LAYERS: &str = "//! Docs.\n//!\n//! # Layers\n//!\n//! | layer | modules | reason |\n//! |---|---|---|\n\
-    //! | ground | `units`, [`paths`] | know nobody |\n//! | rules | [`config`] | what is wanted |\n\
+    //! | ground | `units`, [`paths`] | import nothing |\n//! | rules | [`config`] | what is wanted |\n\
     //! | top | [`agent`] | knows all |\n\npub mod agent;\npub mod config;\npub mod paths;\nmod units;\n";
 
 fn source(path: &str, text: &str) -> Source {

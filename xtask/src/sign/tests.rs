@@ -1,3 +1,5 @@
+//! Scenario: files are signed and verified.
+
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

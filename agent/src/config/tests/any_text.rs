@@ -1,4 +1,4 @@
-//! Any text as a settings file.
+//! Scenario: a settings file contains any text.
 
 use super::*;
 use crate::config::file::parse;

@@ -1,4 +1,4 @@
-//! Settings files written by earlier versions.
+//! Scenario: a settings file was written for an earlier version.
 
 use serde_json::Value;
 

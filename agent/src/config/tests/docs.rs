@@ -1,5 +1,5 @@
-//! `docs/configuration.md` and `installer/settings.schema.json` are generated from the model:
-//! `UPDATE_DOCS=1` writes them, without it the tests compare.
+//! Scenario: `docs/configuration.md` and `installer/settings.schema.json` are generated from the
+//! model. With `UPDATE_DOCS=1` the tests write the files, otherwise they compare them.
 
 use std::fmt::Write;
 

@@ -1,3 +1,5 @@
+//! Scenario: environment variables of OpenTelemetry set settings.
+
 use super::*;
 use crate::otlp::Compression;
 

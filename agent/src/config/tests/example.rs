@@ -1,5 +1,5 @@
-//! The example of `docs/configuration.md`, generated from the model: for every setting the value
-//! that the model gives as `example`, otherwise the default.
+//! Scenario: the example of `docs/configuration.md` is generated from the model. Every setting has
+//! the value that the model gives as `example`, otherwise its default.
 
 use std::fmt::Write;
 

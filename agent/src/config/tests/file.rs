@@ -1,3 +1,5 @@
+//! Scenario: settings files, valid and invalid, are read.
+
 use insta::assert_snapshot;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The io.Insights settings of io.Connect as a layer.
+//! Scenario: io.Connect's own io.Insights settings are used as a layer.
 
 use super::*;
 

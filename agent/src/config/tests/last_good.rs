@@ -1,3 +1,5 @@
+//! Scenario: a settings file that worked before becomes invalid.
+
 use super::*;
 
 const GOOD: &str = "{ \"host\": { \"enabled\": false } }";

@@ -1,3 +1,5 @@
+//! Scenario: several layers set the same settings.
+
 use super::*;
 
 /// Scenario: every combination of file, environment variable and flag sets the same setting.

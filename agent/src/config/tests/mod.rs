@@ -1,4 +1,4 @@
-//! Helpers of the tests: settings from a text, as if it were the user's file.
+//! Scenario: settings are loaded from a text, as if it were the user's file. These are the helpers.
 
 mod any_text;
 mod compatibility;

@@ -1,5 +1,5 @@
-//! The templates for Group Policy (ADMX, ADML) are generated from the model, like the
-//! documentation: `UPDATE_DOCS=1` writes them. Format:
+//! Scenario: the templates for Group Policy (ADMX, ADML) are generated from the model. With
+//! `UPDATE_DOCS=1` the tests write the files, otherwise they compare them. Format:
 //! <https://learn.microsoft.com/previous-versions/windows/desktop/policy/admx-schema>.
 
 use std::collections::BTreeSet;

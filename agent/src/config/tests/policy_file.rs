@@ -1,4 +1,4 @@
-//! The organisation's policy file on Unix.
+//! Scenario: the organisation has a policy file on Unix.
 
 use super::*;
 use crate::config::file::is_writable_by_root_only;

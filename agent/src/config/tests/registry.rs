@@ -1,3 +1,5 @@
+//! Scenario: settings and policies are read from the Windows registry.
+
 use super::*;
 
 const HKLM: &str = r"HKLM\SOFTWARE\Policies\InsightsAgent";

@@ -1,3 +1,5 @@
+//! Scenario: single values of settings are parsed and displayed.
+
 use super::*;
 
 /// Scenario: durations in all usual units, without a unit, and out of range.

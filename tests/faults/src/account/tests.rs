@@ -1,3 +1,5 @@
+//! Scenario: the records of a run are compared with the records that arrived.
+
 use super::*;
 use crate::records::{Encoding, Size};
 

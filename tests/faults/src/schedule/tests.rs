@@ -1,3 +1,5 @@
+//! Scenario: schedules are created from seeds.
+
 use std::collections::HashSet;
 
 use super::*;

@@ -1,25 +1,25 @@
-//! `fleet`: simulated desks and days, into a collector or only counted. `cargo xtask fleet` builds
-//! and starts it.
+//! `fleet`: simulates desks and days, and sends the data to a collector or only counts it. `cargo
+//! xtask fleet` builds and starts it.
 
 use clap::Parser;
-use test_fleet::{Fleet, most, run};
+use test_fleet::{Fleet, max_entry, run};
 
-/// Desks on simulated days.
+/// Simulates the desks of a company for several days.
 #[derive(Parser)]
 struct Arguments {
-    /// How many desks.
+    /// Number of desks.
     #[arg(long, default_value_t = 20)]
     desks: u32,
-    /// How many days; the last one is yesterday.
+    /// Number of days; the last one is yesterday.
     #[arg(long, default_value_t = 1)]
     days: u32,
-    /// Chooses all that is drawn by lot.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Seconds between two exports of metrics.
+    /// Export interval of metrics, in seconds.
     #[arg(long, default_value_t = 60)]
     interval: u32,
-    /// Address of an OTLP/gRPC receiver; without one everything is only counted.
+    /// Address of an OTLP/gRPC receiver. Without one, the data is only counted.
     #[arg(long)]
     collector: Option<String>,
 }
@@ -32,11 +32,11 @@ fn main() -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let (report, answers) = runtime.block_on(run(&fleet, collector.as_deref()))?;
     println!("{report}");
-    println!("what the data say:");
-    println!("  most used by focus (app, s): {:?}", most(&answers.focus_by_app()));
-    println!("  most used by starts: {:?}", most(&answers.starts));
-    println!("  most failures (action): {:?}", most(&answers.failures_by_action()));
-    println!("  longest at its limit (machine, s): {:?}", most(&answers.limit));
-    println!("  most errors (hour, UTC): {:?}", most(&answers.errors_by_hour));
+    println!("Expected results of queries:");
+    println!("  most used by focus (app, s): {:?}", max_entry(&answers.focus_by_app()));
+    println!("  most used by starts: {:?}", max_entry(&answers.starts));
+    println!("  most failures (action): {:?}", max_entry(&answers.failures_by_action()));
+    println!("  longest at its limit (machine, s): {:?}", max_entry(&answers.limit));
+    println!("  most errors (hour, UTC): {:?}", max_entry(&answers.errors_by_hour));
     Ok(())
 }

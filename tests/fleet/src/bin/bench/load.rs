@@ -1,5 +1,5 @@
-//! The receiver under load: apps that send log records and spans at a steady rate, over HTTP with
-//! protobuf.
+//! Measures the receiver under load: apps send log records and spans at a steady rate, over HTTP
+//! with protobuf.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,28 +18,29 @@ use prost::Message;
 
 use crate::{Sink, Used, plain_env, row, until};
 
-/// Items in a request, and requests a second of each sender.
+/// Items per request, and requests per second and sender.
 const ITEMS: u64 = 100;
 const A_SECOND: u64 = 50;
-/// Senders of log records: 20,000 a second together; and of spans, 5,000.
+/// Number of senders of log records (20,000 per second in total) and of spans (5,000 per second).
 const LOG_SENDERS: u64 = 4;
 const SPAN_SENDERS: u64 = 1;
-/// Different requests of each sender.
+/// Number of different requests per sender.
 const VARIANTS: u64 = 16;
 
-/// Requests with a single span, as an SDK without batches sends them: each is on disk before it is
-/// acknowledged.
+/// Requests with a single span, as from an SDK without batching. Each one is written to disk before
+/// it is acknowledged.
 const SINGLES: u32 = 2000;
 const SINGLE_SENDERS: u64 = 16;
 
-/// Everything of the receiver.
+/// Runs all measurements of the receiver.
 pub(crate) fn all(time: Duration) {
     receiver(time);
     singles();
     enrichment();
 }
 
-/// What it takes to say whose machine, user and session a request is of: 14 attributes, as usual.
+/// Measures the enrichment of a request with the attributes of machine, user and session: 14, as
+/// usual.
 fn enrichment() {
     const ROUNDS: u32 = 20_000;
     let attributes = (0..14).map(|number| (format!("attribute.number.{number}"), "a usual value of one".to_owned()));
@@ -61,7 +62,7 @@ fn enrichment() {
     row("receiver: decoding it, for comparison", &microseconds(decoding), "");
 }
 
-/// How many requests of one span are acknowledged in a second of the clock.
+/// Measures the requests with one span that are acknowledged per second.
 fn singles() {
     let sink = Sink::default();
     let env = plain_env(&sink);
@@ -90,7 +91,7 @@ fn singles() {
     row(&what, &format!("{a_second:.0}"), "");
 }
 
-/// Sends for `time`, and waits for the last item to arrive.
+/// Sends for `time`, and waits until the last item has arrived.
 fn receiver(time: Duration) {
     let sink = Sink::default();
     let env = plain_env(&sink);
@@ -125,7 +126,7 @@ fn receiver(time: Duration) {
     row("receiver: CPU of a core meanwhile", &format!("{:.0} %", share * 100.0), "");
 }
 
-/// Sends at its rate; returns how long each request took.
+/// Sends at a steady rate; returns the duration of each request.
 fn send(address: &str, sender: u64, is_of_logs: bool, time: Duration) -> Vec<Duration> {
     let mut random = fastrand::Rng::with_seed(sender);
     let path = if is_of_logs { "/v1/logs" } else { "/v1/traces" };
@@ -159,7 +160,7 @@ fn post(address: &str, path: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Reads an answer, which has to be 200 and says how long it is.
+/// Reads a response, which must have status 200 and a content length.
 fn answer(stream: &mut TcpStream) {
     let mut text = Vec::new();
     let mut buffer = [0; 1024];

@@ -1,7 +1,7 @@
-//! The budgets of the design, measured on the built program, with peers beside it in the same run.
+//! Measures the performance budgets on the built program, and other programs in the same run.
 //!
-//! `cargo xtask bench` builds and starts it. Absolute figures hold for one machine at one moment;
-//! the ratio to the peers carries over to other machines.
+//! `cargo xtask bench` builds and starts it. Absolute figures are valid for one machine at one
+//! time; ratios to the other programs are comparable between machines.
 
 mod load;
 
@@ -24,11 +24,11 @@ use test_support::test_env::{TestEnv, tray_program};
 use test_support::user::User;
 use test_support::{free_port, wait_for};
 
-/// Lines whose way to the collector is timed one by one.
+/// Number of lines whose latency to the collector is measured one by one.
 const TIMED_LINES: usize = 15;
-/// A peer that has sent nothing for so long has nothing more to send.
+/// Idle time after which another program is considered to have sent everything.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Longest wait for one measurement.
+/// Maximum wait for one measurement.
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Measures the agent against its budgets, with other programs beside it.
@@ -142,7 +142,7 @@ impl Sink {
             head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
         let mut body = vec![0; length];
         stream.read_exact(&mut body).ok()?;
-        // The answer first, so that the agent does not wait for our counting.
+        // Responds first, so that the agent does not wait for the counting.
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
             .ok()?;
@@ -197,7 +197,7 @@ fn backlog(lines: u64, text: &str) {
     row("bytes on the wire against raw log bytes (gzip)", &format!("{:.1} %", wire * 100.0), "15 %");
 }
 
-/// What redaction costs.
+/// Measures the cost of redaction.
 fn backlog_without_redaction(lines: u64, text: &str) {
     let rules = ["credentials", "email", "payment_cards", "ibans", "phone_numbers", "user"];
     let off: Vec<String> = rules.iter().map(|rule| format!("logs.redaction.{rule}=false")).collect();
@@ -205,7 +205,7 @@ fn backlog_without_redaction(lines: u64, text: &str) {
     row("the same without redaction", &format!("{:.0} k", lines as f64 / used.cpu / 1e3), "");
 }
 
-/// What it took, how long it took, and the part of the file's bytes that went over the wire.
+/// Returns the resources used, the duration, and the bytes on the wire relative to the file.
 fn drain(lines: u64, text: &str, settings: &[String]) -> (Used, Duration, f64) {
     let sink = Sink::default();
     let mut env = plain_env(&sink);
@@ -222,7 +222,7 @@ fn drain(lines: u64, text: &str, settings: &[String]) -> (Used, Duration, f64) {
     (used, started.elapsed(), sink.bytes.load(Ordering::Relaxed) as f64 / text.len() as f64)
 }
 
-/// One line at a time, from its append to its arrival.
+/// Measures the latency of single lines, from append to arrival.
 fn latency() {
     let sink = Sink::default();
     let env = plain_env(&sink);
@@ -243,7 +243,7 @@ fn latency() {
     row("a line appended to its arrival, slowest", &seconds(times[TIMED_LINES - 1]), "2 s");
 }
 
-/// From the start of the process until it answers: sources and queue are at work then.
+/// Measures the time from the start of the process until it answers. Sources and queue run then.
 fn start() {
     let env = plain_env(&Sink::default());
     let started = Instant::now();
@@ -256,7 +256,7 @@ fn start() {
     row("start to collecting", &format!("{:.0} ms", started.elapsed().as_secs_f64() * 1e3), "500 ms");
 }
 
-/// Default settings, all sources on, nothing happens.
+/// Measures the idle agent with default settings and all sources.
 fn idle_agent(time: Duration) {
     let sink = Sink::default();
     let env = plain_env(&sink);
@@ -279,7 +279,7 @@ fn idle_agent(time: Duration) {
     row(&format!("focus: wake-ups while nothing changes, {polls} polls"), &format!("{woken}"), "poll only");
 }
 
-/// The tray program, its window opened and closed.
+/// Measures the tray program while its window is opened and closed.
 fn tray_and_window() {
     let sink = Sink::default();
     let (env, desktop) = (plain_env(&sink), Desktop::start());
@@ -308,14 +308,14 @@ fn tray_and_window() {
     row("window: on the screen after", &format!("{:.0} ms", opened.as_secs_f64() * 1e3), "");
 }
 
-/// Memory of a process in which what it shares counts in part, MB (proc(5), `smaps_rollup`, Pss).
+/// Returns the proportional set size of a process, MB (proc(5), `smaps_rollup`, Pss).
 fn proportional(process: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default() / 1e3
 }
 
-/// All processes below one.
+/// Returns all descendants of a process.
 fn below(process: u32) -> Vec<u32> {
     let output = Command::new("pgrep").args(["-P", &process.to_string()]).output().unwrap();
     let children: Vec<u32> =
@@ -323,7 +323,7 @@ fn below(process: u32) -> Vec<u32> {
     children.iter().copied().chain(children.iter().flat_map(|child| below(*child))).collect()
 }
 
-/// How often a thread has gone to sleep of its own will (proc(5), status).
+/// Returns the number of voluntary context switches (proc(5), status).
 fn wake_ups(process: u32, thread: &str) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
@@ -333,7 +333,7 @@ fn wake_ups(process: u32, thread: &str) -> u64 {
     line.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
-/// A desk with the agent's default settings.
+/// Creates an environment with the agent's default settings.
 fn plain_env(sink: &Sink) -> TestEnv {
     let mut env = TestEnv::new();
     for setting in [
@@ -349,13 +349,13 @@ fn plain_env(sink: &Sink) -> TestEnv {
     env
 }
 
-/// What a process has used so far.
+/// Resources that a process has used so far.
 struct Used {
-    /// Seconds of CPU.
+    /// CPU time, seconds.
     cpu: f64,
-    /// Largest resident set, MB.
+    /// Peak resident set size, MB.
     peak: f64,
-    /// Memory that is this process's alone, MB.
+    /// Private memory, MB.
     private: f64,
 }
 
@@ -379,7 +379,7 @@ impl Used {
     }
 }
 
-/// A program that ends with this one.
+/// A program that is killed when this is dropped.
 struct Peer(Child);
 
 impl Peer {
@@ -395,8 +395,8 @@ impl Drop for Peer {
     }
 }
 
-/// rsyslog reads the same file line by line and forwards it over plain TCP: no parsing, no OTLP, no
-/// compression, no durable queue.
+/// Measures rsyslog, which reads the same file line by line and forwards it over plain TCP, without
+/// parsing, OTLP, compression or a durable queue.
 fn rsyslog(lines: u64, text: &str) {
     let Some(root) = std::env::var_os("RSYSLOG_ROOT") else {
         println!("rsyslog: skipped, RSYSLOG_ROOT is not set");
@@ -436,7 +436,7 @@ fn rsyslog(lines: u64, text: &str) {
     row("rsyslog 8: peak memory (RSS)", &format!("{:.1} MB", used.peak), "");
 }
 
-/// Prometheus' exporter of host metrics, scraped as often as the agent samples.
+/// Measures Prometheus' exporter of host metrics, scraped at the agent's sampling interval.
 fn node_exporter(time: Duration) {
     let Some(program) = std::env::var_os("NODE_EXPORTER") else {
         println!("node_exporter: skipped, NODE_EXPORTER is not set");
