@@ -94,7 +94,7 @@ impl Pause {
     /// Starts or ends a pause.
     ///
     /// # Errors
-    /// When it cannot be stored; it is in force all the same, until the program ends.
+    /// When it cannot be stored; it is still in force until the program ends.
     pub fn set(&self, until: Option<Timestamp>) -> io::Result<()> {
         self.until.send_replace(until);
         let Some(file) = &self.file else { return Ok(()) };

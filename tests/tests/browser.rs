@@ -100,9 +100,9 @@ fn refused(env: &TestEnv) -> Value {
     env.status()["receiver"]["refused"].clone()
 }
 
-/// Guarantees: a page of an allowed origin sends, also as it is left, and is answered; a page of
-/// any other origin is refused whichever way it tries, learns nothing, and its origin is named in
-/// the status; so is a page whose name was bound to this machine.
+/// Guarantees: a page of an allowed origin can send, also while the user leaves it, and gets a
+/// response. A page of any other origin is rejected in every way of sending and cannot read
+/// anything, and the status names its origin. The same applies after DNS rebinding.
 ///
 /// Settings: `receiver.allowed_origins`.
 #[tokio::test]

@@ -118,8 +118,8 @@ fn wait_for_metrics(backend: &Backend, department: &str) {
     wait_for(&format!("metrics of {department}"), || backend.written().contains(&wanted).then_some(()));
 }
 
-/// Guarantees: through nginx, which takes only machines with a certificate, data arrives over gRPC
-/// and HTTP; the header whose value stands in a file is sent as the file says it at that moment.
+/// Guarantees: data arrives over gRPC and HTTP through nginx, which accepts only machines with a
+/// client certificate. A header from a file is sent with the current content of the file.
 ///
 /// Settings: `collector.certificate`, `collector.client_certificate`, `collector.client_key`.
 #[test]
@@ -202,8 +202,8 @@ fn status_names_fault_of_server_certificate() {
     }
 }
 
-/// Guarantees: a server that speaks no newer version of TLS than 1.2 is refused where the settings
-/// want 1.3, with a sentence, and taken where they do not.
+/// Guarantees: a server that supports only TLS 1.2 is rejected, with a sentence in the status, if
+/// the settings require 1.3, and is accepted otherwise.
 ///
 /// Settings: `collector.min_tls_version`.
 #[test]
@@ -234,8 +234,8 @@ fn tls_1_2_server_is_refused_when_1_3_is_required() {
     assert!(agent.stop());
 }
 
-/// Guarantees: data goes through a forward proxy that wants a password, over gRPC and HTTP; without
-/// the password the status says so.
+/// Guarantees: data passes a forward proxy with a password, over gRPC and HTTP. If the password is
+/// missing, the status says so.
 ///
 /// Settings: `collector.proxy.address`, `collector.proxy.user`, `collector.proxy.password`,
 /// `collector.proxy.password_from`.
@@ -450,8 +450,8 @@ fn fallback_receives_data_when_collector_is_unreachable() {
     assert!(agent.stop());
 }
 
-/// Guarantees: data does not go to another machine in the clear: it is kept, and the status says
-/// what to do; with the setting it goes.
+/// Guarantees: data is not sent unencrypted to another machine. It stays in the queue, and the
+/// status says what to do. With the setting it is sent.
 ///
 /// Settings: `collector.allow_plain_http`.
 #[test]

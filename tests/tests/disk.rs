@@ -62,7 +62,7 @@ fn full_disk_loses_no_line_and_agent_keeps_running() {
     }
 }
 
-/// Guarantees: if the data folder cannot be created, the agent starts all the same and delivers
+/// Guarantees: if the data folder cannot be created, the agent still starts and delivers
 /// metrics from memory.
 #[test]
 fn agent_runs_when_data_folder_is_not_writable() {

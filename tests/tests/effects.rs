@@ -91,8 +91,8 @@ fn effects_every_setting_is_named_by_a_test() {
     assert!(missing.is_empty(), "no test names these settings in a line `/// Settings:`: {missing:?}");
 }
 
-/// Guarantees: of all sources that send metrics, or take data, only those are there that are
-/// switched on; thresholds are those of the settings.
+/// Guarantees: only the enabled sources send metrics or accept data, and the metrics use the
+/// configured thresholds.
 ///
 /// Settings: `host.enabled`, `processes.enabled`, `internal_metrics.enabled`, `focus.enabled`,
 /// `receiver.enabled`, `host.cpu_threshold`, `host.memory_threshold`.
@@ -138,8 +138,8 @@ fn only_enabled_sources_report() {
     }
 }
 
-/// Guarantees: with `host.one_per_machine`, of two agents on a machine one tells how the machine
-/// is, and the other does when that one ends.
+/// Guarantees: with `host.one_per_machine`, only one of two agents on a machine exports host
+/// metrics. When it ends, the other one takes over.
 ///
 /// Settings: `host.one_per_machine`, `host.export_interval`, `host.sample_interval`.
 #[test]
@@ -170,8 +170,8 @@ fn host_metrics_come_from_one_agent_per_machine() {
     assert!(second.stop());
 }
 
-/// Guarantees: with `logs.watch` the system is asked to tell of changes, without it it is not, and
-/// lines arrive all the same.
+/// Guarantees: with `logs.watch` the agent watches the log folders for changes. Without it, the
+/// agent only polls, and lines arrive as well.
 ///
 /// Settings: `logs.watch`, `logs.poll_interval`, `logs.flush_interval`.
 #[test]

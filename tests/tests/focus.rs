@@ -44,9 +44,9 @@ fn in_front(env: &TestEnv, app: &str) {
     env.wait_for_status(app, |status| status["focus"]["state"] == "active" && status["focus"]["app"] == app);
 }
 
-/// Guarantees: focus of each app, idle and locked time are the script's to 0.1 s a piece, switches
-/// and starts exact; an app that nobody knows is `other`; no title is on disk or on the wire; and
-/// every question has its answer in `PromQL`.
+/// Guarantees: the focus time of each app, and idle and locked time, equal the script's within 0.1
+/// s per interval; switches and starts are exact. An unknown app is `other`. No title is on disk or
+/// on the wire. `PromQL` queries answer every question.
 ///
 /// Settings: `focus.idle_after`, `focus.apps`, `processes.sample_interval`,
 /// `connect.process_names`.

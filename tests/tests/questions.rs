@@ -271,7 +271,7 @@ fn troubleshooting(asked: &Asked<'_>, answers: &Answers) {
     let by_user = joined(&answers.actions, |calls| calls.failed);
     same("5, for whom", &asked.panel("Failed calls by action, user and machine", &["method", "user_name"]), &by_user);
     assert_eq!(max_entry(&failed).unwrap().0, "Prices.Subscribe");
-    // Of one user only, as the variable has it.
+    // Filtered by a user, as with the variable of the dashboard.
     let one = queries().into_iter().find(|query| query.panel == "Failed calls by action").unwrap();
     let found = asked.ask(&one.text.replace(r#"$user_label=~"$user""#, r#"user_name=~"user000005""#), true);
     let of_one = answers.actions.iter().filter(|((_, user), _)| user == "user000005");
@@ -318,15 +318,15 @@ fn health(asked: &Asked<'_>, answers: &Answers) {
     let query = queries().into_iter().find(|query| query.panel == "App errors per hour").unwrap();
     let hours = asked.ask(&query.text, false);
     let (at, errors) = hours[0].1.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-    // The hour that ends then.
-    let started = Timestamp::from_second(format!("{at:.0}").parse().unwrap()).unwrap() - 1.hour();
-    let hour = started.to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
+    // The hour that ends at this time.
+    let from = Timestamp::from_second(format!("{at:.0}").parse().unwrap()).unwrap() - 1.hour();
+    let hour = from.to_zoned_datetime(jiff::tz::TimeZone::UTC).hour();
     println!("12: most errors, {errors}, in the hour from {hour}");
     assert_eq!(hour, max_entry(&answers.errors_by_hour).unwrap().0, "12: {hours:?} {:?}", answers.errors_by_hour);
 }
 
-/// The break is found with its machine and session, and the log of that session tells what came
-/// before and after.
+/// Asserts that the crash is found with its machine and session, and that the log of that session
+/// has the messages before and after it.
 fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
     let broken = answers.breakdowns.first().unwrap();
     let breaks = asked.panel("App crashes", &["host_name", "session_id", "application"]);
@@ -343,7 +343,7 @@ fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "8: {places:?} of {:?}", broken.story);
     assert!(of_session.contains("exception.type: Str(RangeError)") && of_session.contains("Name           : focus"));
 
-    // What the queries for logs and traces name is there.
+    // The names in the queries for logs and traces exist.
     for query in queries().iter().filter(|query| query.kind != "prometheus") {
         for attribute in attributes(&query.text) {
             assert!(received.contains(&attribute), "`{attribute}` of `{}` was not received", query.panel);
@@ -352,7 +352,7 @@ fn before_and_after(asked: &Asked<'_>, answers: &Answers) {
     assert!(received.contains("Status code    : Error"), "the spans that failed");
 }
 
-/// Attributes that a query in `LogQL` or `TraceQL` names, as the Collector writes them.
+/// Returns the attributes in a query in `LogQL` or `TraceQL`, as the Collector writes them.
 fn attributes(query: &str) -> BTreeSet<String> {
     let dotted = |name: &str| match name {
         "severity_number" => "SeverityNumber".to_owned(),
@@ -368,8 +368,8 @@ fn attributes(query: &str) -> BTreeSet<String> {
     scoped.collect()
 }
 
-/// Dashboards are whole: identities are unique, panels do not overlap, every panel says what it
-/// shows, and every link leads to a dashboard that is there.
+/// Guarantees: dashboards are consistent. Identities are unique, panels do not overlap, every panel
+/// has a description, and every link leads to an existing dashboard.
 #[test]
 fn dashboards_are_complete() {
     let all = dashboards();
@@ -411,7 +411,7 @@ fn dashboards_are_complete() {
     }
 }
 
-/// Names of metrics in a query.
+/// Returns the names of metrics in a query.
 fn signals(query: &str) -> BTreeSet<&str> {
     let known = ["ioconnect_", "system_", "process_", "app_", "platform_", "layout_", "workspace_", "insights_trace_"];
     let ends = [
@@ -431,7 +431,8 @@ fn signals(query: &str) -> BTreeSet<&str> {
     words.filter(|word| known.iter().any(|k| word.starts_with(k)) && ends.iter().any(|e| word.ends_with(e))).collect()
 }
 
-/// docs/dashboards.md has the table of questions, panels and queries. `UPDATE_DOCS=1` writes it.
+/// Guarantees: docs/dashboards.md has the current table of questions, panels and queries.
+/// `UPDATE_DOCS=1` writes it.
 #[test]
 fn table_of_questions_is_up_to_date() {
     const BEGIN: &str = "<!-- Generated from dashboards/*.json: `UPDATE_DOCS=1 cargo test -p insights-agent-tests --test questions`. -->\n";

@@ -194,8 +194,9 @@ fn emit_delivers_items_of_scripts() {
     assert!(agent.stop());
 }
 
-/// Guarantees: where the company wants it, the spans that pass become metrics which answer what
-/// fails, for whom, and how long each backend takes; names without end are counted together.
+/// Guarantees: if enabled, metrics are derived from the received spans. They show which calls fail,
+/// for whom, and how long each backend takes. Beyond a maximum number of names, calls are counted
+/// together.
 ///
 /// Settings: `receiver.request_views.enabled`, `receiver.request_views.spans`,
 /// `receiver.sampling.ratio`, `receiver.sampling.keep_errors`.

@@ -133,10 +133,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Guarantees: after a run full of secrets, against servers that repeat each of them, none is in
-/// anything that the agent wrote or printed: its log, its files, status, settings, doctor, the
-/// bundle for support. Only the copy of the settings file has what that file has, and only its
-/// owner can read it.
+/// Guarantees: after a run with many secrets, against servers that repeat them in every response,
+/// no secret is in anything that the agent wrote or printed: its log and files, status, settings,
+/// `doctor` and the support bundle. The only exception is the copy of the settings file, which only
+/// its owner can read.
 ///
 /// Settings: `collector.headers`, `collector.oauth2.client_id`, `collector.oauth2.client_secret`.
 #[test]

@@ -113,9 +113,9 @@ fn can_mount() -> bool {
     can
 }
 
-/// Guarantees: the policy of a Linux machine wins over flags and the file, also when it comes or
-/// goes while the agent runs; while it is broken what it said stays in force, and an agent does not
-/// start with it.
+/// Guarantees: the policy of a Linux machine takes precedence over flags and the file, also when it
+/// is added or removed while the agent runs. While it is invalid, the last valid policy stays in
+/// force, and a new agent does not start.
 ///
 /// Settings: `policy.share_platform_logs`, `policy.allow_pause`.
 #[test]

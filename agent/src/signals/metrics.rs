@@ -15,7 +15,8 @@ use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute, metric};
 
 use super::Attribute;
 
-/// Defines the metrics of a file together with the list of them, so that a new metric is written in one place.
+/// Defines the metrics of a file together with the list of them, so that a new metric is written in
+/// one place.
 macro_rules! metric_table {
     ($(#[$doc:meta])* $list:ident: $($(#[$metric_doc:meta])* pub const $name:ident = $metric:expr;)*) => {
         $($(#[$metric_doc])* pub const $name: Metric = $metric;)*

@@ -168,8 +168,8 @@ fn health_is_paused_whatever_else_is_wrong() {
     assert!(sentence.starts_with("Paused until ") && sentence.ends_with(". Nothing is measured or sent."));
 }
 
-/// Guarantees: programs that read the status JSON of commit b1cd424 find every field, with the same value. The status of a
-/// running agent of that commit is parsed and written again.
+/// Guarantees: programs that read the status JSON of commit b1cd424 find every field, with the same
+/// value. The status of a running agent of that commit is parsed and written again.
 #[test]
 fn status_json_of_earlier_version_is_unchanged() {
     let earlier: serde_json::Value =

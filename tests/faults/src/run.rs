@@ -273,7 +273,7 @@ impl Run {
             }
             std::thread::sleep(CHECK_INTERVAL);
         }
-        self.problems.push(format!("waited {} s in vain for all records", LIMIT.as_secs()));
+        self.problems.push(format!("waited {} s for all records", LIMIT.as_secs()));
     }
 
     /// Returns what has become of the records so far.

@@ -34,7 +34,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(15);
 
 /// Waits until `check` returns something; panics with `what` after [`LIMIT`].
 pub fn wait_for<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
-    wait(check).unwrap_or_else(|| panic!("waited {} s in vain for {what}", LIMIT.as_secs()))
+    wait(check).unwrap_or_else(|| panic!("timed out after {} s waiting for {what}", LIMIT.as_secs()))
 }
 
 /// Waits until `check` returns something; returns none after [`LIMIT`].

@@ -249,7 +249,7 @@ impl TestEnv {
             last = self.status();
             Some(last.clone()).filter(&mut is_wanted)
         });
-        found.unwrap_or_else(|| panic!("waited in vain for {what}; the status is {last}"))
+        found.unwrap_or_else(|| panic!("timed out waiting for {what}; the status is {last}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Somebody at a desktop: real windows under its window manager, real input by XTEST.
+//! A simulated user at a desktop: real windows under its window manager, real input by XTEST.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -370,7 +370,7 @@ impl QueueWorker {
     }
 
     fn next(&mut self, now: Instant, signal: Signal) -> Option<Batch> {
-        // A failure is recorded as the fault of `disk`; data in memory can be sent all the same.
+        // A failure is recorded as the fault of `disk`; data in memory can still be sent.
         let on_disk = self.disk.next(now, signal).ok().flatten();
         let (in_memory, (row, stored)) = match (on_disk, &mut self.memory) {
             (Some(found), _) => (false, found),

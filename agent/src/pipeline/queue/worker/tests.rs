@@ -103,7 +103,7 @@ fn full_queue_drops_least_valuable_data_first() {
     };
     assert_eq!(append(event(&noise(200_000))), (true, 2, 0, 0));
     assert_eq!(append(batch(Signal::Metrics, &noise(100_000))), (true, 4, 0, 0), "metrics replace only metrics");
-    assert_eq!(append(batch(Signal::Metrics, &noise(200_000))), (false, 4, 0, 0), "nothing is dropped in vain");
+    assert_eq!(append(batch(Signal::Metrics, &noise(200_000))), (false, 4, 0, 0), "nothing is dropped needlessly");
     assert_eq!(append(batch(Signal::Traces, &noise(200_000))), (true, 6, 2, 0));
     assert_eq!(append(event(&noise(400_000))), (true, 6, 6, 2));
     let stats = queue.stats();
