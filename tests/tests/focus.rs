@@ -182,8 +182,8 @@ fn session_state_follows_logind_lock() {
     assert!(usage["states"]["locked"].as_f64() > Some(0.0) && usage["states"]["disconnected"].as_f64() > Some(0.0));
 }
 
-/// Guarantees: an app in front that answers is never counted as hung; one that has stopped to
-/// answer is counted once, under its name.
+/// Guarantees: an app in the foreground that responds is never counted as hung. An app that stops
+/// responding is counted once, under its name.
 ///
 /// Settings: `focus.poll_interval`.
 #[test]

@@ -4,7 +4,7 @@ use super::{Finding, Source};
 
 /// The phrases, and what to write instead. Whole words, in upper or lower case, also across a line
 /// break.
-const PHRASES: [(&str, &str); 8] = [
+const PHRASES: [(&str, &str); 17] = [
     ("anew", "again"),
     ("so many", "a number, or `maximum ...`"),
     ("what waits", "queued data"),
@@ -13,6 +13,15 @@ const PHRASES: [(&str, &str); 8] = [
     ("is told", "is configured, is notified, or reports"),
     ("whoever", "anyone who, or the name of the role"),
     ("put in together", "sent together"),
+    ("begun", "started"),
+    ("in vain", "what was expected"),
+    ("somebody", "the name of the role"),
+    ("all the same", "still"),
+    ("the queue's file", "the queue file"),
+    ("gives back", "returns"),
+    ("tells of", "reports"),
+    ("stands in", "is in"),
+    ("lies in", "is in"),
 ];
 
 /// Extensions of the files that people read.
