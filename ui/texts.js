@@ -8,7 +8,7 @@
 //   - why a delivery failed, and answers of the connection test: agent/src/pipeline/exporter/
 //   - problems of the queue and of the settings:                agent/src/pipeline/queue/,
 //                                                               agent/src/config/
-//   - why the agent refused a request:                          agent/src/agent.rs
+//   - why the agent refused a request:                          agent/src/agent/
 //   - why the window could not do something itself:             src-tauri/src/window.rs
 
 /** @type {Record<string, string>} */

@@ -320,7 +320,9 @@ fn write_history(env: &TestEnv) {
 }
 
 /// Guarantees: what the organisation has set is shown as such and cannot be changed, neither in the
-/// window nor with commands. Settings: `policy.share_application_logs`, `policy.autostart`.
+/// window nor with commands.
+///
+/// Settings: `policy.share_application_logs`, `policy.autostart`.
 #[test]
 fn policy_settings_cannot_be_changed_in_window() {
     let (desktop, receiver, mut env) = (Desktop::start(), Receiver::start(), TestEnv::new());
