@@ -37,7 +37,7 @@ fn doctor_reports_ok_when_everything_works() {
     for (topic, part) in [
         ("version", "insights-agent"),
         ("settings", "valid"),
-        ("agent", "Delivering"),
+        ("agent", "Connected"),
         ("data folder", "is writable"),
         ("queue", "queue"),
         ("route", "connected"),
