@@ -8,7 +8,8 @@
 //   - why a delivery failed, and answers of the connection test: agent/src/pipeline/exporter/
 //   - problems of the queue and of the settings:                agent/src/pipeline/queue/,
 //                                                               agent/src/config/
-//   - why the agent refused a request:                          agent/src/agent/
+//   - why the agent refused a request:                          agent/src/agent/control_handler.rs,
+//                                                               agent/src/agent/consent_service.rs
 //   - why the window could not do something itself:             src-tauri/src/window.rs
 
 /** @type {Record<string, string>} */
@@ -19,7 +20,7 @@ const texts = {
   "page.connection": "Connection",
   "page.help": "Help",
   "gone":
-    "Insights Agent is not running, so nothing is collected or sent. This page continues when it starts again.",
+    "Insights Agent is not running, so nothing is collected or sent. This page continues when the agent starts again.",
   "failed": "That did not work: {why}",
   "loading": "One moment…",
   "more": "{count} more not shown.",
@@ -60,7 +61,7 @@ const texts = {
 
   "today.title": "Your apps today",
   "today.what":
-    "How long you worked in each app. Everything outside io.Connect is one line, without names.",
+    "How long you worked in each app. Everything outside io.Connect is one line, without names, unless your company has named the program in its settings.",
   "today.none": "Nothing recorded today yet.",
   "today.active": "{time} active",
   "today.idle": "{time} idle",
@@ -84,27 +85,27 @@ const texts = {
   "data.intro":
     "This program sends data to a collector that your company runs. This page shows what it sends: first in words, then the data itself.",
   "data.identity":
-    "Each batch says which computer, user and session it comes from. Your company decides whether this data contains your name, a code, or neither.",
+    "Each batch says which computer, user and session it comes from. Your company decides whether this data contains your name, a code instead of your name, or neither.",
   "data.metrics":
-    "CPU, memory, disk and network use of this computer and of io.Connect, and the number of io.Connect processes. How long you used each io.Connect app and how often it started. How long your session was active, idle or locked. All other programs are counted together, without names.",
+    "CPU, memory, disk and network use of this computer and of io.Connect, and the number of io.Connect processes. How long you used each io.Connect app and how often it started. How long your session was active, idle or locked. All other programs are counted together, without names, unless your company has named the program in its settings.",
   "data.traces":
-    "Sent when io.Connect closes: when it ran, and when each of its apps was open and in use.",
+    "When io.Connect closes, this program sends the times at which io.Connect ran and at which each of its apps was open and in use.",
   "data.logs":
-    "Lines from io.Connect's log files, only while you share them. Also a short record each time you change log sharing, and when a session starts or ends.",
+    "Lines from io.Connect's log files, only while they are shared. Also a short record each time you change log sharing, and when a session starts or ends.",
   "data.apps":
-    "io.Connect and its apps can report on their own work. They choose what they report. Their log records are sent only while you share application logs.",
+    "io.Connect and its apps can send their own measurements, traces and logs. They choose what they send. Their log records are sent only while you share application logs.",
   "data.last": "Recently sent",
   "data.none": "None sent since Insights Agent started.",
-  "data.batch": "{time}: {items} items, {bytes}",
+  "data.batch": "{time}: {bytes}, number of items: {items}",
   "data.resource": "Where this data comes from",
   "data.kept":
     "These copies exist only in memory and are gone when Insights Agent closes. Batches above 64 KiB are not shown, and long lines are shortened.",
   "data.never": "What Insights Agent itself never sends",
   "data.never.screen": "What is on your screen, window titles, or web addresses",
   "data.never.input": "What you type, copy or click",
-  "data.never.files": "Your files, except io.Connect log lines that you share",
+  "data.never.files": "Your files, except io.Connect log lines that are shared",
   "data.never.history":
-    "Log lines from before you shared them, unless your company has set that older logs are included",
+    "Log lines from before they were shared. Exception: your company has set that they are included.",
   "data.history": "Stored on this computer",
   "data.history.what":
     "For this window, the last hour of measurements and the latest batches are kept in memory. Your time by app is kept on disk for seven days.",
@@ -120,18 +121,18 @@ const texts = {
 
   "logs.title": "Share log files",
   "logs.intro":
-    "io.Connect and its apps write log files on this computer. They help support find out why something failed. Nothing is read unless you share it. You can stop at any time; log lines not sent yet are then deleted.",
+    "io.Connect and its apps write log files on this computer. They help support find out why something failed. They are sent only if you or your organisation share them; a preview reads them without sending anything. You can stop at any time; log lines not sent yet are then deleted.",
   "logs.platform": "Platform logs",
   "logs.platform.what":
     "What io.Connect itself writes: which apps it starts, which connections it makes, what goes wrong.",
   "logs.applications": "Application logs",
   "logs.applications.what": "What the apps in io.Connect write. The content depends on each app.",
-  "logs.turned-off": "No longer shared. {count} waiting log records were deleted.",
+  "logs.turned-off": "No longer shared. Log records deleted before they were sent: {count}.",
   "logs.preview": "Preview",
   "logs.preview.what":
     "The latest records of your newest log files, read just now for this preview. They are not stored or sent. Coloured marks replace removed text. Struck-out records are not sent at all.",
   "logs.preview.none": "No log files found in:",
-  "logs.rules": "What is removed first",
+  "logs.rules": "What is removed before sending",
   "logs.rules.what":
     "Before anything is stored or sent, sensitive text is replaced with one of these marks:",
   "logs.rules.limit":
@@ -171,7 +172,7 @@ const texts = {
   "help.bundle.what":
     "Creates a ZIP file for support. You can preview it before you save or share it.",
   "help.bundle.with":
-    "It contains: status, health checks, settings without passwords, queue figures, names and sizes of io.Connect's log files, and Insights Agent's own log. Your user name and anything that looks like a secret are removed.",
+    "It contains: status, health checks, settings without passwords, numbers about the queue, names and sizes of io.Connect's log files, and Insights Agent's own log. Your user name and anything that looks like a secret are removed.",
   "help.bundle.without":
     "It does not contain: io.Connect log lines, data waiting to be sent, or your time by app.",
   "help.licences": "Licences",
@@ -183,16 +184,16 @@ const texts = {
   "help.licence": "Licence",
   "help.source": "Source",
   "help.support": "For support",
-  "help.support.what": "These commands show the same in a terminal:",
+  "help.support.what": "These commands show the same information as this window in a terminal:",
 
   "welcome.title": "Welcome to Insights Agent",
   "welcome.what":
     "Your company installed this small program. It measures how much of this computer io.Connect uses and how long you use each io.Connect app. Your company uses this to find and fix slow or failing computers.",
   "welcome.sent":
-    "It sends measurements only: CPU, memory, disk and network use, io.Connect's processes, how long its apps were in use, and what io.Connect and its apps report. On its own, it never sends what is on your screen, what you type, your files, or the names of other programs.",
+    "Without log files it sends: CPU, memory, disk and network use, io.Connect's processes, how long its apps were in use, and the measurements and traces that io.Connect and its apps send. On its own, it never sends what is on your screen, what you type, your files, or the names of other programs, unless your company has named the program in its settings.",
   "welcome.question": "Share log files?",
   "welcome.why":
-    "Logs help support find out why something failed. Passwords, e-mail addresses, card and account numbers and your user name are removed first. You can change this at any time, here or in the tray menu.",
+    "Logs help support find out why something failed. Passwords, e-mail addresses, card numbers and IBANs and your user name are removed first. You can change this at any time, here or in the tray menu.",
   "welcome.set-on": " Your organisation has turned this on.",
   "welcome.set-off": " Your organisation has turned this off.",
   "welcome.share": "Share selected",

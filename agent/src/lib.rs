@@ -19,7 +19,7 @@
 //!
 //! | layer | modules, lowest first | reason |
 //! |---|---|---|
-//! | ground | [`glob`], [`time`], [`units`], [`session`], [`paths`], [`priority`], [`shutdown`] | know nothing of this agent |
+//! | ground | [`glob`], [`time`], [`units`], [`session`], [`paths`], [`priority`], [`shutdown`] | helpers that import nothing of this agent; only `paths` knows the names of its files |
 //! | format | [`signals`], [`otlp`] | what is exported, and how it looks on the wire |
 //! | records | [`consent`], [`pause`], [`usage`] | one small file of the data folder each |
 //! | settings | [`config`], [`program_log`], [`autostart`] | what the company and the user want |

@@ -76,7 +76,7 @@ fn bill_of_materials(dist: &Path) -> Result<()> {
         ["cargo", "cyclonedx", "--quiet", "--format", "json", "--all", "--target", "all", "--override-filename"];
     run(command(&words).arg(&name).arg("--manifest-path").arg(root().join("src-tauri/Cargo.toml")))?;
     // cargo-cyclonedx writes a file beside every manifest of the workspace.
-    for member in ["agent", "src-tauri", "tests", "xtask"] {
+    for member in ["agent", "src-tauri", "tests", "tests/faults", "tests/fleet", "tests/support", "xtask"] {
         let file = root().join(member).join(format!("{name}.json"));
         if member == "src-tauri" {
             fs::copy(&file, dist.join(format!("{name}.json")))?;

@@ -1,8 +1,8 @@
 //! The agent's settings, merged from several layers. Each value keeps its origin.
 //!
 //! A layer is a sparse tree. Each layer is validated on its own, over the defaults, so that an
-//! error is reported for the layer that caused it. The layers are then merged in the order of
-//! [`Origin`].
+//! error is reported for the layer that caused it. `merge_layers` then merges the layers: the
+//! sequence of its calls is their order of precedence, lowest first.
 //!
 //! - An error in the file, the policy file or a flag is a [`ConfigError`]: the settings do not
 //!   load.

@@ -41,7 +41,8 @@ pub struct Settings {
     /// of CPU and memory.
     pub internal_metrics: InternalMetricsSettings,
     /// App usage: which app was in use, and for how long. The names of io.Connect apps are sent.
-    /// All other programs are reported only as "other". Window titles are never sent.
+    /// All other programs are reported only as "other", unless a rule in `focus.apps` names the
+    /// program. Window titles are never sent.
     pub focus: FocusSettings,
     /// How io.Connect is found on this machine.
     pub connect: ConnectSettings,
@@ -160,7 +161,8 @@ impl Default for InternalMetricsSettings {
 }
 
 /// App usage: which app was in use, and for how long. The names of io.Connect apps are sent. All
-/// other programs are reported only as "other". Window titles are never sent.
+/// other programs are reported only as "other", unless a rule in `focus.apps` names the program.
+/// Window titles are never sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FocusSettings {

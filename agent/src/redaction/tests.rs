@@ -297,11 +297,26 @@ const HEAD: &str = "\
 
 - Window titles, web addresses, keystrokes, screen contents, and the contents of files other than
   io.Connect's own log files.
-- Any log file before the user agrees to share logs of its kind. Users agree to platform logs and
-  application logs separately. When a user stops sharing, the agent deletes the log data that is
-  still queued on the machine.
+- Any log file before logs of its kind are shared, by the user or by a policy of the organisation,
+  which the window shows. Platform logs and application logs are shared separately. If the user
+  opens a preview, the files are read for the preview only. When sharing ends, the agent deletes the
+  log data that is still queued on the machine.
 
-This list is about the data that the agent itself collects. The platform and its apps can also send
+## What the agent collects about a person
+
+- **Sessions.** When a session of the user starts and ends, and how long it was active, idle or
+  locked.
+- **App usage.** How long and how often each io.Connect app was in use. All other programs are
+  counted together as \"other\", unless a rule in `focus.apps` names the program.
+- **Identity.** `resource.user` is `hash` by default: exported data contains a hash of the user's
+  name instead of the name. With `name` it contains the name, with `none` neither.
+
+`focus.enabled` set to `false` turns off app usage. [Exported data](signals.md) lists every metric,
+attribute, event and span.
+
+## Data of the platform and its apps
+
+The two lists above are about the data that the agent itself collects. The platform and its apps can also send
 their own telemetry to the agent's receiver (docs/own-data.md):
 
 - **Passed on unchanged.** The agent passes their telemetry on as they created it, except log
@@ -309,8 +324,8 @@ their own telemetry to the agent's receiver (docs/own-data.md):
   rules below.
 - **User names.** With `resource.user` set to `hash` or `none`, the agent's own data contains no user
   name. The data of io.Insights has its own attributes `user`, `user.id` and `osUser` in clear text,
-  unless the settings of io.Insights shorten or drop them (`reduceModality` of the attribute in
-  `publishingSettings`; 0 drops it).
+  unless the settings of io.Insights shorten or drop them. Set `reduceModality` for the attribute in
+  `publishingSettings`; 0 drops the attribute.
 - **Turning it off.** With `receiver.enabled` set to `false`, the agent accepts no telemetry from the
   platform and its apps.
 
@@ -320,14 +335,14 @@ Before a record enters the queue on disk, the agent replaces everything that a r
 message, category and file name with a placeholder such as `[email]`. The settings
 `logs.redaction.*` turn rules on and off, and a company can add its own patterns.
 
-The rules rather redact too much than too little. They cannot recognise every secret: text that
+The rules redact too much rather than too little. They cannot recognise every secret: text that
 matches no rule is sent.
 
 To see what would be sent of a file, and what is redacted in it, run `insights-agent redact FILE`.
 
 **Processing time.** The time to redact a line grows linearly with its length, whatever the patterns
-are: an automaton searches the patterns without backtracking. A pattern that needs a large automaton
-is rejected.
+are: the text is searched with an automaton, without backtracking. A pattern that needs a large
+automaton is rejected.
 ";
 
 fn document() -> String {

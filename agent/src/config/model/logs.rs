@@ -13,7 +13,8 @@ pub struct LogSettings {
     /// lines), at the `beginning`, at a duration ago (`24h`: records of the last 24 hours), or at a
     /// time (`2026-11-23T08:00:00Z`).
     pub start_at: StartAt,
-    /// Maximum time to wait for continuation lines of a record, and for more records in a batch.
+    /// Maximum time to wait for continuation lines of a record, and for more records in a batch. An
+    /// unfinished last line is sent as it is after 20 times this duration.
     pub flush_interval: Period,
     /// Interval at which folders and files are checked for changes, in addition to notifications
     /// from the operating system.
