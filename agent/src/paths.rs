@@ -145,7 +145,7 @@ impl DataDir {
     ///
     /// # Errors
     /// [`LockError::Taken`] if another process still holds the lock after that time.
-    pub fn take(&self) -> Result<Option<File>, LockError> {
+    pub fn lock_or_wait(&self) -> Result<Option<File>, LockError> {
         let until = Instant::now() + LOCK_TIMEOUT;
         let mut lock = self.create().map_err(LockError::from).and_then(|()| self.lock());
         while matches!(lock, Err(LockError::Taken(_))) && Instant::now() < until {

@@ -27,7 +27,8 @@ use hints::{HintScanner, Hints};
 use rules::Rule;
 
 /// Maximum number of rounds. A redaction can expose a match in the text beside it. A second round
-/// usually finds nothing; only text that was constructed for it needs more than a few.
+/// usually finds nothing; only text that was constructed for it needs more than a few. After
+/// the last round the text is used as it is: it may still contain a match.
 const MAX_ROUNDS: usize = 8;
 
 /// The user of this machine: what identifies them in a text.
@@ -112,15 +113,15 @@ impl Redactor {
     /// Returns the text with everything redacted that the rules find.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.redact_and(text, |_| {})
+        self.redact_with(text, |_| {})
     }
 
     /// Redacts a text, and adds the number of redactions per rule to `counts`.
     pub fn redact_counting<'t>(&self, text: &'t str, counts: &mut BTreeMap<String, u64>) -> Cow<'t, str> {
-        self.redact_and(text, |rule| *counts.entry(rule.name.clone()).or_default() += 1)
+        self.redact_with(text, |rule| *counts.entry(rule.name.clone()).or_default() += 1)
     }
 
-    fn redact_and<'t>(&self, text: &'t str, mut on_redaction: impl FnMut(&Rule)) -> Cow<'t, str> {
+    fn redact_with<'t>(&self, text: &'t str, mut on_redaction: impl FnMut(&Rule)) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..MAX_ROUNDS {
             let found = self.find(&text);

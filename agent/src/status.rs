@@ -152,7 +152,10 @@ pub fn judge(status: &Status) -> (Health, String) {
 
     if let Some(until) = status.paused_until_unix_ms.and_then(|until| Timestamp::from_millisecond(until).ok()) {
         let until = until.to_zoned_datetime(TimeZone::system());
-        return (Health::Paused, format!("Paused until {}. Nothing is measured or sent.", until.strftime("%H:%M")));
+        // A pause until tomorrow would otherwise read "until 00:00".
+        let today = Timestamp::from_millisecond(now).ok().map(|now| now.to_zoned_datetime(TimeZone::system()).date());
+        let form = if today == Some(until.date()) { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        return (Health::Paused, format!("Paused until {}. Nothing is measured or sent.", until.strftime(form)));
     }
     if let Some((_, delivery)) = lanes().find(|(_, delivery)| delivery.state == LaneState::Held) {
         return (Health::Attention, problem_of(delivery));

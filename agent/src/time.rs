@@ -1,4 +1,4 @@
-//! The time of day as the agent stores it.
+//! The current time as the agent stores it.
 
 use jiff::Timestamp;
 

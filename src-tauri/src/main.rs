@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     if runtime.block_on(is_running(&data)) {
         return show_running(&options, &data);
     }
-    match data.take() {
+    match data.lock_or_wait() {
         Ok(lock) => drop(lock),
         // Users who start the program a second time expect to see something.
         Err(LockError::Taken(_)) => return show_running(&options, &data),

@@ -34,7 +34,7 @@ pub(super) struct Storage {
 
 impl Storage {
     pub(super) fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
-        let lock = data.take()?;
+        let lock = data.lock_or_wait()?;
         let opened = Queue::open(&data.queue(), &settings.queue, settings.collector.compression)?;
         let pause = Pause::load(data.pause());
         let consent = consent_service::load(&data.consent(), settings.policy);

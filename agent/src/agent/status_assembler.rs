@@ -93,7 +93,7 @@ impl StatusAssembler {
         status
     }
 
-    /// Replaces the report of the settings, whose values in force have not changed.
+    /// Replaces the report after a reload that changed no value.
     pub(super) fn report_settings(&self, loaded: &Loaded) {
         let report = SettingsReport::from(loaded);
         let mut current = self.settings.lock();

@@ -58,9 +58,9 @@ pub(super) fn setup(common: &CommonArgs, setup: &Setup) -> anyhow::Result<ExitCo
     } else if new == text {
         println!("{} already points at this agent.", file.display());
     } else {
-        let kept = replace(&file, &new).with_context(|| format!("failed to write {}", file.display()))?;
+        let backup = replace(&file, &new).with_context(|| format!("failed to write {}", file.display()))?;
         println!("Changed {}. Restart io.Connect to send to this agent.", file.display());
-        println!("The previous content was saved to {}.", kept.display());
+        println!("The previous content was saved to {}.", backup.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -97,15 +97,15 @@ fn address(common: &CommonArgs, receiver: &ReceiverSettings) -> anyhow::Result<S
 
 /// Replaces a file atomically and keeps its permissions. Returns the path of the backup.
 fn replace(file: &Path, text: &str) -> anyhow::Result<PathBuf> {
-    let mut kept = file.as_os_str().to_owned();
-    kept.push(format!(".{}.bak", jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S")));
-    let kept = PathBuf::from(kept);
-    fs::copy(file, &kept)?;
+    let mut backup = file.as_os_str().to_owned();
+    backup.push(format!(".{}.bak", jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S")));
+    let backup = PathBuf::from(backup);
+    fs::copy(file, &backup)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(text.as_bytes())?;
     new.as_file().set_permissions(fs::metadata(file)?.permissions())?;
     new.as_file().sync_all()?;
     new.persist(file)?;
-    Ok(kept)
+    Ok(backup)
 }

@@ -22,7 +22,7 @@ pub(super) fn agent(common: &CommonArgs) -> anyhow::Result<ExitCode> {
     if block_on(async { Ok(is_running(&data).await) })? {
         return Err(LockError::Taken(data.path().to_owned()).into());
     }
-    drop(data.take()?);
+    drop(data.lock_or_wait()?);
     if let Err(error) = program_log::start(&data.program_log(), loaded.settings.program_log.level, true) {
         tracing::error!("failed to open the agent's log: {error:#}");
     }

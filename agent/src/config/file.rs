@@ -109,7 +109,7 @@ pub(super) fn parse(path: &Path, text: String) -> Result<FileLayer, ConfigError>
         let fault = finding_fault(finding, &positions);
         return Err(error(path, &text, &positions, fault));
     }
-    if let Some(duplicate) = &positions.duplicate {
+    if let Some(duplicate) = &positions.first_duplicate {
         let (first, _) = position(&text, duplicate.first.start);
         let fault = Fault {
             kind: ErrorKind::DuplicateKey,
@@ -145,7 +145,7 @@ fn error(path: &Path, text: &str, positions: &Positions, fault: Fault) -> Config
     let hidden: Vec<Range<usize>> = positions
         .entries
         .iter()
-        .chain(positions.repeated.iter().map(|(path, entry)| (path, entry)))
+        .chain(positions.overridden.iter().map(|(path, entry)| (path, entry)))
         .filter(|(path, entry)| {
             let value = &text[entry.value.clone()];
             let single = !value.starts_with('{');

@@ -35,8 +35,9 @@ pub(super) struct Duplicate {
 pub(super) struct Positions {
     pub(super) entries: BTreeMap<KeyPath, Entry>,
     /// Values whose key occurs again later in the same object.
-    pub(super) repeated: Vec<(KeyPath, Entry)>,
-    pub(super) duplicate: Option<Duplicate>,
+    pub(super) overridden: Vec<(KeyPath, Entry)>,
+    /// The first key that occurs twice in one object.
+    pub(super) first_duplicate: Option<Duplicate>,
 }
 
 impl Positions {
@@ -74,7 +75,7 @@ impl Walk<'_> {
         if recorded {
             let entry = Entry { key, value: start..self.json.len() };
             if let Some(earlier) = self.found.entries.insert(path.clone(), entry) {
-                self.found.repeated.push((path.clone(), earlier));
+                self.found.overridden.push((path.clone(), earlier));
             }
         }
         match self.peek()? {
@@ -101,10 +102,10 @@ impl Walk<'_> {
             let key = start..self.at;
             let name: String = serde_json::from_str(self.json.get(key.clone())?).ok()?;
             let child = path.key(&name);
-            if self.found.duplicate.is_none()
+            if self.found.first_duplicate.is_none()
                 && let Some(first) = self.found.entries.get(&child).and_then(|entry| entry.key.clone())
             {
-                self.found.duplicate = Some(Duplicate { path: child.clone(), first, second: key.clone() });
+                self.found.first_duplicate = Some(Duplicate { path: child.clone(), first, second: key.clone() });
             }
             self.skip_blanks();
             if self.peek()? != b':' {

@@ -72,7 +72,7 @@ impl AppNamer {
 
     /// Returns the app of a window.
     pub fn name(&mut self, window: WindowFacts<'_>) -> Arc<str> {
-        let Some(name) = self.find(&window).map(str::to_owned) else {
+        let Some(name) = self.match_app(&window).map(str::to_owned) else {
             return match (self.windows.get(&window.id), window.role) {
                 (Some(known), Some(_)) => Arc::clone(known),
                 (None, Some(Role::Native)) if !window.program.is_empty() => self.intern(window.program),
@@ -90,7 +90,7 @@ impl AppNamer {
         self.windows.retain(|id, _| is_there(*id));
     }
 
-    fn find(&self, window: &WindowFacts<'_>) -> Option<&str> {
+    fn match_app(&self, window: &WindowFacts<'_>) -> Option<&str> {
         let ruled = self.rules.iter().find(|rule| rule_matches(rule, window)).map(|rule| rule.app.as_str());
         ruled.or_else(|| {
             let role = window.role?;

@@ -88,17 +88,17 @@ impl Message {
     ///
     /// # Errors
     /// When the bytes are not protobuf, or nested too deeply.
-    pub(crate) fn fits(&self, wire: &[u8], added: usize, budget: &mut usize) -> Result<bool, WireError> {
+    pub(crate) fn charge(&self, wire: &[u8], added: usize, budget: &mut usize) -> Result<bool, WireError> {
         for field in Fields(wire) {
             let is_resource = field?.number == RESOURCE_FIELD;
             let Some(rest) = budget.checked_sub(if is_resource { added } else { 0 }) else { return Ok(false) };
             *budget = rest;
         }
-        self.fits_at_depth(wire, budget, MAX_DEPTH)
+        self.charge_at_depth(wire, budget, MAX_DEPTH)
     }
 
     /// `depth` is how many levels of messages may still follow, including this one.
-    fn fits_at_depth(&self, wire: &[u8], budget: &mut usize, depth: usize) -> Result<bool, WireError> {
+    fn charge_at_depth(&self, wire: &[u8], budget: &mut usize, depth: usize) -> Result<bool, WireError> {
         let Some(depth) = depth.checked_sub(1) else { return Err(WireError::TooDeep) };
         for field in Fields(wire) {
             let field = field?;
@@ -114,7 +114,7 @@ impl Message {
             let Some(rest) = budget.checked_sub(size) else { return Ok(false) };
             *budget = rest;
             if let Some(message) = message
-                && !message.fits_at_depth(content, budget, depth)?
+                && !message.charge_at_depth(content, budget, depth)?
             {
                 return Ok(false);
             }

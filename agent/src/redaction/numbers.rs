@@ -144,6 +144,7 @@ struct Number {
     end: usize,
     /// Whether it is a whole word.
     is_whole_word: bool,
+    /// For each digit, whether a word ends after it: a number may end there.
     ends_at_word: Vec<bool>,
 }
 

@@ -168,6 +168,15 @@ fn health_is_paused_whatever_else_is_wrong() {
     assert!(sentence.starts_with("Paused until ") && sentence.ends_with(". Nothing is measured or sent."));
 }
 
+#[test]
+fn pause_that_ends_on_another_day_shows_its_date() {
+    let mut status = snapshot();
+    status.paused_until_unix_ms = Some(NOW + 48 * 3_600_000);
+    let until = Timestamp::from_millisecond(NOW + 48 * 3_600_000).unwrap().to_zoned_datetime(TimeZone::system());
+    let expected = format!("Paused until {}. Nothing is measured or sent.", until.strftime("%Y-%m-%d %H:%M"));
+    assert_eq!(judge(&status).1, expected);
+}
+
 /// Guarantees: programs that read the status JSON of commit b1cd424 find every field, with the same
 /// value. The status of a running agent of that commit is parsed and written again.
 #[test]

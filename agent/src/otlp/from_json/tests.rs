@@ -215,7 +215,7 @@ where
     assert_eq!(found, Some(signal));
     assert_eq!(&T::decode(wire.as_slice()).unwrap(), sent);
     let mut budget = BUDGET;
-    assert!(request(signal).fits(&sent.encode_to_vec(), 0, &mut budget).unwrap());
+    assert!(request(signal).charge(&sent.encode_to_vec(), 0, &mut budget).unwrap());
     assert!(BUDGET - budget > sent.encoded_len());
 }
 

@@ -147,7 +147,7 @@ pub(super) fn backoff(failures: u32, at_least: Option<Duration>, random: f64) ->
 
 /// Returns the delay while the settings are wrong: 30 to 60 seconds.
 #[must_use]
-pub(super) fn hold(random: f64) -> Duration {
+pub(super) fn hold_delay(random: f64) -> Duration {
     MAX_BACKOFF.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 

@@ -74,7 +74,7 @@ impl Lane {
                     self.failures = self.failures.saturating_add(1);
                     Some((LaneState::Retrying, decision::backoff(self.failures, at_least, fastrand::f64())))
                 }
-                Decision::Hold => Some((LaneState::Held, decision::hold(fastrand::f64()))),
+                Decision::Hold => Some((LaneState::Held, decision::hold_delay(fastrand::f64()))),
                 Decision::Split => {
                     self.publish_problem(&outcome, LaneState::Working, None);
                     self.queue.split(batch).await;

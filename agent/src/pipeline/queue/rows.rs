@@ -26,8 +26,8 @@ pub(super) struct StoredBatch {
     pub(super) oldest_unix_nano: i64,
     pub(super) newest_unix_nano: i64,
     pub(super) enqueued_unix_ms: i64,
-    /// Bytes before compression.
-    pub(super) size: u64,
+    /// Size of the payload before compression; the column `size`.
+    pub(super) uncompressed_bytes: u64,
     /// Whether this is one half of a batch that a collector rejected as too large.
     pub(super) split: bool,
     pub(super) payload: Vec<u8>,
@@ -45,14 +45,14 @@ impl StoredBatch {
             oldest_unix_nano: batch.oldest_unix_nano,
             newest_unix_nano: batch.newest_unix_nano,
             enqueued_unix_ms,
-            size: batch.payload.len() as u64,
+            uncompressed_bytes: batch.payload.len() as u64,
             split: false,
             payload: compression::compress(stored, &batch.payload)?,
         })
     }
 
     /// Returns the compressed size of the payload.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(super) fn compressed_bytes(&self) -> u64 {
         self.payload.len() as u64
     }
 
@@ -76,7 +76,7 @@ impl StoredBatch {
             oldest_unix_nano: row.get(5).ok()?,
             newest_unix_nano: row.get(6).ok()?,
             enqueued_unix_ms: row.get(7).ok()?,
-            size: u64::try_from(row.get::<_, i64>(8).ok()?).ok()?,
+            uncompressed_bytes: u64::try_from(row.get::<_, i64>(8).ok()?).ok()?,
             split: row.get(9).ok()?,
             payload: row.get(10).ok()?,
         })
@@ -113,7 +113,7 @@ impl StoredBatch {
             self.oldest_unix_nano,
             self.newest_unix_nano,
             self.enqueued_unix_ms,
-            self.size.cast_signed(),
+            self.uncompressed_bytes.cast_signed(),
             self.split,
             self.payload,
             self.checksum()

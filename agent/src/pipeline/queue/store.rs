@@ -189,7 +189,7 @@ impl Store {
         }
         for batch in appends.iter().flat_map(|append| append.batches) {
             let stats = self.stats.of_mut(batch.signal);
-            stats.add(1, u64::from(batch.items), batch.bytes());
+            stats.add(1, u64::from(batch.items), batch.compressed_bytes());
             stats.oldest_unix_ms.get_or_insert(batch.enqueued_unix_ms);
         }
         Ok(())

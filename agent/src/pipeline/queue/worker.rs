@@ -260,7 +260,7 @@ impl QueueWorker {
         for (request, reply) in group {
             match self.compress(now, &request) {
                 Ok(stored) => {
-                    let bytes: u64 = stored.iter().map(StoredBatch::bytes).sum();
+                    let bytes: u64 = stored.iter().map(StoredBatch::compressed_bytes).sum();
                     if bytes > 0 && !self.has_room_for_retryable(now, total + bytes) {
                         answers.push((reply, Err(AppendError::Full)));
                         continue;
@@ -301,7 +301,7 @@ impl QueueWorker {
     /// Appends data that exists nowhere else: to disk if possible, otherwise to memory.
     fn append_irreplaceable(&mut self, now: Instant, request: &AppendRequest) -> Result<(), AppendError> {
         for batch in &self.compress(now, request)? {
-            if batch.bytes() > self.settings.max_bytes.get() {
+            if batch.compressed_bytes() > self.settings.max_bytes.get() {
                 return Err(AppendError::Full);
             }
             match self.append_to_disk(now, batch) {
@@ -317,7 +317,7 @@ impl QueueWorker {
     fn append_to_disk(&mut self, now: Instant, batch: &StoredBatch) -> Result<bool, StoreError> {
         self.move_memory_to_disk(now)?;
         let stored = self.disk.stats().bytes();
-        let wanted = stored + batch.bytes();
+        let wanted = stored + batch.compressed_bytes();
         let max = self.settings.max_bytes.get();
         // On a disk with little free space the queue may keep its size, but not grow.
         let (limit, reason) = if self.space.is_low(now) && stored < max {
@@ -343,7 +343,7 @@ impl QueueWorker {
             Some(memory) => memory,
             none => none.insert(Store::in_memory()?),
         };
-        let wanted = memory.stats().bytes() + batch.bytes();
+        let wanted = memory.stats().bytes() + batch.compressed_bytes();
         if wanted > MAX_MEMORY_BYTES
             && !memory.make_room(batch.signal, wanted - MAX_MEMORY_BYTES, DropReason::DiskFull)?
         {
@@ -415,7 +415,7 @@ impl QueueWorker {
                     oldest_unix_nano: 0,
                     newest_unix_nano: 0,
                     enqueued_unix_ms: 0,
-                    size: payload.len() as u64,
+                    uncompressed_bytes: payload.len() as u64,
                     split: true,
                     payload: compression::compress(compression, &payload)?,
                 })

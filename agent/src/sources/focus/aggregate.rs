@@ -27,7 +27,7 @@ const MIN_CLOCK_JUMP: SignedDuration = SignedDuration::from_secs(2);
 const MAX_PENDING_SPANS: usize = 4000;
 /// Maximum age of a platform, when it is first seen, to count as started while the agent was
 /// running.
-const MAX_FRESH_AGE: Duration = Duration::from_mins(2);
+const MAX_AGE_AT_FIRST_SIGHT: Duration = Duration::from_mins(2);
 
 /// Figures of one app since the agent started.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -75,9 +75,9 @@ pub(super) struct UsageAggregate {
     pub(super) platform_starts: u64,
     pub(super) crash_dumps: u64,
     pub(super) usage: Usage,
-    pub(super) now: FocusFigures,
+    pub(super) current: FocusFigures,
     /// The current focus period, which may continue.
-    focus: Option<Focus>,
+    focus: Option<FocusPeriod>,
     last_app: Option<AppName>,
     platforms: Vec<RunningPlatform>,
     /// Trace of the platform that ended last. Apps of that platform whose end is noticed only
@@ -88,7 +88,7 @@ pub(super) struct UsageAggregate {
 }
 
 #[derive(Debug)]
-struct Focus {
+struct FocusPeriod {
     app: AppName,
     from: Timestamp,
     length: Duration,
@@ -100,7 +100,7 @@ struct RunningPlatform {
     /// When it was first seen, and its age at that time.
     first_seen: ClockReading,
     age: Duration,
-    is_fresh: bool,
+    start_was_observed: bool,
     has_window: bool,
     trace: Trace,
 }
@@ -114,7 +114,7 @@ impl UsageAggregate {
             platform_starts: 0,
             crash_dumps: 0,
             usage,
-            now: FocusFigures::default(),
+            current: FocusFigures::default(),
             focus: None,
             last_app: None,
             platforms: Vec::new(),
@@ -156,7 +156,7 @@ impl UsageAggregate {
             focus.app == *app && interval.from.duration_since(end).abs() < MIN_CLOCK_JUMP
         });
         let ended_focus = if continues { None } else { self.end_focus() };
-        let focus = self.focus.get_or_insert_with(|| Focus {
+        let focus = self.focus.get_or_insert_with(|| FocusPeriod {
             app: Arc::clone(app),
             from: interval.from,
             length: Duration::ZERO,
@@ -167,7 +167,7 @@ impl UsageAggregate {
 
     /// Ends the current focus period.
     pub(super) fn end_focus(&mut self) -> Option<Completed> {
-        let Focus { app, from, length } = self.focus.take()?;
+        let FocusPeriod { app, from, length } = self.focus.take()?;
         if &*app != OTHER
             && let Some(trace) = self.trace()
         {
@@ -246,14 +246,14 @@ impl UsageAggregate {
             let started = i64::try_from(platform.started).ok().and_then(|s| Timestamp::from_second(s).ok());
             let age = started.map_or(SignedDuration::ZERO, |started| at.wall.duration_since(started));
             let age = Duration::try_from(age).unwrap_or_default();
-            let is_fresh = self.has_seen_platforms && age < MAX_FRESH_AGE;
-            self.platform_starts += u64::from(is_fresh);
+            let start_was_observed = self.has_seen_platforms && age < MAX_AGE_AT_FIRST_SIGHT;
+            self.platform_starts += u64::from(start_was_observed);
             let trace = Trace::new(&self.session, *platform);
             self.platforms.push(RunningPlatform {
                 platform: *platform,
                 first_seen: at,
                 age,
-                is_fresh,
+                start_was_observed,
                 has_window: false,
                 trace,
             });
@@ -262,7 +262,7 @@ impl UsageAggregate {
         for running in &mut self.platforms {
             if !running.has_window && with_windows.contains(&running.platform.pid) {
                 running.has_window = true;
-                if running.is_fresh {
+                if running.start_was_observed {
                     completed.push(Completed::PlatformStart(
                         running.age + at.elapsed.saturating_sub(running.first_seen.elapsed),
                     ));

@@ -92,7 +92,7 @@ impl Source for FocusSource {
         let active = aggregate.usage.days.get(&today).and_then(|day| day.states.get(&SessionState::Active).copied());
         let active = Duration::try_from_secs_f64(active.unwrap_or_default()).unwrap_or_default();
         let active_milliseconds_today = i64::try_from(active.as_millis()).unwrap_or(i64::MAX);
-        reports.focus = FocusFigures { active_milliseconds_today, ..aggregate.now.clone() };
+        reports.focus = FocusFigures { active_milliseconds_today, ..aggregate.current.clone() };
     }
 
     async fn stop(&self) {

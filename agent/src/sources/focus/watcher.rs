@@ -107,7 +107,7 @@ impl Watcher {
             self.record_intervals(&intervals);
             let mut aggregate = self.aggregate.lock();
             let ended_focus = aggregate.end_focus();
-            aggregate.now = FocusFigures::default();
+            aggregate.current = FocusFigures::default();
             drop(aggregate);
             self.recorder.record(ended_focus);
         }
@@ -154,9 +154,9 @@ impl Watcher {
         problem: Option<&str>,
     ) {
         let mut aggregate = self.aggregate.lock();
-        aggregate.now.state = Some(state);
-        aggregate.now.app = foreground.filter(|_| snapshot.foreground.is_some()).map(|app| app.to_string());
-        aggregate.now.problem = problem.map(str::to_owned);
+        aggregate.current.state = Some(state);
+        aggregate.current.app = foreground.filter(|_| snapshot.foreground.is_some()).map(|app| app.to_string());
+        aggregate.current.problem = problem.map(str::to_owned);
     }
 
     fn record_intervals(&self, intervals: &[Interval]) {

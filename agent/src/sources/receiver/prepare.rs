@@ -128,7 +128,7 @@ impl Preparer {
         let (signal, wire) = to_protobuf(request)?;
         let mut budget = MAX_DECODED_BYTES.saturating_sub(wire.len());
         let added = self.enrichment.max_added_bytes();
-        let fits = schema::request(signal).fits(&wire, added, &mut budget);
+        let fits = schema::request(signal).charge(&wire, added, &mut budget);
         if !fits.map_err(|error| Rejection::Malformed(error.to_string()))? {
             return Err(Rejection::TooManyParts);
         }

@@ -97,7 +97,7 @@ fn expected_batches(signal: Signal) -> Vec<Expected> {
 
 fn describe(batch: &StoredBatch) -> Expected {
     let payload = compression::decompress(batch.compression, &batch.payload, 1 << 20).unwrap();
-    assert_eq!(batch.size, payload.len() as u64);
+    assert_eq!(batch.uncompressed_bytes, payload.len() as u64);
     assert_eq!(batch.newest_unix_nano, batch.oldest_unix_nano + 5);
     assert!(batch.enqueued_unix_ms > 1_790_000_000_000);
     let payload = (!batch.split).then_some(payload);
