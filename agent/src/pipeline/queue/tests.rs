@@ -224,7 +224,7 @@ fn unusable_file_is_quarantined() {
     let opened = open(&file);
     let stats = opened.queue.watch().borrow().clone();
     assert_eq!((stats.quarantined.len(), stats.quarantined[0].reason), (1, QuarantineReason::Damaged));
-    assert!(std::fs::read(&stats.quarantined[0].path).unwrap().starts_with(b"this is no database"));
+    assert!(std::fs::read(&stats.quarantined[0].path).unwrap().starts_with(b"this text is not a database"));
     assert!(stats.problems[0].contains("moved to"), "{:?}", stats.problems);
     runtime().block_on(opened.queue.append(batch(Signal::Metrics, b"works"))).unwrap();
     opened.thread.stop();
