@@ -93,7 +93,7 @@ const texts = {
   "data.logs":
     "Lines from io.Connect's log files, only while they are shared. Also a short record each time you change log sharing, and when a session starts or ends.",
   "data.apps":
-    "io.Connect and its apps can send their own measurements, traces and logs. They choose what they send. Their log records are sent only while you share application logs.",
+    "io.Connect and its apps can send their own measurements, traces and logs. They choose what they send. Their log records are sent only while application logs are shared.",
   "data.last": "Recently sent",
   "data.none": "None sent since Insights Agent started.",
   "data.batch": "{time}: {bytes}, number of items: {items}",

@@ -2,7 +2,8 @@
 //!
 //! **Format:** `consent.json` in the data folder, replaced atomically.
 //!
-//! **Invariant:** nothing of a log file is read before its kind is shared. A record that is
+//! **Invariant:** the log source reads nothing of a log file before its kind is shared, by the user
+//! or by a policy. Only a preview that the user opens reads it earlier. A record that is
 //! missing, damaged or from a newer version means "not shared".
 
 use std::io;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invariants:
-//! - No log file is opened before its kind is shared. After sharing ends, no more of its content
-//!   reaches the queue.
+//! - The source opens no log file before its kind is shared; only `preview.rs` does, when the user
+//!   asks for a preview. After sharing ends, no more of its content reaches the queue.
 //! - The log file is the buffer: a file's position advances in the same transaction that stores the
 //!   records before it.
 //! - File system notifications only wake the reader early. Polling alone is sufficient and
