@@ -298,7 +298,7 @@ fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
         report.of(
             "logs",
             files.map_err(|error| format!("{path} is not readable: {error}. Grant this user read access.")),
-            |files| format!("{path} is readable, with {files} log files."),
+            |files| format!("{path} is readable, with {files} log {}.", if files == 1 { "file" } else { "files" }),
         );
     }
     let consent = Consent::load(&data.consent());

@@ -121,7 +121,7 @@ async fn pages_send_only_when_origin_is_allowed() {
     let sent = page.execute_async(FETCH, vec![json!(traces), json!("of an allowed page")]).await.unwrap();
     assert_eq!(sent, "200 {}");
     wait_for("the span", || backend.written().contains("of an allowed page").then_some(()));
-    assert_eq!(page.execute_async(READ, vec![json!(traces)]).await.unwrap(), "405 OTLP over HTTP is sent with POST\n");
+    assert_eq!(page.execute_async(READ, vec![json!(traces)]).await.unwrap(), "405 OTLP over HTTP requires POST\n");
     assert_eq!(refused(&env), json!({ "method": 1 }));
     // A beacon includes credentials, so the browser sends a preflight request.
     let sent = page.execute_async(BEACON, vec![json!(traces), json!("as the page is left")]).await.unwrap();

@@ -42,7 +42,7 @@ fn doctor_reports_ok_when_everything_works() {
         ("queue", "queue"),
         ("route", "connected"),
         ("clock", "differ by"),
-        ("logs", "1 log files"),
+        ("logs", "1 log file"),
         ("sharing", "platform and applications"),
     ] {
         let _ = good(topic, part);

@@ -131,7 +131,7 @@ fn log_sharing_changes_while_agent_runs() {
     assert!(env.ok(&["logs", "share", "status"]).lines().any(|line| line.starts_with("applications  not shared")));
 
     let said = env.ok(&["logs", "share", "off"]);
-    assert!(said.contains("1 records that waited were deleted"), "{said}");
+    assert!(said.contains("1 queued records were deleted"), "{said}");
     env.wait_for_status("its end", |status| status["queue"]["counters"]["dropped.logs.withdrawn"] == 1);
     assert!(agent.stop());
     assert!(env.ok(&["queue"]).contains("dropped.logs.withdrawn: 1"));
@@ -217,7 +217,7 @@ fn pause_stops_everything_and_loses_nothing() {
     assert_eq!(later["queue"]["metrics"]["batches"], 0);
     assert!(receiver.lines().iter().all(|line| line.body != "second"));
 
-    assert!(env.ok(&["pause", "now"]).starts_with("No pause"));
+    assert!(env.ok(&["pause", "resume"]).starts_with("Not paused"));
     wait_for("the second line", || receiver.lines().iter().any(|line| line.body == "second").then_some(()));
     env.wait_for_status("measurements", |status| !status["host"]["memory"].is_null());
     assert!(agent.stop());
@@ -343,8 +343,12 @@ fn delete_data_refuses_running_agent_and_foreign_folder() {
     let agent = env.start();
     let _ = env.status();
     let refused = env.run(&["delete-data"]);
-    assert!(!refused.status.success() && text(&refused.stderr).contains("is running"), "{}", text(&refused.stderr));
-    assert!(env.ok(&["stop"]).contains("ended"));
+    assert!(
+        !refused.status.success() && text(&refused.stderr).contains("an agent is using"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(env.ok(&["stop"]).contains("stopped"));
     assert!(agent.wait().success());
     assert!(env.ok(&["delete-data"]).contains("Deleted"));
     assert!(!env.data().exists());
@@ -352,7 +356,11 @@ fn delete_data_refuses_running_agent_and_foreign_folder() {
     fs::create_dir_all(env.data()).unwrap();
     fs::write(env.data().join("thesis.txt"), "mine").unwrap();
     let refused = env.run(&["delete-data"]);
-    assert!(!refused.status.success() && text(&refused.stderr).contains("no data folder"), "{}", text(&refused.stderr));
+    assert!(
+        !refused.status.success() && text(&refused.stderr).contains("not a data folder of the agent"),
+        "{}",
+        text(&refused.stderr)
+    );
     assert!(env.data().join("thesis.txt").exists());
 }
 

@@ -276,8 +276,11 @@ fn connect_setup_points_io_connect_at_agent() {
     assert!(!std::fs::read_to_string(&file).unwrap().contains("otel"), "nothing is written");
     let said = env.ok(&[&words[..], &["--write"]].concat());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
-    let kept =
-        said.lines().find_map(|line| line.strip_prefix("What was in it is kept in ")).unwrap().trim_end_matches('.');
+    let kept = said
+        .lines()
+        .find_map(|line| line.strip_prefix("The previous content was saved to "))
+        .unwrap()
+        .trim_end_matches('.');
     assert!(std::fs::read_to_string(kept).unwrap().contains("// ours\n  \"env\""), "{said}");
     let again = env.ok(&[&words[..], &["--write"]].concat());
     assert!(again.contains("already"), "{again}");

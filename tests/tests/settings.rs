@@ -67,7 +67,7 @@ fn saved_settings_apply_without_restart() {
 
     save(&env, &good.to_string().replace("saved", "saved\", \"broken"));
     let status = env.wait_for_status("the error", |status| problems(status).contains("config.json:1:"));
-    assert!(problems(&status).contains("stay"), "{}", problems(&status));
+    assert!(problems(&status).contains("using the last settings that worked"), "{}", problems(&status));
     assert_eq!(status["health"], "attention");
     let with_file = json!({ "collector": { "endpoint": receiver.endpoint(), "certificate": "/nowhere/ca.pem" } });
     save(&env, &with_file.to_string());

@@ -287,8 +287,20 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn sentence(error: &anyhow::Error) -> String {
     match error.chain().find_map(|cause| cause.downcast_ref::<ConfigError>()) {
         Some(settings) => settings.to_string(),
-        None => format!("error: {error:#}"),
+        None => format!("error: {}", causes(error)),
     }
+}
+
+/// Returns the error with its causes, each once: many errors repeat their cause in their own text.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.ends_with(&cause) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text.extend([separator, &cause]);
+        }
+    }
+    text
 }
 
 /// The error for an answer that does not fit the request.
@@ -300,4 +312,18 @@ fn unexpected(reply: &Reply) -> String {
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guarantees: a cause that the error repeats in its own text is printed once, any other cause is printed too.
+    #[test]
+    fn repeated_cause_is_printed_once() {
+        let repeated = anyhow::anyhow!("path too long").context("failed to open the socket: path too long");
+        assert_eq!(causes(&repeated), "failed to open the socket: path too long");
+        let other = anyhow::anyhow!("permission denied").context("failed to read the file");
+        assert_eq!(causes(&other), "failed to read the file: permission denied");
+    }
 }
