@@ -182,6 +182,7 @@ pub fn judge(status: &Status) -> (Health, String) {
     }
     match acknowledged {
         None => (Health::Starting, "Starting. Nothing delivered yet.".to_owned()),
+        Some(at) if now - at < 1000 => (Health::Delivering, "Connected. Last delivery just now.".to_owned()),
         Some(at) => (Health::Delivering, format!("Connected. Last delivery {} ago.", elapsed(now - at))),
     }
 }
