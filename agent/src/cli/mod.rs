@@ -318,7 +318,8 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 mod tests {
     use super::*;
 
-    /// Guarantees: a cause that the error repeats in its own text is printed once, any other cause is printed too.
+    /// Guarantees: a cause that the error repeats in its own text is printed once, any other cause
+    /// is printed too.
     #[test]
     fn repeated_cause_is_printed_once() {
         let repeated = anyhow::anyhow!("path too long").context("failed to open the socket: path too long");
