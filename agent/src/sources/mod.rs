@@ -7,6 +7,7 @@
 //! **Invariant:** a source writes nothing to disk but through the queue, and knows neither the
 //! exporter nor the status.
 
+pub mod beats;
 pub mod focus;
 pub mod host;
 pub mod logs;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use self::beats::BeatSource;
 use self::focus::{FocusFigures, FocusSource};
 use self::host::{HostFigures, HostSource};
 use self::logs::{LogSource, LogStatus};
@@ -116,6 +118,7 @@ impl Sources {
         let mut sources = Self::default();
         sources.add::<HostSource>(context)?;
         sources.add::<ProcessSource>(context)?;
+        sources.add::<BeatSource>(context)?;
         sources.focus = sources.add::<FocusSource>(context)?;
         sources.add::<LogSource>(context)?;
         sources.add::<Receiver>(context)?;
