@@ -35,8 +35,6 @@ pub struct Settings {
     pub resource: ResourceSettings,
     /// Metrics of this machine.
     pub host: HostSettings,
-    /// A scratch source.
-    pub beats: BeatSettings,
     /// Metrics of the io.Connect processes.
     pub processes: ProcessSettings,
     /// Metrics of the agent itself: data read, delivered, lost and queued, and the agent's own use
@@ -131,14 +129,6 @@ impl Default for HostSettings {
             memory: true,
         }
     }
-}
-
-/// A scratch source.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BeatSettings {
-    /// Enables or disables counting beats. Windows only.
-    pub enabled: bool,
 }
 
 /// Metrics of the io.Connect processes.

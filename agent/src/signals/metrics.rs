@@ -408,16 +408,6 @@ metric_table! {
         scope: PROCESSES_SCOPE,
     };
 
-    /// Number of beats.
-    pub const BEATS = Metric {
-        name: "ioconnect.host.beats",
-        unit: "{beat}",
-        instrument: Instrument::Counter,
-        description: "Number of beats since the agent started. Windows only.",
-        attributes: &[],
-        scope: HOST_SCOPE,
-    };
-
     /// Number of samples.
     pub const HOST_SAMPLES = Metric {
         name: "ioconnect.host.samples",

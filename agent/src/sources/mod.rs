@@ -7,7 +7,6 @@
 //! **Invariant:** a source writes nothing to disk but through the queue, and knows neither the
 //! exporter nor the status.
 
-pub mod beats;
 pub mod focus;
 pub mod host;
 pub mod logs;
@@ -23,7 +22,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use self::beats::BeatSource;
 use self::focus::{FocusFigures, FocusSource};
 use self::host::{HostFigures, HostSource};
 use self::logs::{LogSource, LogStatus};
@@ -118,7 +116,6 @@ impl Sources {
         let mut sources = Self::default();
         sources.add::<HostSource>(context)?;
         sources.add::<ProcessSource>(context)?;
-        sources.add::<BeatSource>(context)?;
         sources.focus = sources.add::<FocusSource>(context)?;
         sources.add::<LogSource>(context)?;
         sources.add::<Receiver>(context)?;
