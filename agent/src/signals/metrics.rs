@@ -408,16 +408,6 @@ metric_table! {
         scope: PROCESSES_SCOPE,
     };
 
-    /// Number of samples.
-    pub const HOST_SAMPLES = Metric {
-        name: "ioconnect.host.samples",
-        unit: "{sample}",
-        instrument: Instrument::Counter,
-        description: "Number of samples of CPU and memory since the agent started.",
-        attributes: &[],
-        scope: HOST_SCOPE,
-    };
-
     /// Number of io.Connect processes.
     pub const PROCESS_COUNT = Metric {
         name: "ioconnect.process.count",

@@ -14,7 +14,6 @@ mod machine;
 mod readings;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -61,11 +60,6 @@ impl HostSource {
         observe_samples(&meter, &MetricSource::new(&aggregate, &leader_lock), settings);
         observe_readings(&meter, &MetricSource::new(&readings, &leader_lock), &leader_lock);
 
-        let samples = Arc::new(AtomicU64::new(0));
-        let counted = Arc::downgrade(&samples);
-        metrics::HOST_SAMPLES.observe_u64(&meter, move |observer| {
-            counted.upgrade().inspect(|samples| observer.observe(samples.load(Ordering::Relaxed), &[]));
-        });
         let mut memory = machine::Memory::new();
         let sums = Arc::clone(&aggregate);
         let pause = pause.clone();
@@ -80,7 +74,6 @@ impl HostSource {
                 memory: if measures_memory { memory.physical() } else { None },
             };
             sums.lock().add(sample);
-            samples.fetch_add(1, Ordering::Relaxed);
         })?;
         Ok(Self { aggregate, _readings: readings, _sampler: sampler })
     }

@@ -225,14 +225,3 @@ fn disabled_memory_metrics_leave_cpu_metrics() {
     wait_for("a share of the CPU", || source.latest().cpu);
     assert!(source.latest().memory.is_none());
 }
-
-/// Guarantees: samples are counted, and exported as documented.
-#[test]
-fn samples_are_counted() {
-    let exports = Exports::new();
-    let source = HostSource::new(&exports.provider, &settings(), &Pause::default()).unwrap();
-    wait_for("a share of the CPU", || source.latest().cpu);
-    let points = exports.export();
-    assert_as_documented(&points);
-    assert!(value(&points, "ioconnect.host.samples", &[]) >= Some(1.0), "{points:?}");
-}
