@@ -113,8 +113,6 @@ pub struct HostSettings {
     /// Sends host metrics from only one agent per machine, for machines that several users share.
     /// `false`: every agent sends them.
     pub one_per_machine: bool,
-    /// Enables or disables memory metrics of this machine.
-    pub memory: bool,
 }
 
 impl Default for HostSettings {
@@ -126,7 +124,6 @@ impl Default for HostSettings {
             cpu_threshold: Ratio::constant(0.9),
             memory_threshold: Ratio::constant(0.9),
             one_per_machine: true,
-            memory: true,
         }
     }
 }

@@ -63,16 +63,11 @@ impl HostSource {
         let mut memory = machine::Memory::new();
         let sums = Arc::clone(&aggregate);
         let pause = pause.clone();
-        let measures_memory = settings.memory;
         let sampler = Sampler::start("host metrics", settings.sample_interval.get(), move || {
             if pause.is_on() {
                 return;
             }
-            let sample = Sample {
-                at: Instant::now(),
-                cpu: machine::cpu_times(),
-                memory: if measures_memory { memory.physical() } else { None },
-            };
+            let sample = Sample { at: Instant::now(), cpu: machine::cpu_times(), memory: memory.physical() };
             sums.lock().add(sample);
         })?;
         Ok(Self { aggregate, _readings: readings, _sampler: sampler })

@@ -213,15 +213,3 @@ fn dropped_source_exports_nothing() {
     let left: Vec<Point> = exports.export().into_iter().filter(|p| p.name != "system.cpu.logical.count").collect();
     assert_eq!(left, []);
 }
-
-/// Guarantees: without memory metrics CPU is still measured.
-///
-/// Settings: `host.memory`.
-#[test]
-fn disabled_memory_metrics_leave_cpu_metrics() {
-    let exports = Exports::new();
-    let settings = HostSettings { memory: false, ..settings() };
-    let source = HostSource::new(&exports.provider, &settings, &Pause::default()).unwrap();
-    wait_for("a share of the CPU", || source.latest().cpu);
-    assert!(source.latest().memory.is_none());
-}
