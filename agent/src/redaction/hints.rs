@@ -104,7 +104,8 @@ impl HintScanner {
     pub(super) fn scan(&self, text: &str) -> Hints {
         let Some(words) = &self.words else { return Hints(u16::MAX) };
         let mut hints = Hints::NONE;
-        for word in words.find_iter(text) {
+        // Overlapping: the name `homer` contains the word `home`, and must still be found.
+        for word in words.find_overlapping_iter(text) {
             hints = hints.with(self.hints[word.pattern().as_usize()]);
         }
         if memchr::memchr(b'@', text.as_bytes()).is_some() {
