@@ -234,7 +234,7 @@ fn focus_state_is_unknown_without_display() {
     assert!(usage["states"]["unknown"].as_f64().unwrap() > 0.0);
     assert_eq!(usage["states"].as_object().unwrap().len(), 1, "{usage}");
     let _ = env.ok(&["usage", "--delete"]);
-    assert!(env.ok(&["usage", "--week"]).contains("Nothing is known"));
+    assert!(env.ok(&["usage", "--week"]).contains("No usage was recorded"));
 }
 
 /// Guarantees: a run of the platform is one trace. Its root span is as long as the run, with app
