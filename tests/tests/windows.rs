@@ -53,7 +53,7 @@ fn collector_receives_metrics_and_logs_from_windows() {
     }
     assert!((0.0..=1.0).contains(&of("system_cpu_utilization_ratio")[0].1));
     assert_eq!(of("system_memory_limit_bytes")[0].0["os_type"], "windows");
-    assert!(env.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("stopped"));
     assert!(agent.wait().success());
 }
 
@@ -93,7 +93,7 @@ fn log_files_can_be_renamed_and_deleted_while_read() {
     arrives("after the deletion");
     let bodies: Vec<_> = receiver.lines().into_iter().map(|line| line.body).collect();
     assert_eq!(bodies.len(), 4, "once each: {bodies:?}");
-    assert!(env.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("stopped"));
     assert!(agent.wait().success());
 }
 
@@ -157,7 +157,7 @@ fn focus_and_idle_time_of_real_programs_match_script() {
     script.start("mines", user.press());
     user.type_for(second * 2);
     let end = Instant::now();
-    assert!(env.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("stopped"));
     script.start("end", (end, Instant::now()));
     assert!(agent.wait().success());
     for program in &mut programs {
@@ -190,7 +190,7 @@ fn tray_icon_appears_without_webview() {
     let user = User::at(wine.desktop());
     wait_for("the icon", || (user.pixels(DELIVERING) > 20).then_some(()));
     wine.desktop().screenshot("wine-tray");
-    assert!(env.ok(&["stop"]).contains("ended"));
+    assert!(env.ok(&["stop"]).contains("stopped"));
     let log = fs::read_to_string(env.data().join("log/insights-agent.log")).unwrap();
     assert!(log.contains("stopped"), "{log}");
     let _ = explorer.kill();
