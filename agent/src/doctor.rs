@@ -306,7 +306,7 @@ fn logs(report: &mut Report, settings: &Settings, data: &DataDir) {
         LogKind::ALL.into_iter().filter(|kind| consent.shares(*kind)).map(|kind| kind.name().to_owned()).collect();
     let sentence = match shared.as_slice() {
         [] => "No logs are shared, so no log files are read.".to_owned(),
-        shared => format!("Shared: {} logs.", shared.join(" and ")),
+        shared => format!("Logs of {} are shared.", shared.join(" and ")),
     };
     report.add("sharing", true, sentence);
 }

@@ -228,8 +228,8 @@ pub fn page(status: &Status) -> String {
             line("", format!("{}{}", problem.sentence, again.unwrap_or_default()));
         }
     }
-    let age =
-        status.queue.oldest_unix_ms().map(|at| format!(", oldest from {} ago", elapsed(now - at))).unwrap_or_default();
+    let queued_ago = |at| format!(", oldest queued {} ago", elapsed(now - at));
+    let age = status.queue.oldest_unix_ms().map(queued_ago).unwrap_or_default();
     let queue = format!("{}, {}{age}", count(status.queue.batches(), "request"), bytes(status.queue.bytes()));
     if let Some(saving) = status.saving {
         let interval = elapsed(status.saving_interval_ms);

@@ -28,7 +28,7 @@ const fn whole(name: &'static str) -> Picture {
 /// The pictures. The tray's screenshot shows the whole desktop; its menu opens in the upper left
 /// corner.
 const PICTURES: [Picture; 9] = [
-    Picture { name: "tray-menu", crop: Some("321x294+0+0") },
+    Picture { name: "tray-menu", crop: Some("297x294+0+0") },
     whole("window-welcome-light"),
     whole("window-overview-light"),
     whole("window-overview-dark"),

@@ -142,7 +142,7 @@ fn status_page_shows_all_parts() {
       traces    nothing delivered yet
       logs      nothing delivered yet, 2 rejected by the collector, 310 items waiting in 2 requests
                 It is broken. Next try in 30 seconds.
-    Queue       2 requests, 46.9 KiB, oldest from 3 minutes ago
+    Queue       2 requests, 46.9 KiB, oldest queued 3 minutes ago
                 dropped.metrics.full: 5
                 a damaged queue file was quarantined, 60 minutes ago: /home/desk/.local/share/insights-agent/queue.db.damaged-1
     Logs        sharing platform and applications: following 3 files, 310 records read, 0 B behind
